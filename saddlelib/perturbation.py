@@ -1,0 +1,47 @@
+"""Random directions: uniform on a ball or a sphere, and Gaussian; one vector or a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["gaussian", "uniform_ball", "uniform_sphere"]
+
+
+def uniform_ball(rng, dim, radius=1.0, size=None) -> np.ndarray:
+    r"""Points uniform on the ball of a given radius around 0.
+
+    A Gaussian direction times radius·U^{1/d}, with U uniform on [0, 1].
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    dim : int
+        d ≥ 1.
+    radius : float
+        r ≥ 0, in the units of x.
+    size : int, optional
+        How many points; without it, one point.
+
+    Returns
+    -------
+    ndarray, shape (d,) or (size, d)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bool(np.linalg.norm(uniform_ball(np.random.default_rng(0), 5, 0.1)) <= 0.1)
+    True
+    """
+    direction = uniform_sphere(rng, dim, radius, size)
+    return direction * rng.random(None if size is None else (size, 1)) ** (1.0 / dim)
+
+
+def uniform_sphere(rng, dim, radius=1.0, size=None) -> np.ndarray:
+    """Points uniform on the sphere of a given radius around 0; arguments as `uniform_ball`."""
+    z = rng.standard_normal(dim if size is None else (size, dim))
+    return z * (radius / np.linalg.norm(z, axis=-1, keepdims=True))
+
+
+def gaussian(rng, dim, radius=1.0, size=None) -> np.ndarray:
+    """Points of N(0, (radius²/d) I), whose mean squared norm is radius²; else as `uniform_ball`."""
+    return rng.standard_normal(dim if size is None else (size, dim)) * (radius / dim**0.5)
