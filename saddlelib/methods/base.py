@@ -1,0 +1,38 @@
+"""What every method carries from step to step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["State"]
+
+
+@dataclass(repr=False)
+class State:
+    """Everything a run needs to go on: pickle it, and the run continues bit for bit.
+
+    Attributes
+    ----------
+    x, jac : ndarray, shape (d,)
+        The iterate and the gradient there.
+    nit : int
+        Steps taken.
+    rng : numpy.random.Generator or None
+    finished : str or None
+        Why the method itself stopped: "stationary", "precision", or None while it runs.
+    note : str
+        The numbers behind ``finished``.
+    """
+
+    x: np.ndarray
+    jac: np.ndarray
+    nit: int = 0
+    rng: Any = None
+    finished: str | None = None
+    note: str = ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(nit={self.nit}, finished={self.finished!r})"

@@ -1,0 +1,144 @@
+"""Constants against the papers, laws against runs."""
+
+import math
+
+import numpy as np
+import pytest
+
+from saddlelib.ensemble import first_time
+from saddlelib.perturbation import uniform_ball
+from saddlelib.problems import MatrixFactorization, Octopus, QuadraticSaddle, QuarticSaddle
+from saddlelib.theory import du2017, jin2017, laws
+
+ARGUMENTS = dict(lipschitz_grad=2.0, lipschitz_hess=6.0, epsilon=1e-4, dim=100, delta_f=1.0,
+                 failure_prob=0.1)
+
+
+@pytest.mark.parametrize("c", [1.0, 0.25])
+def test_algorithm_2_constants_satisfy_the_identities_of_the_paper(c):
+    k = jin2017.pgd_constants(**ARGUMENTS, c=c)
+    ell, rho, eps = 2.0, 6.0, 1e-4
+    assert k.chi == pytest.approx(3 * math.log(100 * ell * 1.0 / (c * eps**2 * 0.1)))
+    assert k.step_size * ell == pytest.approx(c)
+    assert k.grad_threshold == pytest.approx(math.sqrt(c) * eps / k.chi**2)
+    assert k.perturbation_radius * ell == pytest.approx(k.grad_threshold)
+    assert k.decrease_threshold**2 * rho * k.chi**6 == pytest.approx(c**2 * eps**3)
+    exact = k.chi * ell / (c**2 * math.sqrt(rho * eps))
+    assert exact <= k.episode_length < exact + 1
+
+
+def test_chi_never_falls_below_twelve():
+    mild = jin2017.pgd_constants(1.0, 1.0, 1.0, dim=1, delta_f=1e-9, failure_prob=0.9)
+    assert mild.chi == 12
+
+
+def test_constants_follow_a_change_of_units():
+    """f → a f, x → b x: lengths scale with b, gradients with a/b, decreases with a, times not."""
+    a, b = 7.0, 0.3
+    k = jin2017.pgd_constants(**ARGUMENTS)
+    scaled = jin2017.pgd_constants(2.0 * a / b**2, 6.0 * a / b**3, 1e-4 * a / b, 100, a, 0.1)
+    assert scaled.chi == pytest.approx(k.chi)
+    assert scaled.episode_length == k.episode_length
+    assert scaled.perturbation_radius == pytest.approx(b * k.perturbation_radius)
+    assert scaled.grad_threshold == pytest.approx(a / b * k.grad_threshold)
+    assert scaled.decrease_threshold == pytest.approx(a * k.decrease_threshold)
+
+
+@pytest.mark.parametrize("change, words", [
+    (dict(lipschitz_grad=0.0), "lipschitz_grad"), (dict(lipschitz_hess=0.0), "lipschitz_hess"),
+    (dict(epsilon=-1e-3), "epsilon"), (dict(epsilon=1.0), "ℓ²/ρ"), (dict(delta_f=0.0), "delta_f"),
+    (dict(failure_prob=1.0), "failure_prob"), (dict(dim=0), "dim"), (dict(c=1.5), "c must"),
+])
+def test_constants_refuse_what_the_theorem_does_not_cover(change, words):
+    with pytest.raises(ValueError, match=words):
+        jin2017.pgd_constants(**{**ARGUMENTS, **change})
+
+
+def test_the_iteration_bound_is_theorem_3_with_its_constant():
+    """Order ℓΔ_f χ⁴/ε², at c = 1 at least 2 and little more than 2 of them."""
+    k = jin2017.pgd_constants(**ARGUMENTS)
+    unit = k.chi**4 * 2.0 * 1.0 / 1e-8
+    assert 2 * unit <= jin2017.iteration_bound(**ARGUMENTS) <= 2.001 * unit
+
+
+def test_factorization_constants_are_those_of_the_problem():
+    p = MatrixFactorization.from_eigenvalues([1.0, 0.7, 0.4], n=6, Gamma=4.0)
+    k = jin2017.matrix_factorization(1.0, 0.4, 4.0)
+    assert (p.lipschitz_grad, p.lipschitz_hess) == (k.lipschitz_grad, k.lipschitz_hess)
+    assert k.strict_saddle == pytest.approx((0.4**1.5 / 24, 0.4 / 3, 0.4**0.5 / 3))
+    assert k.regularity == pytest.approx((0.8 / 3, 10.0))
+    for bad in [(1.0, 2.0, 4.0), (1.0, 0.4, 0.5), (0.0, 0.4, 1.0)]:
+        with pytest.raises(ValueError):
+            jin2017.matrix_factorization(*bad)
+
+
+def test_factorization_is_a_strict_saddle_function_with_the_printed_constants():
+    """At every U: ‖∇f‖ ≥ θ, or λ_min ≤ −γ, or a minimizer within ζ (Jin et al. 2017, Lemma 7)."""
+    p = MatrixFactorization.from_eigenvalues([1.0, 0.7, 0.4], n=6)
+    theta, gamma, zeta = jin2017.matrix_factorization(1.0, 0.4, p.Gamma).strict_saddle
+    rng = np.random.default_rng(0)
+    near = p.saddles[rng.integers(len(p.saddles), size=400)]
+    points = np.concatenate([p.region.sample(rng, 300),
+                             near + 0.05 * rng.standard_normal(near.shape)])
+    for x in points:
+        assert (np.linalg.norm(p.grad(x)) >= theta
+                or np.linalg.eigvalsh(p.hess(x))[0] <= -gamma or p.distance(x) <= zeta)
+
+
+def test_growth_at_a_quadratic_saddle_is_the_law_exactly():
+    problem = QuadraticSaddle([-0.3, 1.0])
+    starts = np.array([[1e-2, 0.5], [1e-5, -1.0], [-1e-7, 0.0]])
+    times = first_time(problem, starts, lambda x: abs(x[:, 0]) >= 1.0, step_size=0.7, maxiter=999)
+    law = [laws.escape_time(a, 1.0, 0.7, 0.3) for a in starts[:, 0]]
+    assert (times == np.ceil(law)).all()
+    assert laws.escape_time(0.0, 1.0, 0.7, 0.3) == math.inf
+
+
+def test_the_median_coordinate_of_the_ball_is_the_law():
+    for dim in (1, 2, 30, 1000):
+        xi = uniform_ball(np.random.default_rng(dim), dim, 2.0, 20_000)[:, 0]
+        assert np.median(abs(xi)) == pytest.approx(laws.ball_coordinate_quantile(dim, 2.0), rel=0.04)
+    assert laws.ball_coordinate_quantile(10**6, 1.0) * 1000 == pytest.approx(0.6745, rel=1e-3)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 0.5])
+def test_escape_takes_half_a_log_of_the_dimension_more(gamma):
+    eta = 1 / max(2 * gamma, 1.0)
+    means, dims = [], [10, 100, 1000, 10_000]
+    for dim in dims:
+        xi = uniform_ball(np.random.default_rng(dim), dim, 1e-4, 1000)
+        # The other coordinates neither help nor hinder: follow the escaping one.
+        line = QuarticSaddle(gamma, [1.0])
+        times = first_time(line, xi[:, :2], lambda x, g=gamma: abs(x[:, 0]) >= g**0.5 / 2,
+                           step_size=eta, maxiter=10_000)
+        means.append(np.mean(times))
+    slope = np.polyfit(np.log(dims), means, 1)[0]
+    assert slope == pytest.approx(laws.escape_time_slope(eta, gamma), rel=0.06)
+
+
+def test_exit_times_of_the_octopus_grow_by_the_predicted_ratio():
+    """Measured with the discrete step; the continuous ratio (L + γ)/γ would be 2, not 2.71."""
+    L, gamma, eta = 1.0, 1.0, 0.25
+    problem = Octopus(6, L=L, gamma=gamma)
+    starts = np.random.default_rng(0).uniform(-1, 1, (300, 6))
+    exits = np.array([first_time(problem, starts, lambda x, i=i: abs(x[:, i]) >= 2 * math.e,
+                                 step_size=eta, maxiter=6000) for i in range(5)])
+    stay = np.diff(np.median(exits, axis=1))
+    ratio = du2017.exit_time_ratio(eta, L, gamma)
+    assert ratio == pytest.approx(2.71, abs=0.005)
+    assert stay[-1] / stay[-2] == pytest.approx(ratio, rel=0.05)
+    with pytest.raises(ValueError, match="1/\\(2L\\)"):
+        du2017.exit_time_ratio(0.5, L, gamma)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: laws.escape_time(1.0, 0.0, 0.1, 0.1), "exit"),
+    (lambda: laws.escape_time(1.0, 1.0, -0.1, 0.1), "step_size"),
+    (lambda: laws.ball_coordinate_quantile(0, 1.0), "dim"),
+    (lambda: laws.ball_coordinate_quantile(3, 1.0, 1.0), "prob"),
+    (lambda: first_time(QuadraticSaddle([-1.0, 1.0]), np.zeros(2), abs, step_size=1, maxiter=3),
+     "starts"),
+])
+def test_laws_name_bad_input(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
