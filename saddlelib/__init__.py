@@ -1,0 +1,15 @@
+"""Methods that escape saddle points, with their theory and a certificate that they did.
+
+>>> import saddlelib
+>>> from saddlelib.problems import SeparableQuartic
+>>> saddlelib.minimize(SeparableQuartic(dim=10), [0.0] * 10, method="pgd", rng=0).success
+True
+"""
+
+from .curvature import Certificate, Verdict, certify
+from .minimize import Status, gd, minimize, pgd
+from .oracle import Oracle
+
+__version__ = "0.1.0"
+
+__all__ = ["Certificate", "Oracle", "Status", "Verdict", "certify", "gd", "minimize", "pgd"]

@@ -1,0 +1,346 @@
+"""The one loop: budget, callback, trace, status; and the front doors that people use."""
+
+from __future__ import annotations
+
+import copy
+import enum
+import inspect
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from ._arguments import as_point, curvature_scale, integer, positive, probability
+from .curvature import Verdict, certify
+from .methods import PGD, GradientDescent
+from .oracle import Oracle
+
+__all__ = ["Status", "gd", "minimize", "pgd"]
+
+
+class Status(enum.IntEnum):
+    """How a run ended. Only ``CERTIFIED`` is a success."""
+
+    CERTIFIED = 0
+    MAXITER = 1
+    MAXFEV = 2
+    SADDLE = 3
+    CANNOT_TELL = 4
+    NOT_LOOKED_AT = 5
+    NONFINITE = 6
+    PRECISION = 7
+    INTERRUPTED = 8
+    CALLBACK = 99
+
+    @property
+    def sentence(self) -> str:
+        """What it means, in words."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.CERTIFIED: "Certified: a second-order stationary point.",
+    Status.MAXITER: "The budget of iterations is spent.",
+    Status.MAXFEV: "The budget of oracle calls is spent.",
+    Status.SADDLE: "Stopped at a saddle: the gradient is small, the curvature is negative.",
+    Status.CANNOT_TELL: "The gradient is small, but the curvature could not be certified.",
+    Status.NOT_LOOKED_AT: "The gradient is small; nobody looked at the curvature.",
+    Status.NONFINITE: "A value or gradient was not finite; this is the last finite point.",
+    Status.PRECISION: "float64 cannot carry the test this method makes.",
+    Status.INTERRUPTED: "Interrupted from the keyboard.",
+    Status.CALLBACK: "The callback asked to stop.",
+}
+
+_TRACEABLE = ("x", "fun", "grad_norm")
+
+
+def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None, failure_prob=0.01,
+             step_size=None, lipschitz_grad=None, lipschitz_hess=None, grad=None, hvp=None,
+             hess=None, args=(), grad_noise=0.0, rng=None, maxiter=100_000, maxfev=None,
+             callback=None, trace=(), certificate=True, state=None, **options) -> OptimizeResult:
+    r"""Minimize a smooth function by a first-order method and say whether that succeeded.
+
+    The run ends when the method stops, when a budget is spent, when the callback says so, or when
+    something is not finite. If the method stopped, `saddlelib.certify` decides between success and
+    a saddle.
+
+    Parameters
+    ----------
+    problem : Problem or callable
+        A `saddlelib.problems.Problem`, or ``fun(x, *args)`` together with ``grad``.
+    x0 : array_like, shape (d,)
+        The start. Leave it out when ``state`` is given.
+    method : {"gd", "pgd"}
+        Gradient descent, or perturbed gradient descent (Jin et al. 2017, Algorithm 2).
+    epsilon : float
+        ε > 0: the wanted gradient norm.
+    curvature_tol : float, optional
+        √(ρε) by default: how negative the smallest eigenvalue may be.
+    failure_prob : float
+        δ in (0, 1): most probability that the certificate passes a point that is not second-order
+        stationary; for ``rule="jin2017"`` also the δ of Theorem 3.
+    step_size : float, optional
+        η; 1/ℓ by default.
+    lipschitz_grad, lipschitz_hess : float, optional
+        ℓ and ρ; what the problem states by default.
+    grad, hvp, hess, args : optional
+        Derivatives of a plain function, as for `saddlelib.Oracle`. The certificate uses ``hvp``,
+        else ``hess``, else differences of gradients.
+    grad_noise : float
+        σ: adds N(0, (σ²/d) I) to every gradient of the run. The certificate sees none of it.
+    rng : int or numpy.random.Generator, optional
+        The same ``rng`` gives the same run.
+    maxiter, maxfev : int, optional
+        Most steps of this call; most oracle calls of all kinds before the certificate.
+    callback : callable, optional
+        ``callback(intermediate_result)`` or ``callback(xk)`` after every step, as in SciPy;
+        raising ``StopIteration`` ends the run. The first form costs one value a step.
+    trace : iterable of {"x", "fun", "grad_norm"}
+        What to record at the start and after every step; "fun" costs one value a step.
+        ``result.trace`` is a dictionary of arrays, or None when nothing was asked for.
+    certificate : bool
+        False leaves the curvature unseen; such a run never reports success.
+    state : optional
+        ``result.state`` of an earlier run: go on from there.
+    **options
+        For "pgd": ``rule="practical"`` (default) with ``perturbation_radius``, ``episode_length``,
+        ``decrease_threshold``; or ``rule="jin2017"`` with ``c`` and ``delta_f``.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        ``x, fun, jac, nit, nfev, njev, nhvp, nhev, status, success, message, certificate, trace,
+        state, perturbed_at``. Counts include the certificate; ``certificate`` is None when the
+        curvature was not looked at.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument and the remedy.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> saddlelib.minimize(problem, [0.0, 1.0], method="gd", rng=0).message
+    'Stopped at a saddle: the gradient is small, the curvature is negative.'
+    >>> saddlelib.minimize(problem, [0.0, 1.0], method="pgd", rng=0).message
+    'Certified: a second-order stationary point.'
+    """
+    rng = np.random.default_rng(rng)
+    noisy = grad_noise != 0
+    oracle = Oracle(problem, grad=grad, hvp=hvp, hess=hess, args=args, grad_noise=grad_noise,
+                    rng=rng if noisy else None)
+    known = oracle.problem
+    epsilon = positive("epsilon", epsilon)
+    failure_prob = probability("failure_prob", failure_prob)
+    maxiter = integer("maxiter", maxiter, least=0)
+    maxfev = None if maxfev is None else integer("maxfev", maxfev)
+    record = _Trace(trace)
+    notify = _notifier(callback)
+    if (x0 is None) == (state is None):
+        raise ValueError("give x0 to start a run, or state to go on with one, not both")
+    point = as_point("x0", x0 if state is None else state.x, known)
+    if certificate or method == "pgd" and options.get("rule") != "jin2017":
+        lipschitz_hess, curvature_tol = curvature_scale(
+            known, epsilon, lipschitz_hess, curvature_tol)
+    elif lipschitz_hess is None and known is not None:
+        lipschitz_hess = known.lipschitz_hess
+    if certificate and not (oracle.has_hvp or oracle.has_hess) and lipschitz_hess is None:
+        raise ValueError("the certificate would need differences of gradients, whose error depends "
+                         "on lipschitz_hess; give lipschitz_hess, hvp or hess, or certificate=False")
+    if lipschitz_grad is None and known is not None:
+        lipschitz_grad = known.lipschitz_grad
+    rule = _method(method, oracle, point, epsilon, curvature_tol, failure_prob, step_size,
+                   lipschitz_grad, lipschitz_hess, options)
+
+    if state is None:
+        state = rule.init(oracle, point, rng)
+    else:
+        state = copy.deepcopy(state)
+        if noisy:
+            oracle.rng = state.rng
+    status = None if np.isfinite(state.jac).all() else Status.NONFINITE
+    last = state.nit + maxiter
+    record(oracle, state)
+    try:
+        while status is None and state.finished is None:
+            if state.nit >= last:
+                status = Status.MAXITER
+            elif maxfev is not None and oracle.calls >= maxfev:
+                status = Status.MAXFEV
+            else:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    new = rule.step(oracle, state)
+                if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
+                    status = Status.NONFINITE
+                    break
+                state = new
+                record(oracle, state)
+                if notify is not None:
+                    notify(oracle, state)
+    except StopIteration:
+        status = Status.CALLBACK
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+
+    seen, note = None, state.note
+    if status is None and state.finished == "precision":
+        status = Status.PRECISION
+    elif status is None:
+        status = Status.NOT_LOOKED_AT
+        if certificate:
+            oracle.grad_noise = 0.0
+            seen = certify(oracle, state.x, epsilon=epsilon, failure_prob=failure_prob,
+                           curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
+                           rng=_fork(state.rng), jac=None if noisy else state.jac)
+            status = {Verdict.SOSP: Status.CERTIFIED,
+                      Verdict.NEGATIVE_CURVATURE: Status.SADDLE}.get(
+                          seen.verdict, Status.CANNOT_TELL)
+            note = seen.message if status == Status.CANNOT_TELL else ""
+    return OptimizeResult(
+        x=state.x, fun=oracle.fun(state.x), jac=state.jac, nit=state.nit, nfev=oracle.nfev, njev=oracle.njev,
+        nhvp=oracle.nhvp, nhev=oracle.nhev, status=int(status),
+        success=status == Status.CERTIFIED,
+        message=status.sentence + (f" ({note})" if note else ""), certificate=seen,
+        trace=record.arrays(), state=state, perturbed_at=getattr(state, "perturbed_at", ()))
+
+
+def gd(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(),
+       callback=None, **options) -> OptimizeResult:
+    """Gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.gd)``; see `pgd`."""
+    return _from_scipy("gd", fun, x0, args, jac, hess, hessp, bounds, constraints, callback,
+                       options)
+
+
+def pgd(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(),
+        callback=None, **options) -> OptimizeResult:
+    """Perturbed gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.pgd)``.
+
+    ``options`` are the keyword arguments of `saddlelib.minimize`: at least ``step_size`` (or
+    ``lipschitz_grad``) and ``lipschitz_hess`` or ``curvature_tol``. SciPy's ``tol`` is ``epsilon``.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.pgd,
+    ...                   options=dict(step_size=0.2, lipschitz_hess=6.0, rng=0))
+    >>> result.success, float(abs(result.x[0]).round(3))
+    (True, 1.0)
+    """
+    return _from_scipy("pgd", fun, x0, args, jac, hess, hessp, bounds, constraints, callback,
+                       options)
+
+
+def _from_scipy(method, fun, x0, args, jac, hess, hessp, bounds, constraints, callback, options):
+    if bounds is not None:
+        raise ValueError("bounds are not supported: these methods are for unconstrained problems")
+    if np.any(constraints):
+        raise ValueError("constraints are not supported: these methods are for unconstrained "
+                         "problems")
+    if "tol" in options:
+        options = {"epsilon": options["tol"], **options}
+        del options["tol"]
+    for name in ("disp", "return_all"):
+        options.pop(name, None)
+    return minimize(fun, x0, method, grad=jac, hvp=hessp, hess=hess if callable(hess) else None,
+                    args=args, callback=callback, **options)
+
+
+def _method(method, oracle, x0, epsilon, curvature_tol, failure_prob, step_size, lipschitz_grad,
+            lipschitz_hess, options):
+    """The method with its numbers filled in."""
+    if method not in ("gd", "pgd"):
+        raise ValueError(f"method must be 'gd' or 'pgd', got {method!r}")
+    rule = options.pop("rule", "practical") if method == "pgd" else None
+    allowed = {None: (), "jin2017": ("c", "delta_f"),
+               "practical": ("perturbation_radius", "episode_length", "decrease_threshold")}
+    if rule not in allowed:
+        raise ValueError(f"rule must be 'practical' or 'jin2017', got {rule!r}")
+    unknown = sorted(set(options) - set(allowed[rule]))
+    if unknown:
+        raise TypeError(f"{method}{f' with rule {rule!r}' if rule else ''} has no option "
+                        f"{', '.join(unknown)}; it takes {', '.join(allowed[rule]) or 'none'}")
+    if rule == "jin2017":
+        if step_size is not None:
+            raise ValueError("rule='jin2017' sets step_size = c/ℓ itself; leave step_size out")
+        if lipschitz_grad is None or lipschitz_hess is None:
+            raise ValueError("rule='jin2017' needs lipschitz_grad (ℓ) and lipschitz_hess (ρ)")
+        delta_f = options.pop("delta_f", None)
+        if delta_f is None:
+            f_star = -np.inf if oracle.problem is None else oracle.problem.f_star
+            delta_f = oracle.fun(x0) - f_star
+            if not np.isfinite(delta_f):
+                raise ValueError("rule='jin2017' needs delta_f, an upper bound of f(x0) − f*; "
+                                 "this problem states no finite f*")
+            delta_f = max(delta_f, np.finfo(float).tiny)
+        return PGD.jin2017(lipschitz_grad=lipschitz_grad, lipschitz_hess=lipschitz_hess,
+                           epsilon=epsilon, dim=x0.size, delta_f=delta_f,
+                           failure_prob=failure_prob, **options)
+    if step_size is None:
+        if lipschitz_grad is None:
+            raise ValueError("give step_size, or lipschitz_grad (ℓ) for a step of 1/ℓ")
+        step_size = 1 / positive("lipschitz_grad", lipschitz_grad)
+    step_size = positive("step_size", step_size)
+    if method == "gd":
+        return GradientDescent(step_size, epsilon)
+    return PGD.practical(step_size=step_size, epsilon=epsilon, dim=x0.size,
+                         curvature_tol=curvature_tol, **options)
+
+
+class _Trace:
+    def __init__(self, names):
+        names = (names,) if isinstance(names, str) else tuple(names)
+        for name in names:
+            if name not in _TRACEABLE:
+                raise ValueError(f"trace must name some of {_TRACEABLE}, got {name!r}")
+        self.rows = {name: [] for name in names}
+
+    def __call__(self, oracle, state):
+        for name, rows in self.rows.items():
+            if name == "x":
+                rows.append(state.x)
+            elif name == "fun":
+                rows.append(oracle.fun(state.x))
+            else:
+                rows.append(float(np.linalg.norm(state.jac)))
+
+    def arrays(self):
+        if not self.rows:
+            return None  # an empty dictionary breaks the repr of SciPy's OptimizeResult
+        return {name: np.array(rows) for name, rows in self.rows.items()}
+
+
+def _notifier(callback):
+    """SciPy's two kinds of callback as one function of (oracle, state)."""
+    if callback is None:
+        return None
+    if not callable(callback):
+        raise TypeError(f"callback must be a function, got {callback!r}")
+    try:
+        wants_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
+    except (TypeError, ValueError):
+        wants_result = False
+
+    def notify(oracle, state):
+        try:
+            if wants_result:
+                callback(intermediate_result=OptimizeResult(
+                    x=state.x.copy(), fun=oracle.fun(state.x), jac=state.jac.copy(),
+                    nit=state.nit, nfev=oracle.nfev, njev=oracle.njev))
+            else:
+                callback(state.x.copy())
+        except StopIteration:
+            raise
+        except Exception as error:
+            error.add_note(f"raised by the callback after step {state.nit}")
+            raise
+    return notify
+
+
+def _fork(rng):
+    """A generator for the certificate that leaves the stream of the run untouched."""
+    return np.random.default_rng(copy.deepcopy(rng).integers(2**63, size=4))

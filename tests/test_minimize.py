@@ -1,0 +1,344 @@
+"""The front doors: what they return, what they cost, and what they refuse."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+import saddlelib
+from saddlelib import Oracle, Status, Verdict, minimize
+from saddlelib.problems import MonkeySaddle, QuadraticSaddle, QuarticSaddle, SeparableQuartic
+from saddlelib.problems import catalogue
+
+QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
+BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star)]
+RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017"))]
+
+
+def epsilon_for(problem):
+    """An ε at which every saddle of the problem is seen: √(ρε) is half its curvature."""
+    return (0.5 * max(problem.saddle_min_eigs)) ** 2 / problem.lipschitz_hess
+
+
+@pytest.mark.parametrize("problem", BOUNDED, ids=lambda p: p.name)
+@pytest.mark.parametrize("method, options", RULES, ids=["gd", "practical", "jin2017"])
+def test_every_method_on_every_problem_tells_the_truth(problem, method, options):
+    """From a saddle: gd stops there and says so, pgd ends at a point with no negative curvature."""
+    epsilon = min(epsilon_for(problem), 0.05)
+    x0 = problem.saddles[0]
+    result = minimize(problem, x0, method, epsilon=epsilon, rng=3, maxiter=50_000, **options)
+    eigenvalue = np.linalg.eigvalsh(problem.hess(result.x))[0]
+    tol = np.sqrt(problem.lipschitz_hess * epsilon)
+    if method == "gd":
+        assert not result.success and result.status == Status.SADDLE and result.nit == 0
+        assert result.certificate.verdict is Verdict.NEGATIVE_CURVATURE and eigenvalue < -tol
+    else:
+        assert result.success and result.status == Status.CERTIFIED
+        assert np.linalg.norm(problem.grad(result.x)) <= epsilon and eigenvalue >= -tol
+        assert result.fun < problem.fun(x0) and result.certificate.passed
+        assert result.perturbed_at[0] == 0
+    assert result.fun == problem.fun(result.x)
+    np.testing.assert_array_equal(result.jac, problem.grad(result.x))
+    assert result.message.startswith(Status(result.status).sentence)
+
+
+class Counting:
+    """A problem that keeps its own books."""
+
+    def __init__(self, problem):
+        self.problem, self.count = problem, dict.fromkeys(("fun", "grad", "hvp", "hess"), 0)
+
+    def __getattr__(self, name):
+        value = getattr(self.problem, name)
+        if name not in self.count:
+            return value
+
+        def counted(*args):
+            self.count[name] += 1
+            return value(*args)
+        return counted
+
+
+@pytest.mark.parametrize("method, options", RULES, ids=["gd", "practical", "jin2017"])
+@pytest.mark.parametrize("trace", [(), ("fun", "x", "grad_norm")])
+def test_every_call_is_counted_those_of_the_certificate_too(method, options, trace):
+    books = Counting(QUARTIC)
+    result = minimize(books, np.zeros(3), method, rng=0, trace=trace, **options)
+    assert (result.nfev, result.njev, result.nhvp, result.nhev) == tuple(books.count.values())
+    assert result.nhvp >= result.certificate.nhvp > 0
+    for rows in (result.trace or {}).values():  # the start, every step, and what pgd returns to
+        assert len(rows) == result.nit + 1 + (method == "pgd")
+
+
+def test_the_trace_is_what_was_asked_for():
+    result = minimize(QUARTIC, [0.1, 1.0, 1.0], "gd", trace=("x", "fun", "grad_norm"), rng=0)
+    x = result.trace["x"]
+    assert x.shape == (result.nit + 1, 3) and (x[-1] == result.x).all()
+    np.testing.assert_array_equal(result.trace["fun"], QUARTIC.fun(x))
+    assert result.trace["grad_norm"] == pytest.approx(np.linalg.norm(QUARTIC.grad(x), axis=1))
+    assert minimize(QUARTIC, np.ones(3), rng=0).trace is None
+
+
+def plain(problem):
+    return dict(fun=problem.fun, jac=problem.grad, hessp=problem.hvp)
+
+
+@pytest.mark.parametrize("method", [saddlelib.gd, saddlelib.pgd])
+def test_scipys_door_leads_to_the_same_run(method):
+    options = dict(epsilon=1e-3, lipschitz_grad=QUARTIC.lipschitz_grad,
+                   lipschitz_hess=QUARTIC.lipschitz_hess, rng=5)
+    through = scipy.optimize.minimize(x0=np.zeros(3), method=method, options=options,
+                                      **plain(QUARTIC))
+    direct = minimize(QUARTIC, np.zeros(3), method.__name__, epsilon=1e-3, rng=5)
+    assert isinstance(through, scipy.optimize.OptimizeResult)
+    for name in ("x", "fun", "jac", "nit", "nfev", "njev", "nhvp", "status", "success", "message"):
+        assert np.array_equal(getattr(through, name), getattr(direct, name)), name
+    assert through.certificate.min_eig == direct.certificate.min_eig
+
+
+def test_scipys_conventions_jac_true_args_tol_and_integers():
+    def both(x, scale):
+        return scale * QUARTIC.fun(x), scale * QUARTIC.grad(x)
+    result = scipy.optimize.minimize(
+        both, [0, 1, 0], args=(2.0,), jac=True, method=saddlelib.pgd, tol=1e-2,
+        options=dict(step_size=0.2, lipschitz_hess=2 * QUARTIC.lipschitz_hess, rng=0))
+    assert result.success and result.nhvp == 0 and result.certificate.epsilon == 1e-2
+    for extra in (dict(bounds=[(0, 1)] * 3), dict(constraints={"type": "eq", "fun": sum})):
+        with pytest.raises(ValueError, match="not supported"):
+            scipy.optimize.minimize(QUARTIC.fun, np.zeros(3), jac=QUARTIC.grad,
+                                    method=saddlelib.pgd, **extra)
+    with pytest.raises(TypeError, match="jac"):
+        scipy.optimize.minimize(QUARTIC.fun, np.zeros(3), method=saddlelib.pgd)
+
+
+def test_both_kinds_of_callback_and_stopiteration():
+    seen = []
+
+    def classic(xk):
+        seen.append(xk)
+
+    def modern(intermediate_result):
+        seen.append(intermediate_result)
+        if intermediate_result.nit == 4:
+            raise StopIteration
+
+    start = [0.1, 1.0, 1.0]
+    result = minimize(QUARTIC, start, callback=classic, rng=0)
+    assert len(seen) == result.nit and (seen[-1] == result.x).all()
+    seen.clear()
+    result = minimize(QUARTIC, start, callback=modern, rng=0)
+    assert result.status == Status.CALLBACK == 99 and not result.success and result.nit == 4
+    assert [r.nit for r in seen] == [1, 2, 3, 4]
+    assert all(r.fun == QUARTIC.fun(r.x) for r in seen)
+
+
+def test_a_callback_that_raises_is_heard_and_says_when():
+    def broken(xk):
+        raise ZeroDivisionError("mine")
+    with pytest.raises(ZeroDivisionError, match="mine") as info:
+        minimize(QUARTIC, np.ones(3), callback=broken, rng=0)
+    assert "after step 1" in info.value.__notes__[0]
+    with pytest.raises(TypeError, match="callback"):
+        minimize(QUARTIC, np.ones(3), callback=3)
+
+
+def test_what_callbacks_do_to_their_argument_does_not_matter():
+    def vandal(intermediate_result):
+        intermediate_result.x[:] = np.nan
+    kept = minimize(QUARTIC, np.ones(3), callback=vandal, rng=0)
+    assert (kept.x == minimize(QUARTIC, np.ones(3), rng=0).x).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-3])
+def test_a_run_cut_short_goes_on_bit_for_bit(noise):
+    options = dict(method="pgd", rng=11, epsilon=1e-2, grad_noise=noise)
+    whole = minimize(QUARTIC, [0.0, 0.3, 0.1], maxiter=300, **options)
+    part = minimize(QUARTIC, [0.0, 0.3, 0.1], maxiter=9, **options)
+    assert part.status == Status.MAXITER and part.nit == 9 and not part.success
+    state = pickle.loads(pickle.dumps(part.state))
+    while part.status == Status.MAXITER and part.nit < 300:
+        part = minimize(QUARTIC, state=state, maxiter=min(7, 300 - part.nit), **options)
+        state = part.state
+    assert part.nit == whole.nit and (part.x == whole.x).all() and part.status == whole.status
+    assert part.perturbed_at == whole.perturbed_at
+
+
+def test_going_on_leaves_the_old_state_as_it_was():
+    part = minimize(QUARTIC, np.zeros(3), "pgd", rng=1, maxiter=0)
+    first, second = (minimize(QUARTIC, state=part.state, method="pgd") for _ in range(2))
+    assert part.state.nit == 0 and (first.x == second.x).all()
+
+
+def test_the_keyboard_ends_a_run_without_losing_it():
+    calls = iter(range(10**6))
+
+    def grad(x):
+        if next(calls) == 20:
+            raise KeyboardInterrupt
+        return QUARTIC.grad(x)
+    result = minimize(QUARTIC.fun, [0.1, 1.0, 1.0], "gd", grad=grad, hvp=QUARTIC.hvp,
+                      step_size=0.1, curvature_tol=0.1)
+    assert result.status == Status.INTERRUPTED and result.nit == 19 and not result.success
+    assert minimize(QUARTIC, state=result.state, step_size=0.1, curvature_tol=0.1).success
+
+
+def test_the_same_rng_gives_the_same_run_and_another_another():
+    runs = [minimize(QUARTIC, np.zeros(3), "pgd", rng=rng) for rng in (1, 1, 2)]
+    assert (runs[0].x == runs[1].x).all() and (runs[0].x != runs[2].x).any()
+
+
+def test_budgets_end_runs_and_never_look_like_success():
+    for budget, status in [(dict(maxiter=3), Status.MAXITER), (dict(maxfev=5), Status.MAXFEV)]:
+        result = minimize(QUARTIC, [1e-3, 1.0, 1.0], "pgd", rng=0, **budget)
+        assert result.status == status and not result.success and result.certificate is None
+        assert result.njev + result.nfev <= 8
+    nowhere = minimize(QUARTIC, np.ones(3), maxiter=0, rng=0)
+    assert nowhere.nit == 0 and nowhere.status == Status.MAXITER
+
+
+def test_without_a_certificate_there_is_no_success():
+    result = minimize(QUARTIC, QUARTIC.minimizers[0], "gd", certificate=False, rng=0)
+    assert result.status == Status.NOT_LOOKED_AT and not result.success
+    assert result.certificate is None and result.nhvp == 0
+
+
+def test_a_certificate_that_cannot_tell_is_no_success():
+    wide = QuadraticSaddle(np.linspace(1e-3, 1e3, 3000))
+    result = minimize(wide, np.zeros(3000), epsilon=1e-3, curvature_tol=1e-4, rng=0)
+    assert result.status == Status.CANNOT_TELL and not result.success
+    assert "Lanczos" in result.message
+
+
+@pytest.mark.parametrize("method", ["gd", "pgd"])
+@pytest.mark.parametrize("which", ["grad", "x"])
+def test_what_is_not_finite_ends_the_run_at_the_last_finite_point(method, which):
+    if which == "grad":
+        def grad(x):
+            return QUARTIC.grad(x) if x[1] > 0.5 else np.array([0.0, np.nan, 0.0])
+        result = minimize(QUARTIC.fun, [0.1, 1.0, 1.0], method, grad=grad, hvp=QUARTIC.hvp,
+                          step_size=0.1, curvature_tol=0.1, rng=0)
+        assert result.x[1] > 0.5
+    else:
+        result = minimize(MonkeySaddle(), [-1.0, 0.1], method, step_size=0.5, rng=0)
+    assert result.status == Status.NONFINITE and not result.success
+    assert np.isfinite(result.x).all() and np.isfinite(result.jac).all() and result.nit > 0
+
+
+def test_a_start_with_an_infinite_gradient_is_returned_as_it_is():
+    result = minimize(QUARTIC.fun, np.ones(3), grad=lambda x: np.full(3, np.inf),
+                      hvp=QUARTIC.hvp, step_size=0.1, curvature_tol=0.1)
+    assert result.status == Status.NONFINITE and result.nit == 0
+
+
+def test_a_decrease_that_float64_cannot_see_is_said_with_its_numbers():
+    shifted = dict(grad=QUARTIC.grad, hvp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3)
+    result = minimize(lambda x: 1.0 + QUARTIC.fun(x), np.zeros(3), "pgd", rule="jin2017",
+                      epsilon=1e-7, delta_f=1.0, rng=0, **shifted)
+    assert result.status == Status.PRECISION and not result.success and result.nit == 0
+    assert "f = 1 to 2.2e-16" in result.message
+
+
+def test_a_perturbation_that_float64_cannot_see_is_said_with_its_numbers():
+    far = np.array([0.0, 1e9, 1e9])
+    flat = dict(grad=lambda x: QUARTIC.grad(x - far), hvp=lambda x, v: QUARTIC.hvp(x - far, v))
+    result = minimize(lambda x: QUARTIC.fun(x - far), far, "pgd", step_size=0.5,
+                      curvature_tol=0.3, epsilon=1e-3, perturbation_radius=1e-9, rng=0, **flat)
+    assert result.status == Status.PRECISION and "1.2e-07" in result.message
+
+
+def test_success_needs_the_two_norm_of_the_gradient():
+    """At d = 400 the largest entry can be 20 times smaller than the norm."""
+    p = SeparableQuartic(400)
+    result = minimize(p, np.full(400, 0.6), epsilon=1e-2, rng=0)
+    assert result.success and np.linalg.norm(result.jac) <= 1e-2
+
+
+def test_noise_is_counted_as_noise_and_kept_out_of_the_certificate():
+    result = minimize(QUARTIC, np.zeros(3), "gd", grad_noise=0.05, epsilon=0.08, rng=2,
+                      curvature_tol=0.05, maxiter=2000)
+    assert result.certificate is None or result.certificate.grad_norm == pytest.approx(
+        np.linalg.norm(QUARTIC.grad(result.x)))
+    oracle = Oracle(QUARTIC, grad_noise=0.3, rng=0)
+    noise = np.array([oracle.grad(np.ones(3)) - QUARTIC.grad(np.ones(3)) for _ in range(4000)])
+    assert np.mean((noise**2).sum(1)) == pytest.approx(0.09, rel=0.05)
+    assert oracle.last_noise == pytest.approx(noise[-1])
+
+
+GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp,
+            step_size=0.2, lipschitz_hess=4.3)
+
+
+@pytest.mark.parametrize("change, error, words", [
+    (dict(x0=np.ones((2, 3))), ValueError, "x0"),
+    (dict(x0=[]), ValueError, "x0"),
+    (dict(x0=[1.0, np.nan, 0.0]), ValueError, "x0 must be finite"),
+    (dict(x0=[1.0, np.inf, 0.0]), ValueError, "x0 must be finite"),
+    (dict(x0=np.ones(3) * 1j), TypeError, "x0"),
+    (dict(x0=["1", "2", "3"]), TypeError, "x0"),
+    (dict(x0=None), ValueError, "x0"),
+    (dict(epsilon=-1e-3), ValueError, "epsilon"),
+    (dict(epsilon=np.inf), ValueError, "epsilon"),
+    (dict(epsilon=[1e-3]), TypeError, "epsilon"),
+    (dict(step_size=0.0), ValueError, "step_size"),
+    (dict(step_size=None), ValueError, "lipschitz_grad"),
+    (dict(lipschitz_hess=0.0), ValueError, "curvature_tol"),
+    (dict(lipschitz_hess=None), ValueError, "curvature_tol"),
+    (dict(lipschitz_hess=None, curvature_tol=0.1, hvp=None), ValueError, "certificate=False"),
+    (dict(failure_prob=2.0), ValueError, "failure_prob"),
+    (dict(method="adam"), ValueError, "method"),
+    (dict(method="pgd", rule="magic"), ValueError, "rule"),
+    (dict(momentum=0.9), TypeError, "momentum"),
+    (dict(method="pgd", c=1.0), TypeError, "perturbation_radius"),
+    (dict(method="pgd", perturbation_radius=-1.0), ValueError, "perturbation_radius"),
+    (dict(method="pgd", episode_length=0), ValueError, "episode_length"),
+    (dict(method="pgd", rule="jin2017"), ValueError, "step_size"),
+    (dict(method="pgd", rule="jin2017", step_size=None), ValueError, "lipschitz_grad"),
+    (dict(method="pgd", rule="jin2017", step_size=None, lipschitz_grad=2.0), ValueError, "delta_f"),
+    (dict(maxiter=-1), ValueError, "maxiter"),
+    (dict(maxiter=1e3), TypeError, "maxiter"),
+    (dict(maxfev=0), ValueError, "maxfev"),
+    (dict(trace=("loss",)), ValueError, "trace"),
+    (dict(grad=lambda x: np.zeros(2)), ValueError, "grad must return shape"),
+    (dict(grad=lambda x: np.zeros((3, 1))), ValueError, "grad must return shape"),
+    (dict(grad=lambda x: "no"), TypeError, "grad must return real"),
+    (dict(grad=None), TypeError, "grad"),
+    (dict(problem=lambda x: x, method="pgd", x0=np.zeros(3)), ValueError, "fun must return one"),
+    (dict(problem="f"), TypeError, "problem"),
+    (dict(grad_noise=-1.0), ValueError, "grad_noise"),
+])
+def test_bad_input_is_named_with_its_remedy(change, error, words):
+    with pytest.raises(error, match=words):
+        minimize(**{**GOOD, **change})
+
+
+def test_a_problem_knows_its_dimension_and_brings_its_own_derivatives():
+    with pytest.raises(ValueError, match="3 coordinates"):
+        minimize(QUARTIC, np.zeros(4))
+    with pytest.raises(TypeError, match="its own derivatives"):
+        minimize(QUARTIC, np.zeros(3), grad=QUARTIC.grad)
+    with pytest.raises(ValueError, match="no finite f"):
+        minimize(MonkeySaddle(), np.zeros(2), "pgd", rule="jin2017")
+
+
+def test_user_functions_may_reuse_buffers_and_write_into_their_argument():
+    buffer = np.empty(3)
+
+    def grad(x):
+        buffer[:] = QUARTIC.grad(x)
+        x[:] = 0
+        return buffer
+    rough = minimize(QUARTIC.fun, np.ones(3), grad=grad, hvp=QUARTIC.hvp, step_size=0.2,
+                     lipschitz_hess=4.3, rng=0)
+    assert (rough.x == minimize(QUARTIC, np.ones(3), step_size=0.2, rng=0).x).all()
+
+
+@pytest.mark.parametrize("trace", [(), ("fun",)])
+def test_a_result_prints(trace):
+    result = minimize(QUARTIC, np.zeros(3), "pgd", rng=0, trace=trace)
+    assert "Certified" in repr(result) and "certificate: Certificate(SOSP" in repr(result)
+
+
+def test_every_status_has_a_sentence_and_only_one_is_success():
+    assert len({status.sentence for status in Status}) == len(Status)
+    assert all(status.sentence.endswith(".") for status in Status)
