@@ -1,0 +1,183 @@
+"""What the problems refuse, and in which words; and how they print."""
+
+import numpy as np
+import pytest
+
+from saddlelib.problems import (
+    CoupledQuartic,
+    MatrixFactorization,
+    MonkeySaddle,
+    Octopus,
+    Problem,
+    QuadraticSaddle,
+    QuarticSaddle,
+    Region,
+    SeparableQuartic,
+)
+
+METHODS = ["fun", "grad", "hess", "distance"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "x, error, words",
+    [
+        (0.5, ValueError, r"x has shape \(\).* \(3,\) or a batch \(n, 3\)"),
+        ([1.0, 2.0], ValueError, r"x has shape \(2,\).*SeparableQuartic\(dim=3"),
+        (np.zeros((3, 2)), ValueError, r"x has shape \(3, 2\)"),
+        (np.zeros((1, 1, 3)), ValueError, r"x has shape \(1, 1, 3\)"),
+        ([], ValueError, r"x has shape \(0,\)"),
+        ([[1.0, 2.0, 3.0], [1.0]], ValueError, "x is not a rectangular array"),
+        (np.zeros(3, dtype=complex), TypeError, "x must hold real numbers, got dtype complex128"),
+        (np.zeros(3, dtype=bool), TypeError, "x must hold real numbers, got dtype bool"),
+        (["a", "b", "c"], TypeError, "x must hold real numbers"),
+        (None, TypeError, "x must hold real numbers, got dtype object"),
+        ([None, 1.0, 2.0], TypeError, "x must hold real numbers, got dtype object"),
+    ],
+)
+def test_bad_points(method, x, error, words):
+    with pytest.raises(error, match=words):
+        getattr(SeparableQuartic(3), method)(x)
+
+
+@pytest.mark.parametrize(
+    "v, error, words",
+    [
+        (np.zeros(2), ValueError, r"v has shape \(2,\)"),
+        (np.zeros((4, 3)), ValueError, r"v must have the shape of x, \(3,\), got \(4, 3\)"),
+        (np.zeros(3, dtype=complex), TypeError, "v must hold real numbers"),
+    ],
+)
+def test_bad_directions(v, error, words):
+    with pytest.raises(error, match=words):
+        SeparableQuartic(3).hvp(np.zeros(3), v)
+
+
+@pytest.mark.parametrize(
+    "make, error, words",
+    [
+        (lambda: QuadraticSaddle([]), ValueError, r"eigenvalues must be a vector .*\(0,\)"),
+        (lambda: QuadraticSaddle(1.0), ValueError, r"eigenvalues must be a vector .*\(\)"),
+        (lambda: QuadraticSaddle([[1.0]]), ValueError, r"eigenvalues must be a vector .*\(1, 1\)"),
+        (lambda: QuadraticSaddle([1.0, np.nan]), ValueError, "eigenvalues must be finite"),
+        (lambda: QuadraticSaddle([1.0, -np.inf]), ValueError, "eigenvalues must be finite"),
+        (lambda: QuadraticSaddle([1j]), TypeError, "eigenvalues must hold real numbers"),
+        (lambda: QuadraticSaddle("-1"), TypeError, "eigenvalues must hold real numbers"),
+        (lambda: SeparableQuartic(0), ValueError, "dim must be at least 1, got 0"),
+        (lambda: SeparableQuartic(2.0), TypeError, "dim must be an integer, got 2.0"),
+        (lambda: SeparableQuartic(True), TypeError, "dim must be an integer, got True"),
+        (lambda: SeparableQuartic(2, radius=0.0), ValueError, "radius must .* > 0, got 0.0"),
+        (lambda: SeparableQuartic(2, radius=np.nan), ValueError, "radius must .* got nan"),
+        (lambda: SeparableQuartic(2, radius="1"), TypeError, "radius must be a real number"),
+        (lambda: CoupledQuartic(3), ValueError, "dim must be even, got 3.*closed form.*2 or 4"),
+        (lambda: CoupledQuartic(0), ValueError, "dim must be at least 2, got 0"),
+        (lambda: CoupledQuartic(2, coupling=-0.1), ValueError, "coupling must .*>= 0, got -0.1"),
+        (lambda: CoupledQuartic(2, coupling=np.inf), ValueError, "coupling must .*got inf"),
+        (lambda: CoupledQuartic(2, coupling="0"), TypeError, "coupling must be a real number"),
+        (lambda: CoupledQuartic(2, radius=-1.0), ValueError, "radius must"),
+        (lambda: QuarticSaddle(gamma=0.0), ValueError, "gamma must .* > 0, got 0.0"),
+        (lambda: QuarticSaddle(gamma=1j), TypeError, "gamma must be a real number"),
+        (lambda: QuarticSaddle(0.1, []), ValueError, "eigenvalues must be a vector"),
+        (lambda: QuarticSaddle(0.1, [1.0, 0.0]), ValueError, "eigenvalues must be positive.*0.0"),
+        (lambda: QuarticSaddle.spread(1), ValueError, "dim must be at least 2, got 1"),
+        (lambda: QuarticSaddle.spread(3, low=2.0), ValueError, "low must not exceed high.*2.0"),
+        (lambda: QuarticSaddle.spread(3, low=-1.0), ValueError, "low must .* > 0"),
+        (lambda: MonkeySaddle(radius=-1), ValueError, "radius must .* > 0, got -1"),
+        (lambda: Octopus(0), ValueError, "dim must be at least 1"),
+        (lambda: Octopus(2, L=0), ValueError, "L must .* > 0, got 0"),
+        (lambda: Octopus(2, gamma=-1.0), ValueError, "gamma must .* > 0, got -1.0"),
+        (lambda: Octopus(2, tau=np.inf), ValueError, "tau must be .* > 0, got inf"),
+        (lambda: MatrixFactorization([1.0]), ValueError, r"matrix must be square.*\(1,\)"),
+        (lambda: MatrixFactorization(np.ones((2, 3))), ValueError, r"matrix must be square.*2, 3"),
+        (lambda: MatrixFactorization(np.ones((0, 0))), ValueError, "matrix must be square"),
+        (lambda: MatrixFactorization([[np.inf]]), ValueError, "matrix must be finite"),
+        (lambda: MatrixFactorization([[1.0, 0.5], [0.0, 1.0]]), ValueError, "be symmetric, .* 0.5"),
+        (lambda: MatrixFactorization([[-1.0]]), ValueError, "positive semidefinite.* -1"),
+        (lambda: MatrixFactorization([[0.0]]), ValueError, "matrix must not be zero"),
+        (lambda: MatrixFactorization([[1j]]), TypeError, "matrix must hold real numbers"),
+        (lambda: MatrixFactorization(np.eye(3), 2), ValueError, "rank must be .* 3, got 2"),
+        (lambda: MatrixFactorization(np.eye(3), 2.0), TypeError, "rank must be an integer"),
+        (lambda: MatrixFactorization(np.eye(3), Gamma=0.9), ValueError, "Gamma must .* 1, got 0.9"),
+        (lambda: MatrixFactorization(np.eye(3), Gamma=-1), ValueError, "Gamma must .* > 0"),
+        (
+            lambda: MatrixFactorization.from_eigenvalues([1.0, 0.0], 3),
+            ValueError,
+            "eigenvalues must be positive",
+        ),
+        (
+            lambda: MatrixFactorization.from_eigenvalues([2.0, 1.0], 1),
+            ValueError,
+            "at most n = 1 of them",
+        ),
+        (
+            lambda: MatrixFactorization.from_eigenvalues([1.0], 2.5),
+            TypeError,
+            "n must be an integer, got 2.5",
+        ),
+    ],
+)
+def test_bad_arguments_are_named_with_their_value(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    "problem, text",
+    [
+        (QuadraticSaddle([-1, 2]), "QuadraticSaddle(eigenvalues=[-1, 2])"),
+        (
+            QuadraticSaddle(np.linspace(-1, 1, 101)),
+            "QuadraticSaddle(eigenvalues=[-1, -0.98, ..., 0.98, 1])",
+        ),
+        (SeparableQuartic(3), "SeparableQuartic(dim=3, radius=1)"),
+        (CoupledQuartic(np.int64(2)), "CoupledQuartic(dim=2, coupling=0.1, radius=1)"),
+        (QuarticSaddle(0.1, [1, 1 / 3]), "QuarticSaddle(gamma=0.1, eigenvalues=[1, 0.333333])"),
+        (MonkeySaddle(2), "MonkeySaddle(radius=2)"),
+        (Octopus(5), "Octopus(dim=5, L=1, gamma=1, tau=2.71828)"),
+        (MatrixFactorization(np.eye(2)), "MatrixFactorization(n=2, rank=2, Gamma=9)"),
+    ],
+)
+def test_repr(problem, text):
+    assert repr(problem) == text
+
+
+def test_eigenvalues_are_copied():
+    eigenvalues = np.array([-1.0, 1.0])
+    problem = QuadraticSaddle(eigenvalues)
+    eigenvalues[0] = 5.0
+    assert problem.saddle_min_eigs.tolist() == [-1.0]
+
+
+def test_spread_keeps_ell_in_every_dimension():
+    problems = [QuarticSaddle.spread(d, gamma=0.1, low=0.2, high=2.0) for d in (2, 3, 10)]
+    assert [p.lipschitz_grad for p in problems] == [2.0] * 3
+    assert [p.dim for p in problems] == [2, 3, 10]
+    np.testing.assert_allclose(problems[2].eigenvalues, np.linspace(2.0, 0.2, 9))
+
+
+def test_abstract_classes_cannot_be_made():
+    for abstract in (Problem, Region):
+        with pytest.raises(TypeError, match="abstract"):
+            abstract(dim=2)
+
+
+def test_a_new_problem_needs_three_methods_only():
+    """`_hess` and all facts have defaults."""
+
+    class Plane(Problem):
+        name = "plane"
+
+        def _fun(self, X):
+            return X[:, 0] * X[:, 1]
+
+        def _grad(self, X):
+            return X[:, ::-1]
+
+        def _hvp(self, X, V):
+            return V[:, ::-1]
+
+    region = QuadraticSaddle([1.0, 1.0]).region
+    plane = Plane(dim=2, lipschitz_grad=1, lipschitz_hess=0, region=region, f_star=-np.inf)
+    np.testing.assert_array_equal(plane.hess([1.0, 2.0]), [[0.0, 1.0], [1.0, 0.0]])
+    assert plane.saddles.shape == plane.minimizers.shape == (0, 2)
+    assert np.isnan(plane.distance([1.0, 2.0])) and repr(plane) == "Plane(dim=2)"
