@@ -136,7 +136,7 @@ def lanczos_error(k, overlap) -> float:
     return math.tanh(math.acosh(overlap**-0.5) / (2 * k - 1)) ** 2
 
 
-def certify(problem, x, *, epsilon, failure_prob=0.01, curvature_tol=None, lipschitz_hess=None,
+def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz_hess=None,
             grad=None, hvp=None, hess=None, args=(), rng=None, maxiter=None, resolution=0.05,
             hvp_error=None, jac=None) -> Certificate:
     r"""Decide whether x is an (ε, √(ρε))-second-order stationary point.
@@ -162,7 +162,7 @@ def certify(problem, x, *, epsilon, failure_prob=0.01, curvature_tol=None, lipsc
     epsilon : float
         ε > 0, in the units of the gradient.
     failure_prob : float
-        δ in (0, 1).
+        δ in (0, 1). The cost grows with ln(1/δ) only.
     curvature_tol : float, optional
         √(ρε) > 0 by default, with ρ = ``lipschitz_hess`` or what the problem states.
     lipschitz_hess : float, optional

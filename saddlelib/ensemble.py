@@ -26,7 +26,8 @@ def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:
     Returns
     -------
     ndarray of float, shape (n,)
-        A whole number of steps, or inf where ``maxiter`` steps did not suffice.
+        A whole number of steps, or inf where ``maxiter`` steps did not suffice or where a step
+        changed no bit of the point, so that no later one will.
 
     Examples
     --------
@@ -50,5 +51,7 @@ def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:
             running, points = running[~done], points[~done]
         if not len(running) or step == maxiter:
             break
-        points = gd_step(points, problem.grad(points), step_size)
+        moved = gd_step(points, problem.grad(points), step_size)
+        alive = (moved != points).any(axis=1)  # a step that changes nothing is the last one
+        running, points = running[alive], moved[alive]
     return times

@@ -53,7 +53,7 @@ _SENTENCES = {
 _TRACEABLE = ("x", "fun", "grad_norm")
 
 
-def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None, failure_prob=0.01,
+def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None, failure_prob=1e-4,
              step_size=None, lipschitz_grad=None, lipschitz_hess=None, grad=None, hvp=None,
              hess=None, args=(), grad_noise=0.0, rng=None, maxiter=100_000, maxfev=None,
              callback=None, trace=(), certificate=True, state=None, **options) -> OptimizeResult:
