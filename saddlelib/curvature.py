@@ -141,8 +141,8 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
             hvp_error=None, jac=None) -> Certificate:
     r"""Decide whether x is an (ε, √(ρε))-second-order stationary point.
 
-    That is ‖∇f(x)‖₂ ≤ ε and λ_min(∇²f(x)) ≥ −√(ρε) (Nesterov & Polyak 2006; Jin et al. 2017,
-    Definition 2). Only Hessian-vector products are used; memory is (iterations + 2)·d numbers.
+    That is ‖∇f(x)‖₂ ≤ ε and λ_min(∇²f(x)) ≥ −√(ρε) (Nesterov & Polyak 2006; Jin et al. 2017).
+    Only Hessian-vector products are used; memory is (iterations + 2)·d numbers.
 
     The promise: if λ_min < −curvature_tol, the verdict is `Verdict.SOSP` with probability at most
     ``failure_prob``, whatever the function, over the draw of the start of the Lanczos iteration.
@@ -155,7 +155,7 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     Parameters
     ----------
     problem : Problem or callable or Oracle
-        With a plain ``fun``, give ``grad``, and ``hvp`` or ``hess`` if there is one. Without either,
+        With a plain ``fun``, give ``grad``, and ``hvp`` or ``hess`` if there is one. Without them,
         Hv is (∇f(x+hv) − ∇f(x−hv))/(2h), whose error is at most ρh/2 + e/h for a ρ-Lipschitz
         Hessian and gradients with error e; h = √(2e/ρ). This needs ``lipschitz_hess``.
     x : array_like, shape (d,)
@@ -229,7 +229,8 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     elif grad_norm > epsilon + grad_error:
         verdict, message = Verdict.NOT_STATIONARY, norm
     elif min_eig < -curvature_tol - error:
-        verdict, message = Verdict.NEGATIVE_CURVATURE, f"λ_min ≤ {min_eig:.4g} < −{curvature_tol:.4g}"
+        verdict = Verdict.NEGATIVE_CURVATURE
+        message = f"λ_min ≤ {min_eig:.4g} < −{curvature_tol:.4g}"
     elif grad_norm > epsilon - grad_error:
         verdict, message = Verdict.CANNOT_TELL, f"{norm}: within the rounding {grad_error:.1g}"
     elif lower >= -curvature_tol:

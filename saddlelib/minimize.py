@@ -148,7 +148,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         lipschitz_hess = known.lipschitz_hess
     if certificate and not (oracle.has_hvp or oracle.has_hess) and lipschitz_hess is None:
         raise ValueError("the certificate would need differences of gradients, whose error depends "
-                         "on lipschitz_hess; give lipschitz_hess, hvp or hess, or certificate=False")
+                         "on lipschitz_hess; give lipschitz_hess, hvp or hess, or say "
+                         "certificate=False")
     if lipschitz_grad is None and known is not None:
         lipschitz_grad = known.lipschitz_grad
     rule = _method(method, oracle, point, epsilon, curvature_tol, failure_prob, step_size,
@@ -199,8 +200,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
                           seen.verdict, Status.CANNOT_TELL)
             note = seen.message if status == Status.CANNOT_TELL else ""
     return OptimizeResult(
-        x=state.x, fun=oracle.fun(state.x), jac=state.jac, nit=state.nit, nfev=oracle.nfev, njev=oracle.njev,
-        nhvp=oracle.nhvp, nhev=oracle.nhev, status=int(status),
+        x=state.x, fun=oracle.fun(state.x), jac=state.jac, nit=state.nit, nfev=oracle.nfev,
+        njev=oracle.njev, nhvp=oracle.nhvp, nhev=oracle.nhev, status=int(status),
         success=status == Status.CERTIFIED,
         message=status.sentence + (f" ({note})" if note else ""), certificate=seen,
         trace=record.arrays(), state=state, perturbed_at=getattr(state, "perturbed_at", ()))

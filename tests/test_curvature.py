@@ -68,7 +68,7 @@ def test_a_uniform_start_overlaps_less_than_t_with_probability_delta(dim, failur
 
 
 def spectra(rng, tol, side):
-    """Random spectra with λ_min at −tol(1 + side): the families that defeat careless certificates."""
+    """Random spectra with λ_min at −tol(1 + side): families that defeat careless certificates."""
     low = -tol * (1 + side)
     family = rng.integers(6)
     d = int(rng.integers(2, 60))

@@ -8,8 +8,13 @@ import scipy.optimize
 
 import saddlelib
 from saddlelib import Oracle, Status, Verdict, minimize
-from saddlelib.problems import MonkeySaddle, QuadraticSaddle, QuarticSaddle, SeparableQuartic
-from saddlelib.problems import catalogue
+from saddlelib.problems import (
+    MonkeySaddle,
+    QuadraticSaddle,
+    QuarticSaddle,
+    SeparableQuartic,
+    catalogue,
+)
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
 BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star)]

@@ -85,6 +85,22 @@ def test_factorization_is_a_strict_saddle_function_with_the_printed_constants():
                 or np.linalg.eigvalsh(p.hess(x))[0] <= -gamma or p.distance(x) <= zeta)
 
 
+def test_factorization_is_regular_near_its_minimizers_with_the_printed_constants():
+    """⟨∇f, U − P(U)⟩ ≥ (α/2)‖U − P(U)‖² + ‖∇f‖²/(2β) within ζ (Jin et al. 2017, Lemma 7)."""
+    p = MatrixFactorization.from_eigenvalues([1.0, 0.7, 0.4], n=6)
+    constants = jin2017.matrix_factorization(1.0, 0.4, p.Gamma)
+    (alpha, beta), zeta = constants.regularity, constants.strict_saddle[2]
+    rng, W = np.random.default_rng(1), p.minimizers[0].reshape(6, 3)
+    for _ in range(2000):
+        step = rng.standard_normal((6, 3))
+        U = W + zeta * rng.random() * step / np.linalg.norm(step)
+        left, _, right = np.linalg.svd(W.T @ U)
+        away = U - W @ left @ right
+        assert np.linalg.norm(away) == pytest.approx(p.distance(U.ravel()))
+        g = p.grad(U.ravel()).reshape(6, 3)
+        assert (g * away).sum() >= alpha / 2 * (away**2).sum() + (g**2).sum() / (2 * beta)
+
+
 def test_growth_at_a_quadratic_saddle_is_the_law_exactly():
     problem = QuadraticSaddle([-0.3, 1.0])
     starts = np.array([[1e-2, 0.5], [1e-5, -1.0], [-1e-7, 0.0]])
@@ -97,7 +113,8 @@ def test_growth_at_a_quadratic_saddle_is_the_law_exactly():
 def test_the_median_coordinate_of_the_ball_is_the_law():
     for dim in (1, 2, 30, 1000):
         xi = uniform_ball(np.random.default_rng(dim), dim, 2.0, 20_000)[:, 0]
-        assert np.median(abs(xi)) == pytest.approx(laws.ball_coordinate_quantile(dim, 2.0), rel=0.04)
+        law = laws.ball_coordinate_quantile(dim, 2.0)
+        assert np.median(abs(xi)) == pytest.approx(law, rel=0.04)
     assert laws.ball_coordinate_quantile(10**6, 1.0) * 1000 == pytest.approx(0.6745, rel=1e-3)
 
 

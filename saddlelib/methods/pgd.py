@@ -46,7 +46,7 @@ class PGD:
     Algorithm 2 of Jin et al. 2017 (arXiv:1703.00887). At step t, with g = ∇f(x_t):
 
     1. if ‖g‖ ≤ grad_threshold and t − t_noise > episode_length: remember x̃ = x_t, set t_noise = t,
-       and add ξ uniform on the ball of radius ``perturbation_radius`` (added to x, not scaled by η);
+       and add ξ uniform on the ball of radius ``perturbation_radius`` (added to x, not times η);
     2. if t − t_noise = episode_length and f(x_t) − f(x̃) > −decrease_threshold: return x̃, the
        point *before* the perturbation;
     3. x_{t+1} = x_t − η∇f(x_t).
@@ -74,7 +74,7 @@ class PGD:
 
     @classmethod
     def jin2017(cls, **constants) -> PGD:
-        """With the constants of the paper; arguments of `saddlelib.theory.jin2017.pgd_constants`."""
+        """With the constants of the paper; takes what `theory.jin2017.pgd_constants` takes."""
         k = jin2017.pgd_constants(**constants)
         return cls(k.step_size, k.perturbation_radius, k.grad_threshold, k.decrease_threshold,
                    k.episode_length)
@@ -127,8 +127,8 @@ class PGD:
         rounding = float(np.spacing(abs(value)))
         if np.isfinite(value) and self.decrease_threshold < 4 * rounding:
             state.finished = "precision"
-            state.note = (f"the test for a decrease of {self.decrease_threshold:.2g} cannot be made: "
-                          f"float64 resolves f = {value:.6g} to {rounding:.2g}")
+            state.note = (f"the test for a decrease of {self.decrease_threshold:.2g} cannot be "
+                          f"made: float64 resolves f = {value:.6g} to {rounding:.2g}")
             return
         xi = uniform_ball(state.rng, x.size, self.perturbation_radius)
         moved = x + xi

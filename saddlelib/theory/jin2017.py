@@ -1,7 +1,7 @@
-"""Constants of Jin, Ge, Netrapalli, Kakade & Jordan 2017, *How to Escape Saddle Points Efficiently*.
+"""Constants of Jin, Ge, Netrapalli, Kakade & Jordan 2017.
 
-arXiv:1703.00887. Algorithm 2 (perturbed gradient descent), Theorem 3, and the matrix factorization
-constants of its section on Theorem 8. Logarithms are natural.
+*How to Escape Saddle Points Efficiently*, arXiv:1703.00887: Algorithm 2 (perturbed gradient
+descent), Theorem 3, and the constants of symmetric matrix factorization. Logarithms are natural.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def pgd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure
     failure_prob : float
         δ in (0, 1).
     c : float
-        In (0, 1]. Theorem 3 holds for c ≤ c_max, an absolute constant the paper gives no number for.
+        In (0, 1]. Theorem 3 holds for c ≤ c_max, an absolute constant; the paper gives no number.
 
     Returns
     -------

@@ -1,0 +1,205 @@
+"""Feedback for the exercises: right, not answered yet, or what the answer suggests went wrong.
+
+>>> from saddlelib import checks
+>>> checks.check("saddles-2", 0.03)
+saddles-2: Correct. √(ρε) = √(9 · 10⁻⁴) = 0.03.
+>>> checks.check("saddles-2", 9e-4)
+saddles-2: Not yet. That is ρε. A curvature is its square root.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .minimize import minimize
+from .problems import CoupledQuartic, QuarticSaddle
+from .theory import laws
+
+__all__ = ["Feedback", "check", "exercises"]
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What `check` says; true when the answer is correct."""
+
+    exercise: str
+    correct: bool
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.correct
+
+    def __repr__(self) -> str:
+        return f"{self.exercise}: {self.message}"
+
+
+def check(exercise, answer) -> Feedback:
+    """Judge an answer.
+
+    Parameters
+    ----------
+    exercise : str
+        One of `exercises()`.
+    answer : object
+        A number, a word or a function, as the exercise asks. None means not answered yet.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    """
+    if exercise not in _CHECKS:
+        raise ValueError(f"exercise must be one of {', '.join(_CHECKS)}, got {exercise!r}")
+    if answer is None:
+        return Feedback(exercise, False, "Not answered yet. Replace None by your answer.")
+    try:
+        message = _CHECKS[exercise](answer)
+    except Exception as error:  # a reader's function may fail in any way
+        return Feedback(exercise, False, f"Not yet. {type(error).__name__}: {error}")
+    correct = message.startswith("Correct")
+    return Feedback(exercise, correct, message if correct else f"Not yet. {message}")
+
+
+def exercises() -> tuple[str, ...]:
+    """Names of all exercises."""
+    return tuple(_CHECKS)
+
+
+def _close(answer, value, rel=0.01):
+    return math.isclose(answer, value, rel_tol=rel)
+
+
+def _number(answer) -> float:
+    if isinstance(answer, bool) or not isinstance(answer, (int, float, np.integer, np.floating)):
+        raise TypeError(f"this exercise wants a number, got {answer!r}")
+    return float(answer)
+
+
+def _saddles_1(answer):
+    """f(x, y) = x² + y³ at the origin."""
+    kinds = ("minimizer", "strict saddle", "degenerate saddle", "not stationary")
+    if not isinstance(answer, str) or answer.lower() not in kinds:
+        return f"Choose one of {', '.join(map(repr, kinds))}."
+    return {
+        "degenerate saddle": "Correct. The Hessian is diag(2, 0): nothing below zero, yet f falls "
+                             "along −y.",
+        "minimizer": "The Hessian has no negative eigenvalue, but that is not enough: walk along "
+                     "the y axis to both sides and look at f.",
+        "strict saddle": "Strict means λ_min < 0. Work out the second derivative in y at the "
+                         "origin.",
+        "not stationary": "Both partial derivatives, 2x and 3y², vanish at the origin.",
+    }[answer.lower()]
+
+
+def _saddles_2(answer):
+    """The curvature tolerance for ρ = 9, ε = 1e-4."""
+    answer = _number(answer)
+    if _close(answer, 0.03):
+        return "Correct. √(ρε) = √(9 · 10⁻⁴) = 0.03."
+    if _close(answer, -0.03):
+        return "The size is right. The threshold √(ρε) is a positive number; λ_min is held " \
+               "against its negative."
+    if _close(answer, 9e-4):
+        return "That is ρε. A curvature is its square root."
+    if _close(answer, 1e-4):
+        return "That is ε, the tolerance for the gradient. Curvature has other units: use ρ too."
+    if _close(answer, 0.01):
+        return "That is √ε. It leaves out ρ, so it would change with the units of x."
+    return "Put ρ = 9 and ε = 10⁻⁴ into √(ρε)."
+
+
+def _saddles_3(answer):
+    """Steps from 1e-6 to 1 at η = 0.5, γ = 0.2."""
+    answer = _number(answer)
+    exact = laws.escape_time(1e-6, 1.0, 0.5, 0.2)
+    if answer in (exact, math.ceil(exact)) or _close(answer, exact, 1e-3):
+        return "Correct. ln(10⁶)/ln(1.1) is a little under 145 steps."
+    if abs(answer - math.log(1e6) / 0.1) < 1.5:
+        return "That is ln(10⁶)/(ηγ), the time of the gradient flow. One step multiplies by " \
+               "1 + ηγ, so divide by ln(1 + ηγ)."
+    if abs(answer - math.log(1e6) / math.log(1.2)) < 1.5:
+        return "That grows by 1 + γ a step. The step size belongs into it: 1 + ηγ."
+    if abs(answer - math.log10(1e6) / math.log(1.1)) < 1.5:
+        return "You mixed logarithms: log₁₀ above and ln below. Use the same one twice."
+    if answer < 0:
+        return "A negative number of steps: exchange start and exit in the logarithm."
+    return "Solve 10⁻⁶ · (1 + ηγ)^k = 1 for k."
+
+
+def _saddles_4(answer):
+    """The largest stable step when the Hessian has eigenvalues −0.5 and 4."""
+    answer = _number(answer)
+    if _close(answer, 0.5):
+        return "Correct. |1 − 4η| < 1 exactly when η < 2/4; the negative eigenvalue sets no limit."
+    if _close(answer, 0.25):
+        return "1/ℓ is where the guaranteed decrease is largest. The coordinate still shrinks " \
+               "beyond it: where does |1 − 4η| reach 1?"
+    if _close(answer, 4.0):
+        return "That is 2/γ with the negative curvature γ = 0.5. Along that direction f falls at " \
+               "any step; look at the other eigenvalue."
+    if _close(answer, 2 / 4.5):
+        return "Do not add the two curvatures: each coordinate lives by itself."
+    return "For each eigenvalue λ the coordinate is multiplied by 1 − ηλ."
+
+
+def _saddles_5(answer):
+    """A Hessian-vector product for the coupled quartic."""
+    if not callable(answer):
+        raise TypeError("this exercise wants a function hvp(x, v)")
+    problem, rng = CoupledQuartic(6, coupling=0.1), np.random.default_rng(0)
+    for _ in range(5):
+        x, v = rng.standard_normal((2, 6))
+        got, want = np.asarray(answer(x.copy(), v.copy()), dtype=float), problem.hvp(x, v)
+        if got.shape != (6,):
+            return f"The product has the shape of v, (6,), but yours has shape {got.shape}. " \
+                   "Multiply by v before you return."
+        if not np.allclose(got, want, rtol=1e-8, atol=1e-10):
+            if np.allclose(got, (12 * x**2 - 2) * v):
+                return "The quartic part is right. The coupling 0.1 Σ xᵢxⱼ adds 0.1 (Σⱼvⱼ − vᵢ)."
+            if np.allclose(got, (12 * x**2 - 2) * v + 0.1 * v.sum()):
+                return "Almost: the coupling has no diagonal, so vᵢ itself must be left out of " \
+                       "the sum."
+            if np.allclose(got, (4 * x**2 - 2) * v + 0.1 * (v.sum() - v)):
+                return "The second derivative of x⁴ is 12x², not 4x²."
+            if np.allclose(got, problem.grad(v)):
+                return "That is the gradient at v. The product depends on x and is linear in v."
+            return "Differentiate the gradient 4xᵢ³ − 2xᵢ + 0.1 Σ_{j≠i} xⱼ in the direction v."
+    return "Correct. And it costs about as much as one gradient, at any dimension."
+
+
+def _saddles_6(answer):
+    """A perturbation radius and a window for d = 1000."""
+    try:
+        radius, window = answer
+    except (TypeError, ValueError):
+        raise TypeError("this exercise wants a pair (perturbation_radius, episode_length)") \
+            from None
+    problem = QuarticSaddle.spread(1000, gamma=0.1)
+    escaped = sum(minimize(problem, np.zeros(1000), "pgd", epsilon=1e-3, curvature_tol=0.05,
+                           perturbation_radius=radius, episode_length=window, rng=seed,
+                           maxiter=2000, certificate=False).fun < problem.f_star / 2
+                  for seed in range(20))
+    if escaped == 20 and window > 200:
+        return f"All 20 runs leave, but each waits {window} steps before it believes in a " \
+               "minimizer. Stay within 200."
+    if escaped == 20 and radius > 0.1:
+        return f"All 20 runs leave, but a radius of {radius:g} is a third of the way to the " \
+               "minimizer: at a minimizer it would undo the work of many steps. Stay within 0.1."
+    if escaped == 20:
+        return "Correct. All 20 runs leave the saddle."
+    needed = laws.escape_time(laws.ball_coordinate_quantile(1000, radius, 0.05), 0.1, 1.0, 0.1)
+    return f"{escaped} of 20 runs leave. From a radius of {radius:g} in 1000 dimensions the slow " \
+           f"ones need about {needed:.0f} steps; your window is {window}."
+
+
+_CHECKS = {
+    "saddles-1": _saddles_1,
+    "saddles-2": _saddles_2,
+    "saddles-3": _saddles_3,
+    "saddles-4": _saddles_4,
+    "saddles-5": _saddles_5,
+    "saddles-6": _saddles_6,
+}

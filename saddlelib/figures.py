@@ -1,0 +1,81 @@
+"""Matplotlib pictures in the house style; each draws what it is given and returns its Axes.
+
+One colour per method through the whole book, from the palette of Okabe & Ito, which readers with
+any colour vision can tell apart.
+"""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+__all__ = ["COLORS", "contours", "histogram_with_law", "new_axes", "path", "png",
+           "points_with_law", "series"]
+
+COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "theory": "#000000", "saddle": "#CC79A7",
+          "minimizer": "#009E73"}
+
+
+def new_axes(width=5.0, height=3.2, columns=1):
+    """Axes (or an array of them, side by side) without the upper and right spines."""
+    figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+    for ax in np.atleast_1d(axes):
+        ax.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def contours(problem, ax, *, xlim=(-1, 1), ylim=(-1, 1), levels=18, title=""):
+    """Level lines of a problem in two dimensions, its saddles and minimizers marked."""
+    x, y = np.meshgrid(np.linspace(*xlim, 121), np.linspace(*ylim, 121))
+    values = problem.fun(np.column_stack([x.ravel(), y.ravel()])).reshape(x.shape)
+    ax.contour(x, y, values, levels=levels, cmap="cividis", linewidths=0.8)
+    for kind, marker in (("saddle", "X"), ("minimizer", "o")):
+        for point in getattr(problem, kind + "s"):
+            ax.plot(*point, marker, ms=9, color=COLORS[kind], mec="white", zorder=3)
+    ax.set(xlim=xlim, ylim=ylim, aspect="equal", title=title, xlabel="$x_1$", ylabel="$x_2$")
+    return ax
+
+
+def path(ax, points, method, label=None):
+    """The way of a method through the plane; ``points`` has shape (n, 2)."""
+    ax.plot(*np.asarray(points).T, ".-", ms=3, lw=1.2, color=COLORS[method], label=label or method)
+    return ax
+
+
+def series(ax, values, method, label=None):
+    """A quantity against the iteration; ``values`` has shape (n,)."""
+    ax.plot(np.arange(len(values)), values, color=COLORS[method], label=label or method)
+    ax.set_xlabel("iteration $k$")
+    return ax
+
+
+def points_with_law(ax, x, samples, law_x, law_y, *, method="gd", label="measured",
+                    law_label="predicted"):
+    """Medians of samples with bars from the 10th to the 90th percentile, and a law through them.
+
+    ``samples`` is a list of arrays, one for each entry of ``x``.
+    """
+    low, middle, high = np.array([np.percentile(s, [10, 50, 90]) for s in samples]).T
+    ax.errorbar(x, middle, [middle - low, high - middle], fmt="o", ms=5, capsize=3,
+                color=COLORS[method], label=label)
+    ax.plot(law_x, law_y, "--", lw=1.2, color=COLORS["theory"], label=law_label)
+    return ax
+
+
+def histogram_with_law(ax, samples, law, *, method="gd", label="measured", law_label="predicted"):
+    """A histogram of whole numbers and one predicted value as a dashed line."""
+    samples = np.asarray(samples)
+    bins = np.arange(samples.min() - 0.5, samples.max() + 1.5, max(1, np.ptp(samples) // 30))
+    ax.hist(samples, bins=bins, color=COLORS[method], alpha=0.8, label=label)
+    ax.axvline(law, ls="--", lw=1.5, color=COLORS["theory"], label=law_label)
+    return ax
+
+
+def png(ax) -> bytes:
+    """The figure of an Axes as PNG, closed afterwards; for an ``ipywidgets.Image``."""
+    buffer = io.BytesIO()
+    ax.figure.savefig(buffer, format="png", dpi=100)
+    plt.close(ax.figure)
+    return buffer.getvalue()
