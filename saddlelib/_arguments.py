@@ -44,7 +44,7 @@ def _number(name, value) -> float:
 def as_point(name, x, problem=None) -> np.ndarray:
     """A finite float64 copy of shape (d,), or an error that names the argument."""
     point = np.asarray(x)
-    if point.dtype.kind not in "fiub":
+    if point.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got dtype {point.dtype}")
     if point.ndim != 1 or point.size == 0:
         raise ValueError(f"{name} must be one point of shape (d,) with d >= 1, got {point.shape}")

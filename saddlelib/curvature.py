@@ -325,8 +325,8 @@ def _lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution):
         if not np.isfinite(beta[k - 1] + alpha[k - 1]):
             return math.nan, -math.inf, np.full(dim, np.nan), k, math.nan, False
         error = product.error(k)
-        # The Krylov space is invariant up to what the products are worth.
-        invariant = k == dim or beta[k - 1] <= max(error, 1e-14 * product.norm)
+        # The Krylov space is invariant up to what one product is worth.
+        invariant = k == dim or beta[k - 1] <= max(product.error(1) / 3, 1e-14 * product.norm)
         if k >= next_look or k == maxiter or invariant:
             next_look = max(k + 1, int(1.1 * k))
             ritz = dsterf(alpha[:k], beta[: k - 1])[0] if k > 1 else alpha[:1]

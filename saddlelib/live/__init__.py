@@ -1,0 +1,223 @@
+"""Live figures: one ES module and one widget class each, on one shared pure module."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import traitlets
+
+from ..methods import PGD
+from ..problems import QuarticSaddle
+
+__all__ = ["SaddleMap"]
+
+_HERE = Path(__file__).parent
+
+
+def _bundle(*names: str) -> str:
+    """One module out of several: a widget's front end is one text without files beside it.
+
+    The last file may import the others only as ``import * as name from "./name.js"``; each of
+    them becomes an object of that name. Lines that are comments stay behind: a page carries the
+    text of the module, and its readers have the files.
+    """
+    *parts, main = names
+    main = (_HERE / f"{main}.js").read_text(encoding="utf-8")
+    texts = []
+    for name in parts:
+        text = (_HERE / f"{name}.js").read_text(encoding="utf-8")
+        exported = re.findall(r"^export (?:function|const|class) (\w+)", text, re.MULTILINE)
+        text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
+        given = ", ".join(exported)
+        texts.append(f"const {name} = (() => {{\n{text}\nreturn {{ {given} }};\n}})();")
+        main = main.replace(f'import * as {name} from "./{name}.js";\n', "")
+    return re.sub(r"^ *//.*\n", "", "\n".join([*texts, main]), flags=re.MULTILINE)
+
+
+class _Number(traitlets.Float):
+    """A finite float in a range, or an error that says which."""
+
+    def __init__(self, default, low, high, *, open_low=False, **kwargs):
+        self.low, self.high, self.open_low = low, high, open_low
+        super().__init__(default, **kwargs)
+
+    def validate(self, obj, value):
+        number = _real(self.name, value)
+        above = number > self.low if self.open_low else number >= self.low
+        if not (above and number <= self.high):
+            left = "(" if self.open_low else "["
+            raise traitlets.TraitError(
+                f"{self.name} must lie in {left}{self.low:g}, {self.high:g}], got {value!r}; "
+                f"the figure begins with {self.default_value:g}"
+            )
+        return number
+
+
+class _Count(traitlets.Int):
+    """An int in a range, or an error that says which."""
+
+    def __init__(self, default, low, high, **kwargs):
+        self.low, self.high = low, high
+        super().__init__(default, **kwargs)
+
+    def validate(self, obj, value):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise traitlets.TraitError(f"{self.name} must be an int, got {value!r}; "
+                                       f"the figure begins with {self.default_value}")
+        if not self.low <= value <= self.high:
+            raise traitlets.TraitError(f"{self.name} must lie in [{self.low}, {self.high}], "
+                                       f"got {value!r}; the figure begins with "
+                                       f"{self.default_value}")
+        return int(value)
+
+
+class _Point(traitlets.List):
+    """Two finite numbers in [-3, 3], kept as a list."""
+
+    def validate(self, obj, value):
+        try:
+            point = [_real(self.name, v) for v in value]
+        except TypeError:
+            point = []
+        if len(point) != 2 or not all(abs(v) <= 3 for v in point):
+            raise traitlets.TraitError(
+                f"{self.name} must be two finite numbers in [-3, 3], got {value!r}; "
+                f"the figure begins with [1e-06, 0.9]"
+            )
+        return point
+
+
+def _real(name, value) -> float:
+    if isinstance(value, (bool, str, bytes)) or np.ndim(value) != 0:
+        raise traitlets.TraitError(f"{name} must be a real number, got {value!r}; pass a float")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise traitlets.TraitError(f"{name} must be a finite real number, got {value!r}; "
+                                   f"pass a float")
+    return number
+
+
+class SaddleMap(anywidget.AnyWidget):
+    r"""A map of a strict saddle on which two runs start from one point that a reader can drag.
+
+    The function is `saddlelib.problems.QuarticSaddle` on the plane,
+    f(y) = −γ/2·y₁² + y₁⁴/4 + λ/2·y₂². Gradient descent and perturbed gradient descent (Algorithm 2
+    of Jin et al. 2017) start from ``start``; beside the map stand the distance ‖y‖ from the saddle,
+    on a log scale, and f, against the iteration, with the predicted escape drawn over them. A run
+    has *left* when |y₁| ≥ √γ/2.
+
+    All traits are synchronized: setting one in Python moves the figure, and moving the figure sets
+    it in Python. Lengths are in the units of y.
+
+    Parameters
+    ----------
+    start : sequence of two floats
+        (y₁, y₂), each in [−3, 3]. The map itself shows |y₁| ≤ max(1.1, 1.55 √γ).
+    gamma, lam : float
+        γ in (0, 2] and λ in (0, 10].
+    step_size : float
+        η in (0, 100].
+    perturbation_radius : float
+        r in [0, 1]; with 0 perturbed gradient descent is gradient descent.
+    noise : float
+        σ in [0, 1]: every gradient has a draw of N(0, (σ²/2) I) added.
+    seed : int
+        In [0, 2³¹ − 1]: names the draws of the noise and of the perturbation.
+    maxiter : int
+        Steps of each run, in [1, 20000].
+
+    Attributes
+    ----------
+    escape_gd, escape_pgd : float or None
+        First step at which a run has left; None if it has not, and until the figure is shown.
+    predicted, predicted_pgd : float or None
+        k₀ + ln(½√γ/|y₁|)/ln(1 + ηγ) with y₁ at step k₀: the start for gradient descent, the last
+        perturbation before the escape for PGD. None where no escape is predicted.
+
+    Raises
+    ------
+    traitlets.TraitError
+        If a trait is given a value outside these ranges; the message names them.
+    TypeError
+        If there is no trait of that name.
+
+    Examples
+    --------
+    >>> figure = SaddleMap(start=[0.01, 0.5], step_size=0.2)
+    >>> figure
+    SaddleMap(start=[0.01, 0.5], step_size=0.2)
+    >>> figure.problem.lipschitz_grad
+    1.0
+    """
+
+    _esm = _bundle("model", "saddle_map")
+    _css = (_HERE / "saddle_map.css").read_text(encoding="utf-8")
+
+    start = _Point(default_value=[1e-6, 0.9]).tag(sync=True)
+    gamma = _Number(0.5, 0, 2, open_low=True).tag(sync=True)
+    lam = _Number(1.0, 0, 10, open_low=True).tag(sync=True)
+    step_size = _Number(0.1, 0, 100, open_low=True).tag(sync=True)
+    perturbation_radius = _Number(0.05, 0, 1).tag(sync=True)
+    noise = _Number(0.0, 0, 1).tag(sync=True)
+    seed = _Count(7, 0, 2**31 - 1).tag(sync=True)
+    maxiter = _Count(1000, 1, 20000).tag(sync=True)
+
+    escape_gd = traitlets.Float(None, allow_none=True).tag(sync=True)
+    escape_pgd = traitlets.Float(None, allow_none=True).tag(sync=True)
+    predicted = traitlets.Float(None, allow_none=True).tag(sync=True)
+    predicted_pgd = traitlets.Float(None, allow_none=True).tag(sync=True)
+
+    def __init__(self, **traits):
+        for name in traits:
+            if not self.has_trait(name):
+                raise TypeError(f"SaddleMap has no trait {name!r}; it has {', '.join(_INPUTS)}")
+        super().__init__(**traits)
+
+    @property
+    def problem(self) -> QuarticSaddle:
+        """The function on the map."""
+        return QuarticSaddle(self.gamma, [self.lam])
+
+    @property
+    def method(self) -> PGD:
+        r"""PGD as the figure runs it.
+
+        g_thres = ℓr, the paper's own ratio; f_thres = γ²/16, a drop that every escape makes, since
+        f has dropped by 7γ²/64 where |y₁| = √γ/2; and the window ⌈ln(√γ/(πr/400))/ln(1 + ηγ)⌉ in
+        which |y₁| grows to √γ, except for the at most one in a hundred perturbations with
+        |ξ₁| < πr/400. Raises ValueError if ``perturbation_radius`` is 0.
+
+        >>> SaddleMap().method.episode_length
+        154
+        """
+        if self.perturbation_radius == 0:
+            raise ValueError("perturbation_radius = 0 perturbs nothing: the figure's PGD is then "
+                             "gradient descent; set it above 0")
+        smallest = math.pi / 4 * 0.01 * self.perturbation_radius
+        growth = math.log1p(self.step_size * self.gamma)
+        return PGD(
+            step_size=self.step_size,
+            perturbation_radius=self.perturbation_radius,
+            grad_threshold=max(2 * self.gamma, self.lam) * self.perturbation_radius,
+            decrease_threshold=self.gamma**2 / 16,
+            episode_length=max(1, math.ceil(math.log(math.sqrt(self.gamma) / smallest) / growth)),
+        )
+
+    def __repr__(self) -> str:
+        # Without an address, so that a notebook prints the same line every time.
+        shown = {name: getattr(self, name) for name in _INPUTS}
+        default = self.trait_defaults()
+        return "SaddleMap({})".format(
+            ", ".join(f"{name}={v!r}" for name, v in shown.items()
+                      if name == "start" or v != default[name])
+        )
+
+
+_INPUTS = ("start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed", "maxiter")
