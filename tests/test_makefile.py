@@ -1,0 +1,152 @@
+"""The environment that make builds: it repairs itself, and does nothing when nothing changed.
+
+Tried on a project with the real Makefile that needs one tiny package and no network.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+import zipfile
+
+import pytest
+from browser import ROOT
+
+BACKEND = '''
+import shutil
+def build_editable(folder, settings=None, metadata=None):
+    return shutil.copy("wheels/mine-1.0-py3-none-any.whl", folder).rpartition("/")[2]
+'''
+
+
+def write_wheel(folder, name, version):
+    """A wheel with one module that knows its version."""
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", f"version = {version!r}\n")
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+class Project:
+    """A folder to call make in."""
+
+    def __init__(self, root):
+        self.root = root
+        for folder in ("saddlelib", "chapters", "figures", "_site", "wheels"):
+            (root / folder).mkdir(parents=True)
+        shutil.copy(ROOT / "Makefile", root)
+        for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("mine", "1.0")]:
+            write_wheel(root / "wheels", name, version)
+        (root / "backend.py").write_text(BACKEND)
+        (root / "pyproject.toml").write_text(
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        )
+        self.require("1.0")
+
+    def require(self, version):
+        (self.root / "requirements.txt").write_text(f"tiny=={version}\n")
+        now = time.time() + 2  # surely newer than the stamp, whatever the file system's clock
+        os.utime(self.root / "requirements.txt", (now, now))
+
+    def make(self, *words):
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "MAKE", "MFLAGS"))}
+        env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.root / "wheels")}
+        target = [] if any("=" not in word for word in words) else [".venv/.ready"]
+        return subprocess.run(
+            ["make", *target, *words], cwd=self.root, env=env, capture_output=True, text=True
+        )
+
+    def version(self):
+        code = "import mine, tiny; print(tiny.version)"
+        done = subprocess.run(
+            [self.root / ".venv/bin/python", "-c", code], capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def made_anew(self):
+        """Whether the folder was emptied since the last time this was asked."""
+        mark = self.root / ".venv/mark"
+        anew = not mark.exists()
+        mark.touch()
+        return anew
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project whose environment has been made once."""
+    project = Project(tmp_path_factory.mktemp("make") / "project")
+    done = project.make()
+    assert done.returncode == 0, done.stderr
+    assert project.made_anew()
+    assert project.version() == "1.0"
+    os.utime(project.root / "requirements.txt", (0, 0))
+    return project
+
+
+def test_a_second_call_does_nothing(project):
+    ready = project.root / ".venv/.ready"
+    before = ready.stat().st_mtime_ns
+    assert "up to date" in project.make().stdout
+    assert ready.stat().st_mtime_ns == before
+    assert not project.made_anew()
+
+
+def test_an_interrupted_environment_is_made_anew(project):
+    (project.root / ".venv/.ready").unlink()
+    (project.root / ".venv/bin/pip").unlink()
+    assert project.make().returncode == 0
+    assert project.made_anew()
+    assert project.version() == "1.0"
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(project):
+    for python in (project.root / ".venv/bin").glob("python*"):
+        python.unlink()
+    assert project.make().returncode == 0
+    assert project.made_anew()
+    assert project.version() == "1.0"
+
+
+def test_an_environment_that_was_moved_is_made_anew(project):
+    moved = project.root.with_name("moved")
+    project.root.rename(moved)
+    project.root = moved
+    assert project.make().returncode == 0
+    assert project.made_anew()
+    assert project.version() == "1.0"
+
+
+def test_new_pins_are_installed_into_what_is_there(project):
+    project.require("2.0")
+    assert project.make().returncode == 0
+    assert not project.made_anew()
+    assert project.version() == "2.0"
+    os.utime(project.root / "requirements.txt", (0, 0))
+
+
+def test_a_failed_installation_is_not_taken_for_finished(project):
+    project.require("3.0")
+    assert project.make().returncode != 0
+    assert not (project.root / ".venv/.ready").exists()
+    project.require("1.0")
+    assert project.make().returncode == 0
+    assert project.version() == "1.0"
+
+
+def test_without_a_python_one_line_says_what_to_do(project, tmp_path):
+    (project.root / ".venv/.ready").unlink()
+    done = project.make("PYTHON=no-such-python")
+    assert done.returncode != 0
+    assert "Python 3.11, 3.12 or 3.13 is missing: run apt-get install" in done.stderr
+    bare = tmp_path / "bare-python"
+    bare.write_text('#!/bin/sh\ncase "$*" in *ensurepip*) exit 1;; esac\n')
+    bare.chmod(0o755)
+    done = project.make(f"PYTHON={bare}")
+    assert done.returncode != 0
+    assert f"{bare} has no venv module: run apt-get install python3-venv" in done.stderr
