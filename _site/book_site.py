@@ -1,0 +1,56 @@
+"""Sphinx extension of this book: serves _site/web and adds its scripts to the pages that need them.
+
+The folder is not called _static because Jupyter Book puts every script of a _static folder on
+every page.
+"""
+
+import re
+from pathlib import Path
+
+from myst_nb.sphinx_ import NbMetadataCollector
+
+WEB = Path(__file__).parent / "web"
+
+
+def serve_web(app, config):
+    """Copy the files of _site/web into the site, next to those of the theme."""
+    config.html_static_path.append(str(WEB))
+
+
+def add_host(app, pagename, templatename, context, doctree):
+    """Load host.js, right after the widgets' state, where a notebook stored one."""
+    if "ipywidgets_state" in NbMetadataCollector.get_js_files(app.env, pagename):
+        app.add_js_file("host.js", priority=600)
+
+
+def mend_roles(app, pagename, templatename, context, doctree):
+    """Drop the roles that docutils gives a bibliography: ARIA forbids such children in a list."""
+    if "citation-list" in context.get("body", ""):
+        body = context["body"].replace('<div role="list" class="citation-list">', "<div>")
+        context["body"] = body.replace(' role="doc-biblioentry"', "")
+
+
+def speed_up(app, exception):
+    """Let scripts wait for the parser, and drop the theme's 1.5 MB icon script.
+
+    That script redraws icons that the theme's style sheet draws already. Two scripts may not wait:
+    host.js, and the options that scripts inside the page read.
+    """
+    if exception is None and app.builder.format == "html":
+        for page in Path(app.outdir).rglob("*.html"):
+            html = page.read_text("utf8")
+            html = re.sub(r'<script src="[^"]*/fontawesome\.js[^"]*"></script>', "", html)
+            html = re.sub(r'<script src="(?!\S*/(host|documentation_options)\.js)',
+                          '<script defer src="', html)
+            page.write_text(html, "utf8")
+
+
+def setup(app):
+    """Register with Sphinx."""
+    app.connect("config-inited", serve_web)
+    app.connect("html-page-context", add_host)
+    app.connect("html-page-context", mend_roles)
+    app.connect("build-finished", speed_up)
+    app.add_css_file("book.css", priority=900)
+    app.add_js_file("book.js", loading_method="defer")
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
