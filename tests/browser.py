@@ -1,0 +1,97 @@
+"""Helpers of the tests that drive a browser: find one, serve a folder, record what a page does."""
+
+import contextlib
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / "_build" / "html"
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+HOW_TO = (
+    "the browser tests need a Chromium: run apt-get install chromium, or set CHROMIUM=/path/to/it"
+)
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium():
+    """Path of the browser to test with, or None."""
+    if os.environ.get("CHROMIUM"):
+        return shutil.which(os.environ["CHROMIUM"])
+    return next(filter(None, map(shutil.which, [*NAMES, MAC])), None)
+
+
+def node():
+    """Path of a Node that runs ES modules: the system's, else the one inside Playwright."""
+    from playwright._impl._driver import compute_driver_executable
+
+    return shutil.which("node") or str(compute_driver_executable()[0])
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def copyfile(self, source, outputfile):
+        with contextlib.suppress(ConnectionError):  # the page was closed before it had everything
+            super().copyfile(source, outputfile)
+
+
+@contextlib.contextmanager
+def serve(folder):
+    """Serve a folder on a free port of this machine; yields the address without a last slash."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+class Visit:
+    """One page in a context of its own, with everything it asked for and complained about."""
+
+    def __init__(self, browser, width=1280, height=900, scheme="light", **options):
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, **options
+        )
+        self.page = self.context.new_page()
+        self.requests, self.errors = [], []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("requestfailed", lambda request: self.errors.append(f"failed {request.url}"))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._console)
+
+    def _console(self, message):
+        if message.type in ("error", "warning"):
+            self.errors.append(f"{message.type}: {message.text}")
+
+    def open(self, url):
+        """Load a page until its scripts, its mathematics and its network are at rest."""
+        self.page.goto(url, wait_until="load")
+        self.page.wait_for_function("!window.MathJax || window.MathJax.startup?.promise")
+        self.page.evaluate("() => window.MathJax?.startup.promise")
+        self.page.wait_for_load_state("networkidle")
+        return self.page
+
+    def foreign(self, origin):
+        """Requests that left the given origin; data and blob addresses stay in the page."""
+        inside = (origin + "/", "data:", f"blob:{origin}")
+        return [url for url in self.requests if not url.startswith(inside)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.context.close()

@@ -1,0 +1,47 @@
+"""Fixtures of all tests: the browser and the built site. Also prints what the tests measured."""
+
+import os
+
+import pytest
+from browser import ARGS, HOW_TO, SITE, chromium, serve
+
+
+def pytest_report_header():
+    """Say once, before anything runs, that the browser tests cannot."""
+    return None if chromium() else HOW_TO
+
+
+def pytest_terminal_summary(terminalreporter):
+    """List the measurements that tests handed over with record_property."""
+    found = [
+        (name, value)
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties
+    ]
+    if found:
+        terminalreporter.section("measured")
+        for name, value in found:
+            terminalreporter.write_line(f"{name}: {value}")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; without one the test skips, or fails where CI=true."""
+    path = chromium()
+    if path is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(HOW_TO)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(executable_path=path, args=ARGS)
+        yield instance
+        instance.close()
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Address of the built book."""
+    if not (SITE / "index.html").exists():
+        pytest.fail("_build/html is missing: run make book")
+    with serve(SITE) as address:
+        yield address

@@ -1,0 +1,177 @@
+"""A chapter in JupyterLab: run all, move the controls, see page and kernel answer each other."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+from browser import ROOT, Visit
+
+pytestmark = pytest.mark.browser
+MINUTE = 60_000
+
+
+def ask(address, what):
+    """An answer of the server's programming interface."""
+    with urllib.request.urlopen(f"{address}/api/{what}?token=letmein") as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Start a JupyterLab of our own on a copy of the chapters; gives the address of its pages."""
+    home = tmp_path_factory.mktemp("lab")
+    (home / "chapters").mkdir()
+    for path in (ROOT / "chapters").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":  # so that what stands there later was computed here
+                cell.update(execution_count=None, outputs=[])
+        nbformat.write(notebook, home / "chapters" / path.name)
+    shutil.copytree(ROOT / "figures", home / "figures")
+    # Cells outside the window are otherwise not in the page, and a question covers its corner.
+    for name, settings in [
+        ("notebook-extension/tracker", {"windowingMode": "none"}),
+        ("apputils-extension/notification", {"fetchNews": "false"}),
+    ]:
+        path = home / f"settings/@jupyterlab/{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(settings))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    env = os.environ | {
+        "HOME": str(home),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+    }
+    log = home / "log"
+    with open(log, "w") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1",
+             f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={home}",
+             "--IdentityProvider.token=letmein", "--LabApp.news_url=None", "--allow-root"],
+            env=env, cwd=home, stdout=out, stderr=subprocess.STDOUT,
+        )
+    try:
+        for _ in range(240):
+            try:
+                ask(address, "status")
+                break
+            except OSError:
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.25)
+        else:
+            pytest.fail(log.read_text())
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def chapter(browser, lab):
+    """Open the first chapter in JupyterLab and run all of it."""
+    with Visit(browser, width=1280, height=1000) as visit:
+        page = visit.page
+        page.goto(f"{lab}/lab/tree/chapters/saddles.ipynb?token=letmein&reset")
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=MINUTE)
+        for _ in range(240):  # JupyterLab shows "idle" even before the page has a kernel
+            kernels = ask(lab, "kernels")
+            if kernels and kernels[0]["connections"] and kernels[0]["execution_state"] == "idle":
+                break
+            page.wait_for_timeout(250)
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=MINUTE)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.wait_for_function("""() => {
+            const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
+                .map((p) => p.textContent);
+            return prompts.length && prompts.every((p) => /\\[\\d+\\]/.test(p));
+        }""", timeout=2 * MINUTE)
+        yield page
+
+
+def text_changes(locator, before):
+    """Wait until the text of an element is another, and give it."""
+    locator.page.wait_for_function(
+        "([e, t]) => e.textContent !== t", arg=[locator.element_handle(), before], timeout=10_000
+    )
+    return locator.text_content()
+
+
+def numbers(text):
+    return [float(word) for word in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
+
+
+def test_no_cell_fails_and_every_page_is_rendered(chapter):
+    errors = chapter.locator("[data-mime-type='application/vnd.jupyter.error'], .jp-RenderedText "
+                             "[data-mime-type='application/vnd.jupyter.stderr']")
+    assert errors.count() == 0
+    # A directive that JupyterLab does not know would stand there as raw text.
+    text = chapter.locator(".jp-Notebook").inner_text()
+    assert not re.search(r"^:::|^```\{", text, re.MULTILINE)
+
+
+def test_a_slider_changes_its_picture(chapter, record_property):
+    picture = chapter.locator(".jp-OutputArea-output img.widget-image, .widget-image img").first
+    picture.scroll_into_view_if_needed()
+    before = picture.get_attribute("src")
+    handle = picture.locator(
+        "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')][1]"
+    ).locator(".noUi-handle, input[type=range]").first
+    handle.focus()
+    begin = time.perf_counter()
+    chapter.keyboard.press("ArrowRight")
+    chapter.wait_for_function(
+        "([e, src]) => e.src !== src && e.complete && e.naturalWidth > 0",
+        arg=[picture.element_handle(), before],
+        timeout=10_000,
+    )
+    seconds = time.perf_counter() - begin
+    record_property("JupyterLab, slider moved to picture changed, seconds", round(seconds, 2))
+    assert picture.get_attribute("src") != before
+
+
+def test_moving_the_figure_changes_the_value_in_python(chapter):
+    start, told = chapter.get_by_test_id("start").first, chapter.locator(".python-start").first
+    start.scroll_into_view_if_needed()
+    before = told.text_content()
+    start.focus()
+    for _ in range(5):
+        chapter.keyboard.press("ArrowRight")
+    text = text_changes(told, before)
+    chapter.wait_for_timeout(500)
+    assert numbers(told.text_content())[0] > numbers(before)[0], (before, text)
+
+
+def test_python_moves_the_figure(chapter):
+    start, told = chapter.get_by_test_id("start").first, chapter.locator(".python-start").first
+    start.focus()
+    for _ in range(5):
+        chapter.keyboard.press("ArrowRight")
+    chapter.wait_for_timeout(500)
+    place, words = start.bounding_box(), told.text_content()
+    button = told.locator(
+        "xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')][1]"
+    ).locator("button, .noUi-handle").first
+    button.focus()
+    is_button = button.evaluate("e => e.tagName === 'BUTTON'")
+    chapter.keyboard.press("Enter" if is_button else "ArrowLeft")
+    text_changes(told, words)
+    chapter.wait_for_function(
+        "([e, x, y]) => Math.hypot(e.getBoundingClientRect().x - x, "
+        "e.getBoundingClientRect().y - y) > 3",
+        arg=[start.element_handle(), place["x"], place["y"]],
+        timeout=10_000,
+    )

@@ -1,0 +1,198 @@
+"""The built site: every page stands alone and is accessible."""
+
+import functools
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote, urljoin, urlsplit
+
+import axe_playwright_python
+import pytest
+import yaml
+from browser import ROOT, SITE, Visit
+from bs4 import BeautifulSoup
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"]), "search"]
+CHAPTER = "chapters/saddles.html"
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+# What sticks out of the page: the page itself if it scrolls, or content that is cut off at the edge
+# of the screen without a box of its own to scroll in.
+OVERFLOW = """() => {
+  const boxed = (e) => e && !e.matches(".bd-article")
+    && (getComputedStyle(e).overflowX !== "visible" || boxed(e.parentElement));
+  const root = document.documentElement;
+  return [...document.querySelectorAll(".bd-article *")]
+    .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !boxed(e.parentElement))
+    .map((e) => e.outerHTML.slice(0, 100))
+    .concat(root.scrollWidth > innerWidth ? ["the page scrolls"] : []);
+}"""
+
+every_page = pytest.mark.parametrize("name", PAGES)
+every_view = pytest.mark.parametrize("scheme", ["light", "dark"])
+every_width = pytest.mark.parametrize("width", [1280, 360])
+
+
+@pytest.fixture(scope="module")
+def look(browser, site):
+    """Open a page once per width and colour scheme and keep what there was to see."""
+
+    @functools.cache
+    def look(name, width, scheme):
+        with Visit(browser, width=width, scheme=scheme) as visit:
+            page = visit.open(f"{site}/{name}.html")
+            # Before axe, which asks for style sheets at addresses of its own.
+            foreign, errors = visit.foreign(site), list(visit.errors)
+            page.evaluate(AXE)
+            # Colours are the same on a phone, and checking them takes most of the time.
+            violations = page.evaluate(
+                """(colours) => axe.run({
+                  preload: false,
+                  resultTypes: ["violations"],
+                  rules: { "color-contrast": { enabled: colours } },
+                }).then((result) => result.violations)""",
+                width > 360,
+            )
+            return SimpleNamespace(
+                foreign=foreign,
+                errors=errors,
+                overflow=page.evaluate(OVERFLOW),
+                violations=[
+                    f"{v['id']}: {node['html'][:200]} {node['failureSummary']}"
+                    for v in violations
+                    if v["impact"] in ("serious", "critical")
+                    for node in v["nodes"]
+                ],
+                images=page.evaluate("() => [...document.images].map(i => [i.src, i.alt])"),
+            )
+
+    return look
+
+
+# Every page
+
+
+def test_the_site_has_the_pages_of_the_toc():
+    built = {path.relative_to(SITE).with_suffix("").as_posix() for path in SITE.rglob("*.html")}
+    built = {name for name in built if not name.startswith(("_static", "_sources"))}
+    assert built == {*PAGES, "index"}
+
+
+@pytest.mark.browser
+def test_the_address_of_the_site_opens_the_first_page(browser, site):
+    with Visit(browser) as visit:
+        visit.page.goto(f"{site}/")
+        visit.page.wait_for_url(f"{site}/{TOC['root']}.html")
+        assert visit.foreign(site) == []
+
+
+@pytest.mark.browser
+@every_page
+@every_width
+@every_view
+def test_no_request_leaves_the_site(look, name, width, scheme):
+    assert look(name, width, scheme).foreign == []
+
+
+@pytest.mark.browser
+@every_page
+@every_width
+@every_view
+def test_no_script_complains(look, name, width, scheme):
+    assert look(name, width, scheme).errors == []
+
+
+@pytest.mark.browser
+@every_page
+@every_width
+@every_view
+def test_the_page_does_not_scroll_sideways(look, name, width, scheme):
+    assert look(name, width, scheme).overflow == []
+
+
+@pytest.mark.browser
+@every_page
+@every_width
+@every_view
+def test_axe_finds_nothing_serious(look, name, width, scheme):
+    assert look(name, width, scheme).violations == []
+
+
+@pytest.mark.browser
+@every_page
+def test_every_image_is_described(look, name):
+    for source, alt in look(name, 1280, "light").images:
+        assert alt.strip(), source
+        assert not re.search(r"\.(png|svg|jpe?g|webp)$", alt), f"alt text is a file name: {alt}"
+
+
+@every_page
+def test_internal_links_lead_somewhere(name):
+    anchors = functools.cache(
+        lambda path: {
+            tag.get("id") or tag.get("name")
+            for tag in BeautifulSoup(path.read_text(), "html.parser").find_all(True)
+        }
+    )
+    soup = BeautifulSoup((SITE / f"{name}.html").read_text(), "html.parser")
+    for tag in soup.find_all(["a", "link", "script", "img"]):
+        target = tag.get("href") or tag.get("src")
+        if not target or urlsplit(target).scheme:
+            continue
+        url = urlsplit(urljoin(f"/{name}.html", target))
+        path = SITE / unquote(url.path).lstrip("/")
+        assert path.is_file(), f"{name}: {target}"
+        if url.fragment and path.suffix == ".html":
+            assert unquote(url.fragment) in anchors(path), f"{name}: {target}"
+
+
+@pytest.mark.browser
+def test_search_finds_a_page(browser, site):
+    with Visit(browser) as visit:
+        page = visit.open(f"{site}/search.html?q=notation")
+        page.locator("ul.search li a", has_text="Notation").first.wait_for(timeout=5000)
+        assert visit.foreign(site) == []
+        assert visit.errors == []
+
+
+@pytest.mark.browser
+def test_the_chapter_offers_binder_and_copy_buttons(browser, site):
+    with Visit(browser) as visit:
+        page = visit.open(f"{site}/{CHAPTER}")
+        binder = page.locator("a[href*='mybinder.org']").first.get_attribute("href")
+        assert "chapters/saddles.ipynb" in unquote(binder)
+        assert page.locator("button.copybtn").count() >= page.locator(".cell_input").count()
+
+
+@pytest.mark.browser
+def test_mathematics_is_readable_on_a_phone(browser, site):
+    with Visit(browser, width=360) as visit:
+        page = visit.open(f"{site}/{CHAPTER}")
+        boxes = page.evaluate("""() => [...document.querySelectorAll("mjx-container")]
+            .filter(m => m.offsetParent)
+            .map(m => ({size: parseFloat(getComputedStyle(m).fontSize),
+                        right: (m.closest("div.math, span.wide, div:has(> table)") ?? m)
+                            .getBoundingClientRect().right}))""")
+        assert boxes
+        assert min(box["size"] for box in boxes) >= 14
+        assert max(box["right"] for box in boxes) <= 360
+
+
+@pytest.mark.browser
+def test_controls_that_need_a_kernel_say_so(browser, site):
+    with Visit(browser) as visit:
+        page = visit.open(f"{site}/{CHAPTER}")
+        assert page.locator(".needs-kernel", has_text="needs a running kernel").count() >= 1
+        assert page.locator(".widget-view img").first.evaluate("i => i.naturalWidth") > 0
+
+
+@pytest.mark.browser
+def test_weight_of_the_chapter(browser, site, record_property):
+    with Visit(browser) as visit:
+        sizes = []
+        visit.page.on(
+            "response", lambda r: r.url.startswith(site) and sizes.append(len(r.body()))
+        )
+        visit.open(f"{site}/{CHAPTER}")
+    record_property("weight of the chapter with everything it loads, kB", round(sum(sizes) / 1e3))
+    assert sum(sizes) < 6e6
