@@ -10,6 +10,7 @@ import numpy as np
 from .._arguments import curvature_scale, integer, positive
 from ..perturbation import uniform_ball
 from ..theory import jin2017
+from ..theory.precision import decrease_warning, perturbation_warning
 from .base import State
 from .gd import gd_step
 
@@ -124,20 +125,14 @@ class PGD:
 
     def _perturb(self, oracle, state):
         x, value = state.x, oracle.fun(state.x)
-        rounding = float(np.spacing(abs(value)))
-        if np.isfinite(value) and self.decrease_threshold < 4 * rounding:
+        state.note = decrease_warning(self.decrease_threshold, value)
+        if not state.note:
+            xi = uniform_ball(state.rng, x.size, self.perturbation_radius)
+            state.note = perturbation_warning(self.perturbation_radius, x, xi)
+        if state.note:
             state.finished = "precision"
-            state.note = (f"the test for a decrease of {self.decrease_threshold:.2g} cannot be "
-                          f"made: float64 resolves f = {value:.6g} to {rounding:.2g}")
             return
-        xi = uniform_ball(state.rng, x.size, self.perturbation_radius)
         moved = x + xi
-        if not np.linalg.norm(moved - x - xi) <= 0.5 * np.linalg.norm(xi):
-            state.finished = "precision"
-            state.note = (f"a perturbation of radius {self.perturbation_radius:.2g} is lost when "
-                          f"added to x: float64 resolves its coordinates to "
-                          f"{np.spacing(np.abs(x).max()):.2g}")
-            return
         state.x_tilde, state.f_tilde, state.jac_tilde = x, value, state.jac
         state.x, state.jac = moved, oracle.grad(moved)
         state.last_perturbation, state.t_noise = xi, state.nit

@@ -1,5 +1,8 @@
-"""What the papers promise: explicit constants and laws, one file per paper."""
+"""What the papers promise: explicit constants and laws, one file per paper.
 
-from . import du2017, jin2017, laws
+`budget` turns the promises into time and money, `precision` says where float64 cannot keep them.
+"""
 
-__all__ = ["du2017", "jin2017", "laws"]
+from . import alpay2025, budget, du2017, jin2017, jin2021, laws, precision
+
+__all__ = ["alpay2025", "budget", "du2017", "jin2017", "jin2021", "laws", "precision"]

@@ -1,7 +1,9 @@
 """Constants of Jin, Ge, Netrapalli, Kakade & Jordan 2017.
 
 *How to Escape Saddle Points Efficiently*, arXiv:1703.00887: Algorithm 2 (perturbed gradient
-descent), Theorem 3, and the constants of symmetric matrix factorization. Logarithms are natural.
+descent), Theorem 3, Algorithm 3 (the same with local improvement, PGDli), and the constants of
+symmetric matrix factorization. Logarithms are natural. *Recalled* marks a statement in our words,
+without its text before us.
 """
 
 from __future__ import annotations
@@ -9,10 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .._arguments import integer, positive, probability
+from .._arguments import integer, positive
+from ._numbers import at_most_the_natural_scale, setting, whole
 
-__all__ = ["FactorizationConstants", "PGDConstants", "iteration_bound", "matrix_factorization",
-           "pgd_constants"]
+__all__ = ["FactorizationConstants", "PGDConstants", "PGDliConstants", "factorization_pgdli",
+           "iteration_bound", "local_iterations", "matrix_factorization", "pgd_constants",
+           "pgdli_iteration_bound", "strict_saddle_epsilon"]
 
 
 @dataclass(frozen=True)
@@ -68,26 +72,23 @@ def pgd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure
     >>> f"{k.perturbation_radius:.1e} {k.decrease_threshold:.1e} {k.episode_length}"
     '8.2e-09 8.6e-13 6374'
     """
-    ell = positive("lipschitz_grad", lipschitz_grad)
-    rho = positive("lipschitz_hess", lipschitz_hess)
-    eps = positive("epsilon", epsilon)
-    delta_f = positive("delta_f", delta_f)
-    delta = probability("failure_prob", failure_prob)
-    d = integer("dim", dim)
+    ell, rho, eps, d, delta_f, delta = setting(
+        lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob)
     c = positive("c", c)
     if c > 1:
         raise ValueError(f"c must be at most 1, so that the step c/ℓ decreases f; got {c}")
-    if eps > ell**2 / rho:
-        raise ValueError(f"epsilon must be at most ℓ²/ρ = {ell**2 / rho:.3g} (Theorem 3), got "
-                         f"{eps:.3g}; a larger ε asks for less than ‖∇²f‖ ≤ ℓ already gives")
-    chi = 3 * max(math.log(d * ell * delta_f / (c * eps**2 * delta)), 4.0)
+    at_most_the_natural_scale(eps, ell, rho, "Theorem 3")
+    # Products of powers leave the range of float64 long before their logarithms do.
+    chi = 3 * max(math.log(d) + math.log(ell) + math.log(delta_f) - math.log(c)
+                  - 2 * math.log(eps) - math.log(delta), 4.0)
     return PGDConstants(
         chi=chi,
         step_size=c / ell,
         perturbation_radius=math.sqrt(c) / chi**2 * eps / ell,
         grad_threshold=math.sqrt(c) / chi**2 * eps,
-        decrease_threshold=c / chi**3 * math.sqrt(eps**3 / rho),
-        episode_length=math.ceil(chi / c**2 * ell / math.sqrt(rho * eps)),
+        decrease_threshold=c / chi**3 * (eps * math.sqrt(eps / rho)),
+        episode_length=whole("episode_length",
+                             chi / c / c * (ell / math.sqrt(rho) / math.sqrt(eps))),
     )
 
 
@@ -102,11 +103,103 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
               + t_{thres} = O\Big(\frac{\ell\Delta_f}{\varepsilon^2}\chi^4\Big),
 
     which is Theorem 3 with its constant written out. Arguments as `pgd_constants`; an iteration is
-    one gradient.
+    one gradient. Infinite where float64 overflows.
     """
     k = pgd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob, c)
-    per_unit = max(2 / (k.step_size * k.grad_threshold**2), k.episode_length / k.decrease_threshold)
-    return float(delta_f * per_unit + k.episode_length)
+    if k.decrease_threshold == 0:
+        return math.inf  # below the smallest float64
+    delta_f = float(delta_f)  # NumPy's floats would warn where they overflow
+    descent = 2 / k.step_size * (delta_f / k.grad_threshold) / k.grad_threshold
+    episodes = delta_f / k.decrease_threshold * k.episode_length
+    return max(descent, episodes) + k.episode_length
+
+
+def strict_saddle_epsilon(theta, gamma, lipschitz_hess) -> float:
+    r"""ε̃ = min{θ, γ²/ρ}: the accuracy at which a strict-saddle function has no saddles left.
+
+    In a (θ, γ, ζ)-strict saddle function every point has ‖∇f‖ ≥ θ, or λ_min ≤ −γ, or a minimizer
+    within ζ. A point with ‖∇f‖ < ε̃ and λ_min > −√(ρε̃) ≥ −γ can only be of the last kind
+    (Jin et al. 2017, Corollary 4; recalled). All arguments > 0; θ in the units of ∇f, γ in those
+    of ∇²f.
+
+    Examples
+    --------
+    >>> strict_saddle_epsilon(theta=0.5, gamma=0.2, lipschitz_hess=4.0)
+    0.010000000000000002
+    """
+    gamma, rho = positive("gamma", gamma), positive("lipschitz_hess", lipschitz_hess)
+    return min(positive("theta", theta), gamma / rho * gamma)
+
+
+def local_iterations(alpha, beta, zeta, epsilon) -> int:
+    r"""Steps of size 1/β that bring a point from within ζ of the minimizers to within ε of them.
+
+    Where f is (α, β)-regular, or α-strongly convex and β-smooth, one step x⁺ = x − ∇f(x)/β gives
+    dist(x⁺)² ≤ (1 − α/β) dist(x)², because
+
+    .. math:: \mathrm{dist}(x^+)^2 \le \|x - P(x)\|^2
+        - \tfrac2\beta\langle\nabla f(x), x - P(x)\rangle
+        + \tfrac1{\beta^2}\|\nabla f(x)\|^2
+        \le \Big(1 - \frac\alpha\beta\Big)\|x - P(x)\|^2 ,
+
+    so that 2 ln(ζ/ε)/(−ln(1 − α/β)) steps suffice: the term (β/α) log(ζ/ε) of Theorem 5 of
+    Jin et al. 2017 (recalled) with its constant. Derived here.
+
+    ``alpha`` and ``beta``: 0 < α ≤ β, in the units of ∇²f; ``zeta`` and ``epsilon`` > 0, in the
+    units of x.
+
+    Examples
+    --------
+    >>> local_iterations(1.0, 2.0, zeta=1.0, epsilon=1e-3)    # the squared distance halves
+    20
+    """
+    alpha, beta = positive("alpha", alpha), positive("beta", beta)
+    zeta, epsilon = positive("zeta", zeta), positive("epsilon", epsilon)
+    if alpha > beta:
+        raise ValueError(f"alpha must be at most beta = {beta}, got {alpha}")
+    if epsilon >= zeta:
+        return 0
+    if alpha == beta:
+        return 1
+    return whole("local_iterations",
+                 2 * (math.log(zeta) - math.log(epsilon)) / -math.log1p(-alpha / beta))
+
+
+def pgdli_iteration_bound(lipschitz_grad, lipschitz_hess, strict_saddle, regularity, epsilon, dim,
+                          delta_f, failure_prob=0.1, c=1.0) -> float:
+    r"""Most iterations of PGDli (Algorithm 3 of Jin et al. 2017) until x is ε-close to a minimizer.
+
+    PGDli runs Algorithm 2 with ε̃ = `strict_saddle_epsilon`, then steps of size 1/β. With the
+    constants of `iteration_bound` and `local_iterations` written out, Theorem 5 (recalled) reads
+
+    .. math:: O\Big(\frac{\ell\Delta_f}{\tilde\varepsilon^2}\log^4
+              \frac{d\ell\Delta_f}{\tilde\varepsilon^2\delta}
+              + \frac\beta\alpha\log\frac\zeta\varepsilon\Big).
+
+    Parameters
+    ----------
+    strict_saddle : (float, float, float)
+        θ, γ, ζ.
+    regularity : (float, float)
+        α, β, within ζ of the minimizers.
+    epsilon : float
+        ε > 0, the wanted *distance*, in the units of x.
+
+    The others are those of `pgd_constants`.
+
+    Examples
+    --------
+    >>> k = matrix_factorization(1.0, 0.5, Gamma=1.0)
+    >>> bound = pgdli_iteration_bound(k.lipschitz_grad, k.lipschitz_hess, k.strict_saddle,
+    ...                               k.regularity, 1e-6, dim=20, delta_f=1.0)
+    >>> f"{bound:.1e}"
+    '3.5e+13'
+    """
+    theta, gamma, zeta = strict_saddle
+    first = iteration_bound(lipschitz_grad, lipschitz_hess,
+                            strict_saddle_epsilon(theta, gamma, lipschitz_hess), dim, delta_f,
+                            failure_prob, c)
+    return first + local_iterations(*regularity, zeta, epsilon)
 
 
 @dataclass(frozen=True)
@@ -139,3 +232,41 @@ def matrix_factorization(sigma_max, sigma_min, Gamma) -> FactorizationConstants:
         raise ValueError(f"Gamma must be at least sigma_max = {s1}, got {Gamma}")
     return FactorizationConstants(8 * Gamma, 12 * math.sqrt(Gamma),
                                   (sr**1.5 / 24, sr / 3, sr**0.5 / 3), (2 * sr / 3, 10 * s1))
+
+
+@dataclass(frozen=True)
+class PGDliConstants:
+    """What PGDli is called with on a matrix factorization; see `factorization_pgdli`."""
+
+    Gamma: float
+    lipschitz_grad: float
+    lipschitz_hess: float
+    epsilon: float
+    delta_f: float
+    beta: float
+
+
+def factorization_pgdli(start_norm, sigma_max, sigma_min, rank) -> PGDliConstants:
+    r"""Arguments of PGDli in Theorem 8 of Jin et al. 2017 (recalled), from U₀ and M's spectrum.
+
+    .. math:: \sqrt\Gamma = 2\max\{\|U_0\|, 3\sqrt{\sigma_1}\},\quad \ell = 8\Gamma,\quad
+        \rho = 12\sqrt\Gamma,\quad \tilde\varepsilon = \frac{\sigma_r^2}{108\sqrt\Gamma},
+        \quad \Delta_f = \tfrac12 r\Gamma^2,\quad \beta = 10\sigma_1.
+
+    ε̃ is `strict_saddle_epsilon` of the constants in `matrix_factorization`. ``start_norm`` is
+    ‖U₀‖₂ ≥ 0, ``rank`` the number r of columns of U.
+
+    Examples
+    --------
+    >>> k = factorization_pgdli(0.0, sigma_max=1.0, sigma_min=0.5, rank=3)
+    >>> k.Gamma, k.lipschitz_grad, k.lipschitz_hess, k.delta_f, k.beta
+    (36.0, 288.0, 72.0, 1944.0, 10.0)
+    """
+    norm = float(start_norm)
+    if not (norm >= 0 and math.isfinite(norm)):
+        raise ValueError(f"start_norm must be a finite number >= 0, got {start_norm!r}")
+    root = 2 * max(norm, 3 * math.sqrt(positive("sigma_max", sigma_max)))
+    k = matrix_factorization(sigma_max, sigma_min, root**2)
+    return PGDliConstants(root**2, k.lipschitz_grad, k.lipschitz_hess,
+                          strict_saddle_epsilon(*k.strict_saddle[:2], k.lipschitz_hess),
+                          integer("rank", rank) * root**4 / 2, k.regularity[1])

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import betaincinv
+from scipy.special import betaincc, betaincinv
 
 from .._arguments import integer, positive, probability
 
-__all__ = ["ball_coordinate_quantile", "escape_time", "escape_time_slope"]
+__all__ = ["ball_coordinate_quantile", "ball_coordinate_tail", "escape_time", "escape_time_slope"]
 
 
 def escape_time(start, exit, step_size, gamma) -> float:
@@ -49,3 +49,21 @@ def ball_coordinate_quantile(dim, radius, prob=0.5) -> float:
     """
     q = betaincinv(0.5, 0.5 * (integer("dim", dim) + 1), probability("prob", prob))
     return positive("radius", radius) * math.sqrt(q)
+
+
+def ball_coordinate_tail(dim, radius, threshold) -> float:
+    """P(|ξ₁| ≥ threshold) for ξ uniform on the ball of a radius in dimension d.
+
+    By rotation the same for |⟨ξ, u⟩| with any unit vector u. ``radius`` > 0 and ``threshold`` ≥ 0
+    in the same units; the law is that of `ball_coordinate_quantile`.
+
+    Examples
+    --------
+    >>> ball_coordinate_tail(1, 2.0, 0.5)    # uniform on [−2, 2]
+    0.75
+    """
+    radius, threshold = positive("radius", radius), float(threshold)
+    if not threshold >= 0:
+        raise ValueError(f"threshold must be >= 0, got {threshold}")
+    share = min(threshold / radius, 1.0)
+    return float(betaincc(0.5, 0.5 * (integer("dim", dim) + 1), share * share))

@@ -1,0 +1,34 @@
+"""How a formula becomes a number of steps."""
+
+from __future__ import annotations
+
+import math
+
+from .._arguments import integer, positive, probability
+
+
+def whole(name, value) -> int:
+    """``value`` rounded up, or an error that says what left the range of float64.
+
+    A value that lies above an integer by rounding alone is that integer: 128·10/(10⁻³)² is
+    1 280 000 000, whichever way the division rounds.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is larger than float64 can hold; use a larger epsilon or a "
+                         f"smaller delta_f")
+    return math.ceil(value * (1 - 2**-50))
+
+
+def setting(lipschitz_grad, lipschitz_hess, epsilon, dim=1, delta_f=1.0, failure_prob=0.1):
+    """(ℓ, ρ, ε, d, Δ_f, δ), checked."""
+    return (positive("lipschitz_grad", lipschitz_grad), positive("lipschitz_hess", lipschitz_hess),
+            positive("epsilon", epsilon), integer("dim", dim), positive("delta_f", delta_f),
+            probability("failure_prob", failure_prob))
+
+
+def at_most_the_natural_scale(epsilon, ell, rho, source):
+    """Refuse ε > ℓ²/ρ, where √(ρε) > ℓ and ‖∇²f‖ ≤ ℓ already gives the curvature condition."""
+    largest = ell / rho * ell
+    if epsilon > largest:
+        raise ValueError(f"epsilon must be at most ℓ²/ρ = {largest:.3g} ({source}), got "
+                         f"{epsilon:.3g}; a larger ε asks for less than ‖∇²f‖ ≤ ℓ already gives")

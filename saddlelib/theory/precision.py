@@ -1,0 +1,59 @@
+"""Where float64 ends: decreases and perturbations that theory asks for and rounding swallows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+__all__ = ["decrease_warning", "float64_can_resolve", "perturbation_warning"]
+
+
+def float64_can_resolve(decrease, value) -> bool:
+    """Whether a decrease of f can be told from rounding where f = ``value``.
+
+    It has to be at least 4 units in the last place of ``value``: two values with a rounding error
+    of one unit each differ by up to 2 without cause. True where ``value`` is not finite, which is
+    another matter.
+
+    Examples
+    --------
+    >>> float64_can_resolve(1e-12, 1.0), float64_can_resolve(1e-12, 1e5)
+    (True, False)
+    """
+    value = float(value)
+    return not math.isfinite(value) or not decrease < 4 * math.ulp(value)
+
+
+def decrease_warning(decrease, value, tested=True) -> str:
+    """What to tell the user when `float64_can_resolve` is false, with the numbers; else "".
+
+    ``tested`` says whether the method looks at the decrease or its theory alone promises it.
+
+    Examples
+    --------
+    >>> decrease_warning(1e-17, 1.0)
+    'the test for a decrease of 1e-17 cannot be made: float64 resolves f = 1 to 2.2e-16'
+    """
+    if float64_can_resolve(decrease, value):
+        return ""
+    what = (f"the test for a decrease of {decrease:.2g} cannot be made" if tested else
+            f"the promised decrease of {decrease:.2g} cannot be seen")
+    return f"{what}: float64 resolves f = {value:.6g} to {math.ulp(value):.2g}"
+
+
+def perturbation_warning(radius, x, xi) -> str:
+    """What to tell the user when adding ξ to x loses more than half of ξ to rounding; else "".
+
+    ``x`` and ``xi`` have shape (d,); ``radius`` is that of the ball ξ was drawn from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> perturbation_warning(1e-17, np.ones(2), np.array([6e-18, 8e-18]))[-43:]
+    'float64 resolves its coordinates to 2.2e-16'
+    """
+    if np.linalg.norm((x + xi) - x - xi) <= 0.5 * np.linalg.norm(xi):
+        return ""
+    return (f"a perturbation of radius {radius:.2g} is lost when added to x: float64 resolves its "
+            f"coordinates to {np.spacing(np.abs(x).max()):.2g}")

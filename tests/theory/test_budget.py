@@ -1,0 +1,131 @@
+"""Budgets: sums that add up, units that are right, and no overflow."""
+
+import math
+
+import numpy as np
+import pytest
+
+from saddlelib import minimize
+from saddlelib.problems import QuarticSaddle
+from saddlelib.theory import alpay2025, jin2017, jin2021
+from saddlelib.theory.budget import Budget, budget, duration
+from saddlelib.theory.precision import decrease_warning, float64_can_resolve
+
+SETTING = dict(lipschitz_grad=10.0, lipschitz_hess=0.1, epsilon=1e-3, dim=10, delta_f=1.0,
+               failure_prob=0.1)
+
+
+def test_each_row_is_its_theory():
+    table = budget(**SETTING, gradient_seconds=1.0)
+    assert [row.method for row in table] == ["PGD 2017", "PGD 2021", "PSD"] and len(table) == 3
+    k = jin2017.pgd_constants(**SETTING)
+    episodes = 1 + SETTING["delta_f"] / k.decrease_threshold
+    assert table["PGD 2017"].gradients == pytest.approx(
+        jin2017.iteration_bound(**SETTING) + episodes, rel=1e-12)
+    assert table["PGD 2017"].values == pytest.approx(2 * episodes)
+    iota = jin2021.smallest_iota(**SETTING)
+    steps = jin2021.iteration_bound(10.0, 0.1, 1e-3, 1.0, iota)
+    window = jin2021.pgd_constants(10.0, 0.1, 1e-3, iota).episode_length
+    assert table["PGD 2021"].gradients == pytest.approx(steps * (1 + 1 / window), rel=1e-12)
+    k = alpay2025.psd_constants(**SETTING)
+    assert table["PSD"].gradients == pytest.approx(
+        4 * 10.0 / 1e-6 + k.max_episodes * (k.episode_length + 1), rel=1e-12)
+    assert table["PSD"].eigenvalues == k.max_episodes + 1
+    assert table["PGD 2017"].eigenvalues == table["PGD 2021"].eigenvalues == 0
+    with pytest.raises(KeyError, match="PGD 2017"):
+        table["Adam"]
+
+
+def test_time_is_evaluations_times_their_cost_and_money_is_time():
+    table = budget(**SETTING, gradient_seconds=2e-6, value_seconds=3e-5, eigenvalue_seconds=0.5,
+                   price_per_hour=4.0)
+    for row in table:
+        seconds = 2e-6 * row.gradients + 3e-5 * row.values + 0.5 * row.eigenvalues
+        assert row.seconds == pytest.approx(seconds)
+        assert row.money == pytest.approx(seconds * 4.0 / 3600)
+    plain = budget(**SETTING, gradient_seconds=2e-6)
+    for row in plain:
+        assert row.money is None and row.seconds == pytest.approx(
+            2e-6 * (row.gradients + row.values))
+
+
+def test_c_belongs_to_2017_alone():
+    whole, quarter = (budget(**SETTING, gradient_seconds=1.0, c=c) for c in (1.0, 0.25))
+    assert quarter["PGD 2017"].gradients > 10 * whole["PGD 2017"].gradients
+    assert quarter["PSD"] == whole["PSD"] and quarter["PGD 2021"] == whole["PGD 2021"]
+
+
+def test_a_run_stays_below_its_budget():
+    p, epsilon = QuarticSaddle.spread(10, gamma=0.5), 0.03
+    run = minimize(p, np.zeros(10), "pgd", rule="jin2017", epsilon=epsilon, failure_prob=0.1,
+                   delta_f=-p.f_star, rng=0)
+    row = budget(p.lipschitz_grad, p.lipschitz_hess, epsilon, 10, -p.f_star,
+                 gradient_seconds=1e-5)["PGD 2017"]
+    assert run.success and row.times(run.njev) > 1000
+    assert row.times(run.njev) == pytest.approx(row.gradients / run.njev)
+
+
+def test_what_float64_cannot_carry_is_said_beside_the_method():
+    fine = budget(**SETTING, gradient_seconds=1.0)
+    assert not any(row.warning for row in (fine["PGD 2017"], fine["PSD"]))
+    k = jin2021.pgd_constants(10.0, 0.1, 1e-3, jin2021.smallest_iota(**SETTING))
+    assert not fine["PGD 2021"].warning and float64_can_resolve(k.decrease / 2, 1.0)
+    offset = budget(**SETTING, gradient_seconds=1.0, fun_scale=1e9)
+    assert "test for a decrease" in offset["PGD 2017"].warning
+    assert "promised decrease" in offset["PGD 2021"].warning
+    assert offset["PSD"].warning == ("the promised decrease of 7.8e-10 cannot be seen: float64 "
+                                     "resolves f = 1e+09 to 1.2e-07")
+    assert "PSD: the promised" in str(offset)
+    half = 0.5 * k.decrease / (4 * np.finfo(float).eps)  # ℱ/2 is what Lemma 20 promises
+    assert budget(**SETTING, gradient_seconds=1.0, fun_scale=2 * half)["PGD 2021"].warning
+    assert not budget(**SETTING, gradient_seconds=1.0, fun_scale=half / 2)["PGD 2021"].warning
+
+
+@pytest.mark.parametrize("value", [1.0, 3.7, 1e-9, 1e6, -2.5])
+def test_four_units_in_the_last_place_is_where_a_decrease_is_seen(value):
+    unit = np.spacing(abs(value))
+    assert float64_can_resolve(4 * unit, value) and not decrease_warning(4 * unit, value)
+    assert not float64_can_resolve(3.99 * unit, value) and decrease_warning(3.99 * unit, value)
+    assert float64_can_resolve(0.0, math.inf) and float64_can_resolve(0.0, math.nan)
+
+
+def test_no_setting_overflows():
+    """Every setting is answered with numbers or with a ValueError that names an argument."""
+    rng, answered, infinite = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        ell, rho, delta_f, seconds = 10 ** rng.uniform(-100, 100, 4)
+        setting = dict(lipschitz_grad=ell, lipschitz_hess=rho, dim=int(10 ** rng.uniform(0, 12)),
+                       epsilon=10 ** rng.uniform(-150, 100), delta_f=delta_f,
+                       failure_prob=10 ** rng.uniform(-200, -0.1))
+        try:
+            table = budget(**setting, gradient_seconds=seconds, price_per_hour=seconds)
+        except ValueError as error:
+            assert any(name in str(error) for name in ("epsilon", "episode", "max_episodes"))
+            continue
+        answered += 1
+        numbers = [n for row in table for n in (row.gradients, row.values, row.eigenvalues,
+                                                row.seconds, row.money)]
+        assert not any(math.isnan(n) or n < 0 for n in numbers)
+        infinite += math.inf in numbers
+        assert str(table)
+    assert answered > 100 and infinite > 10
+
+
+def test_durations_are_said_in_the_unit_people_use():
+    said = [duration(s) for s in (0.0, 5e-5, 0.02, 2.0, 59.0, 60.0, 3600.0, 86400.0, 3.15576e7)]
+    assert said == ["0 ms", "0.05 ms", "20 ms", "2 s", "59 s", "1 min", "1 h", "1 days", "1 years"]
+    with pytest.raises(ValueError, match="seconds"):
+        duration(-1.0)
+
+
+@pytest.mark.parametrize("change, words", [
+    (dict(gradient_seconds=0.0), "gradient_seconds"), (dict(price_per_hour=-1.0), "price_per_hour"),
+    (dict(value_seconds=0.0), "value_seconds"), (dict(eigenvalue_seconds=-1.0), "eigenvalue_sec"),
+    (dict(fun_scale=0.0), "fun_scale"), (dict(c=2.0), "c must"), (dict(epsilon=1e5), "ℓ²/ρ"),
+    (dict(delta_f=0.0), "delta_f"),
+])
+def test_bad_input_is_named(change, words):
+    with pytest.raises(ValueError, match=words):
+        budget(**{**SETTING, "gradient_seconds": 1.0, **change})
+    with pytest.raises(ValueError, match="gradients"):
+        Budget("m", "s", "p", 1.0, 0.0, 0.0, 1.0, None, "").times(0)
