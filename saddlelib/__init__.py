@@ -7,9 +7,9 @@ True
 """
 
 from .curvature import Certificate, Verdict, certify
-from .minimize import Status, gd, minimize, pgd
+from .minimize import Status, gd, minimize, pgd, psd
 from .oracle import Oracle
 
 __version__ = "0.1.0"
 
-__all__ = ["Certificate", "Oracle", "Status", "Verdict", "certify", "gd", "minimize", "pgd"]
+__all__ = ["Certificate", "Oracle", "Status", "Verdict", "certify", "gd", "minimize", "pgd", "psd"]

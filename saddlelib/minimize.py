@@ -11,10 +11,10 @@ from scipy.optimize import OptimizeResult
 
 from ._arguments import as_point, curvature_scale, integer, positive, probability
 from .curvature import Verdict, certify
-from .methods import PGD, GradientDescent
+from .methods import PGD, PSD, CertifiedPSD, GradientDescent
 from .oracle import Oracle
 
-__all__ = ["Status", "gd", "minimize", "pgd"]
+__all__ = ["Status", "gd", "minimize", "pgd", "psd"]
 
 
 class Status(enum.IntEnum):
@@ -52,6 +52,14 @@ _SENTENCES = {
 
 _TRACEABLE = ("x", "fun", "grad_norm")
 
+_PERTURBATION = ("perturbation_radius", "episode_length", "decrease_threshold")
+_OPTIONS = {
+    "gd": {None: ()},
+    "pgd": {"practical": _PERTURBATION, "jin2017": ("c", "delta_f")},
+    "psd": {"practical": (*_PERTURBATION, "exit_radius", "use_direction", "patience"),
+            "published": ("delta_f",)},
+}
+
 
 def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None, failure_prob=1e-4,
              step_size=None, lipschitz_grad=None, lipschitz_hess=None, grad=None, hvp=None,
@@ -69,17 +77,19 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         A `saddlelib.problems.Problem`, or ``fun(x, *args)`` together with ``grad``.
     x0 : array_like, shape (d,)
         The start. Leave it out when ``state`` is given.
-    method : {"gd", "pgd"}
-        Gradient descent, or perturbed gradient descent (Jin et al. 2017, Algorithm 2).
+    method : {"gd", "pgd", "psd"}
+        Gradient descent, perturbed gradient descent (Jin et al. 2017, Algorithm 2), or Perturbed
+        Saddle-escape Descent (Alpay & Alakkad 2025).
     epsilon : float
         ε > 0: the wanted gradient norm.
     curvature_tol : float, optional
         √(ρε) by default: how negative the smallest eigenvalue may be.
     failure_prob : float
         δ in (0, 1): most probability that the certificate passes a point that is not second-order
-        stationary; for ``rule="jin2017"`` also the δ of Theorem 3.
+        stationary; for ``rule="jin2017"`` also the δ of Theorem 3, for ``rule="published"`` that of
+        the authors' formulas.
     step_size : float, optional
-        η; 1/ℓ by default.
+        η; 1/ℓ by default. ``rule="jin2017"`` and ``rule="published"`` set it themselves.
     lipschitz_grad, lipschitz_hess : float, optional
         ℓ and ρ; what the problem states by default.
     grad, hvp, hess, args : optional
@@ -103,7 +113,10 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         ``result.state`` of an earlier run: go on from there.
     **options
         For "pgd": ``rule="practical"`` (default) with ``perturbation_radius``, ``episode_length``,
-        ``decrease_threshold``; or ``rule="jin2017"`` with ``c`` and ``delta_f``.
+        ``decrease_threshold``; or ``rule="jin2017"`` with ``c`` and ``delta_f``. For "psd":
+        ``rule="practical"`` (default, `methods.CertifiedPSD`) with the same three,
+        ``exit_radius``, ``use_direction`` and ``patience``; or ``rule="published"``
+        (`methods.PSD`), which needs ``hess``, with ``delta_f``.
 
     Returns
     -------
@@ -141,7 +154,7 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     if (x0 is None) == (state is None):
         raise ValueError("give x0 to start a run, or state to go on with one, not both")
     point = as_point("x0", x0 if state is None else state.x, known)
-    if certificate or method == "pgd" and options.get("rule") != "jin2017":
+    if certificate or method in ("pgd", "psd") and options.get("rule", "practical") == "practical":
         lipschitz_hess, curvature_tol = curvature_scale(
             known, epsilon, lipschitz_hess, curvature_tol)
     elif lipschitz_hess is None and known is not None:
@@ -152,11 +165,14 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
                          "certificate=False")
     if lipschitz_grad is None and known is not None:
         lipschitz_grad = known.lipschitz_grad
-    rule = _method(method, oracle, point, epsilon, curvature_tol, failure_prob, step_size,
-                   lipschitz_grad, lipschitz_hess, options)
+    if state is not None and state.delta_f is not None:
+        options.setdefault("delta_f", state.delta_f)  # the constants of the start, not of here
+    rule, delta_f = _method(method, oracle, point, epsilon, curvature_tol, failure_prob, step_size,
+                            lipschitz_grad, lipschitz_hess, options)
 
     if state is None:
         state = rule.init(oracle, point, rng)
+        state.delta_f = delta_f
     else:
         state = copy.deepcopy(state)
         if noisy:
@@ -192,13 +208,14 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         status = Status.NOT_LOOKED_AT
         if certificate:
             oracle.grad_noise = 0.0
-            seen = certify(oracle, state.x, epsilon=epsilon, failure_prob=failure_prob,
-                           curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
-                           rng=_fork(state.rng), jac=None if noisy else state.jac)
+            seen = None if noisy else _own_certificate(state, epsilon, curvature_tol, failure_prob)
+            seen = seen or certify(oracle, state.x, epsilon=epsilon, failure_prob=failure_prob,
+                                   curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
+                                   rng=_fork(state.rng), jac=None if noisy else state.jac)
             status = {Verdict.SOSP: Status.CERTIFIED,
                       Verdict.NEGATIVE_CURVATURE: Status.SADDLE}.get(
                           seen.verdict, Status.CANNOT_TELL)
-            note = seen.message if status == Status.CANNOT_TELL else ""
+            note = seen.message if status == Status.CANNOT_TELL else state.note
     return OptimizeResult(
         x=state.x, fun=oracle.fun(state.x), jac=state.jac, nit=state.nit, nfev=oracle.nfev,
         njev=oracle.njev, nhvp=oracle.nhvp, nhev=oracle.nhev, status=int(status),
@@ -236,6 +253,27 @@ def pgd(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constrai
                        options)
 
 
+def psd(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(),
+        callback=None, **options) -> OptimizeResult:
+    """Perturbed Saddle-escape Descent for ``scipy.optimize.minimize(..., method=saddlelib.psd)``.
+
+    ``options`` as for `pgd`; ``rule="published"`` needs ``hess`` and ``delta_f`` as well.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.psd,
+    ...                   options=dict(step_size=0.2, lipschitz_hess=6.0, rng=0))
+    >>> result.success, float(abs(result.x[0]).round(3))
+    (True, 1.0)
+    """
+    return _from_scipy("psd", fun, x0, args, jac, hess, hessp, bounds, constraints, callback,
+                       options)
+
+
 def _from_scipy(method, fun, x0, args, jac, hess, hessp, bounds, constraints, callback, options):
     if bounds is not None:
         raise ValueError("bounds are not supported: these methods are for unconstrained problems")
@@ -253,43 +291,56 @@ def _from_scipy(method, fun, x0, args, jac, hess, hessp, bounds, constraints, ca
 
 def _method(method, oracle, x0, epsilon, curvature_tol, failure_prob, step_size, lipschitz_grad,
             lipschitz_hess, options):
-    """The method with its numbers filled in."""
-    if method not in ("gd", "pgd"):
-        raise ValueError(f"method must be 'gd' or 'pgd', got {method!r}")
-    rule = options.pop("rule", "practical") if method == "pgd" else None
-    allowed = {None: (), "jin2017": ("c", "delta_f"),
-               "practical": ("perturbation_radius", "episode_length", "decrease_threshold")}
-    if rule not in allowed:
-        raise ValueError(f"rule must be 'practical' or 'jin2017', got {rule!r}")
-    unknown = sorted(set(options) - set(allowed[rule]))
+    """The method with its numbers filled in, and the Δ_f they were made from, if any."""
+    rules = _OPTIONS.get(method)
+    if rules is None:
+        raise ValueError(f"method must be 'gd', 'pgd' or 'psd', got {method!r}")
+    rule = None if method == "gd" else options.pop("rule", "practical")
+    if rule not in rules:
+        raise ValueError(f"rule must be {' or '.join(map(repr, rules))}, got {rule!r}")
+    unknown = sorted(set(options) - set(rules[rule]))
     if unknown:
         raise TypeError(f"{method}{f' with rule {rule!r}' if rule else ''} has no option "
-                        f"{', '.join(unknown)}; it takes {', '.join(allowed[rule]) or 'none'}")
-    if rule == "jin2017":
+                        f"{', '.join(unknown)}; it takes {', '.join(rules[rule]) or 'none'}")
+    if rule in ("jin2017", "published"):
+        constants = dict(epsilon=epsilon, dim=x0.size, failure_prob=failure_prob)
         if step_size is not None:
-            raise ValueError("rule='jin2017' sets step_size = c/ℓ itself; leave step_size out")
+            formula = "c/ℓ" if rule == "jin2017" else "1/(2ℓ)"
+            raise ValueError(f"rule={rule!r} sets step_size = {formula} itself; leave step_size "
+                             f"out")
         if lipschitz_grad is None or lipschitz_hess is None:
-            raise ValueError("rule='jin2017' needs lipschitz_grad (ℓ) and lipschitz_hess (ρ)")
+            raise ValueError(f"rule={rule!r} needs lipschitz_grad (ℓ) and lipschitz_hess (ρ)")
         delta_f = options.pop("delta_f", None)
         if delta_f is None:
             f_star = -np.inf if oracle.problem is None else oracle.problem.f_star
             delta_f = oracle.fun(x0) - f_star
             if not np.isfinite(delta_f):
-                raise ValueError("rule='jin2017' needs delta_f, an upper bound of f(x0) − f*; "
+                raise ValueError(f"rule={rule!r} needs delta_f, an upper bound of f(x0) − f*; "
                                  "this problem states no finite f*")
             delta_f = max(delta_f, np.finfo(float).tiny)
-        return PGD.jin2017(lipschitz_grad=lipschitz_grad, lipschitz_hess=lipschitz_hess,
-                           epsilon=epsilon, dim=x0.size, delta_f=delta_f,
-                           failure_prob=failure_prob, **options)
+        build = PGD.jin2017 if rule == "jin2017" else PSD.published
+        return build(lipschitz_grad=lipschitz_grad, lipschitz_hess=lipschitz_hess, delta_f=delta_f,
+                     **constants, **options), delta_f
     if step_size is None:
         if lipschitz_grad is None:
             raise ValueError("give step_size, or lipschitz_grad (ℓ) for a step of 1/ℓ")
         step_size = 1 / positive("lipschitz_grad", lipschitz_grad)
     step_size = positive("step_size", step_size)
     if method == "gd":
-        return GradientDescent(step_size, epsilon)
-    return PGD.practical(step_size=step_size, epsilon=epsilon, dim=x0.size,
-                         curvature_tol=curvature_tol, **options)
+        return GradientDescent(step_size, epsilon), None
+    if method == "pgd":
+        return PGD.practical(step_size=step_size, epsilon=epsilon, dim=x0.size,
+                             curvature_tol=curvature_tol, **options), None
+    return CertifiedPSD.practical(step_size=step_size, epsilon=epsilon, dim=x0.size,
+                                  lipschitz_hess=lipschitz_hess, curvature_tol=curvature_tol,
+                                  failure_prob=failure_prob, **options), None
+
+
+def _own_certificate(state, epsilon, curvature_tol, failure_prob):
+    """The certificate a method stopped with, if it answers the question of this run."""
+    seen = getattr(state, "certificate", None)
+    asked = seen is not None and (seen.epsilon, seen.curvature_tol) == (epsilon, curvature_tol)
+    return seen if asked and seen.failure_prob <= failure_prob else None
 
 
 class _Trace:

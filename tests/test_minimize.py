@@ -18,7 +18,9 @@ from saddlelib.problems import (
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
 BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star)]
-RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017"))]
+RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017")), ("psd", {}),
+         ("psd", dict(use_direction=False)), ("psd", dict(rule="published"))]
+NAMES = ["gd", "pgd", "pgd-jin2017", "psd", "psd-random", "psd-published"]
 
 
 def epsilon_for(problem):
@@ -27,9 +29,9 @@ def epsilon_for(problem):
 
 
 @pytest.mark.parametrize("problem", BOUNDED, ids=lambda p: p.name)
-@pytest.mark.parametrize("method, options", RULES, ids=["gd", "practical", "jin2017"])
+@pytest.mark.parametrize("method, options", RULES, ids=NAMES)
 def test_every_method_on_every_problem_tells_the_truth(problem, method, options):
-    """From a saddle: gd stops there and says so, pgd ends at a point with no negative curvature."""
+    """From a saddle: gd stops there and says so, the others end without negative curvature."""
     epsilon = min(epsilon_for(problem), 0.05)
     x0 = problem.saddles[0]
     result = minimize(problem, x0, method, epsilon=epsilon, rng=3, maxiter=50_000, **options)
@@ -65,15 +67,15 @@ class Counting:
         return counted
 
 
-@pytest.mark.parametrize("method, options", RULES, ids=["gd", "practical", "jin2017"])
+@pytest.mark.parametrize("method, options", RULES, ids=NAMES)
 @pytest.mark.parametrize("trace", [(), ("fun", "x", "grad_norm")])
 def test_every_call_is_counted_those_of_the_certificate_too(method, options, trace):
     books = Counting(QUARTIC)
     result = minimize(books, np.zeros(3), method, rng=0, trace=trace, **options)
     assert (result.nfev, result.njev, result.nhvp, result.nhev) == tuple(books.count.values())
     assert result.nhvp >= result.certificate.nhvp > 0
-    for rows in (result.trace or {}).values():  # the start, every step, and what pgd returns to
-        assert len(rows) == result.nit + 1 + (method == "pgd")
+    for rows in (result.trace or {}).values():  # the start, every step, and where it stops
+        assert len(rows) == result.nit + 1 + (method != "gd")
 
 
 def test_the_trace_is_what_was_asked_for():
@@ -89,7 +91,7 @@ def plain(problem):
     return dict(fun=problem.fun, jac=problem.grad, hessp=problem.hvp)
 
 
-@pytest.mark.parametrize("method", [saddlelib.gd, saddlelib.pgd])
+@pytest.mark.parametrize("method", [saddlelib.gd, saddlelib.pgd, saddlelib.psd])
 def test_scipys_door_leads_to_the_same_run(method):
     options = dict(epsilon=1e-3, lipschitz_grad=QUARTIC.lipschitz_grad,
                    lipschitz_hess=QUARTIC.lipschitz_hess, rng=5)
@@ -156,8 +158,9 @@ def test_what_callbacks_do_to_their_argument_does_not_matter():
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-3])
-def test_a_run_cut_short_goes_on_bit_for_bit(noise):
-    options = dict(method="pgd", rng=11, epsilon=1e-2, grad_noise=noise)
+@pytest.mark.parametrize("method, options", RULES[1:], ids=NAMES[1:])
+def test_a_run_cut_short_goes_on_bit_for_bit(method, options, noise):
+    options = dict(method=method, rng=11, epsilon=1e-2, grad_noise=noise, **options)
     whole = minimize(QUARTIC, [0.0, 0.3, 0.1], maxiter=300, **options)
     part = minimize(QUARTIC, [0.0, 0.3, 0.1], maxiter=9, **options)
     assert part.status == Status.MAXITER and part.nit == 9 and not part.success
@@ -293,6 +296,16 @@ GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.h
     (dict(failure_prob=2.0), ValueError, "failure_prob"),
     (dict(method="adam"), ValueError, "method"),
     (dict(method="pgd", rule="magic"), ValueError, "rule"),
+    (dict(method="psd", rule="jin2017"), ValueError, "'practical' or 'published'"),
+    (dict(method="psd", c=1.0), TypeError, "exit_radius"),
+    (dict(method="psd", exit_radius=1e-9), ValueError, "exit_radius"),
+    (dict(method="psd", patience=0), ValueError, "patience"),
+    (dict(method="psd", rule="published"), ValueError, "1/\\(2ℓ\\)"),
+    (dict(method="psd", rule="published", step_size=None), ValueError, "lipschitz_grad"),
+    (dict(method="psd", rule="published", step_size=None, lipschitz_grad=2.0), ValueError,
+     "delta_f"),
+    (dict(method="psd", rule="published", step_size=None, lipschitz_grad=2.0, delta_f=1.0),
+     ValueError, "needs hess"),
     (dict(momentum=0.9), TypeError, "momentum"),
     (dict(method="pgd", c=1.0), TypeError, "perturbation_radius"),
     (dict(method="pgd", perturbation_radius=-1.0), ValueError, "perturbation_radius"),

@@ -3,5 +3,6 @@
 from .base import State
 from .gd import GradientDescent, gd_step
 from .pgd import PGD
+from .psd import PSD, CertifiedPSD
 
-__all__ = ["PGD", "GradientDescent", "State", "gd_step"]
+__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "State", "gd_step"]

@@ -25,6 +25,9 @@ class State:
         Why the method itself stopped: "stationary", "precision", or None while it runs.
     note : str
         The numbers behind ``finished``.
+    delta_f : float or None
+        Δ_f at the start, where the numbers of the method were made from it: a run that goes on
+        elsewhere goes on with the same numbers.
     """
 
     x: np.ndarray
@@ -33,6 +36,7 @@ class State:
     rng: Any = None
     finished: str | None = None
     note: str = ""
+    delta_f: float | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(nit={self.nit}, finished={self.finished!r})"

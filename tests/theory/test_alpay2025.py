@@ -233,3 +233,14 @@ def test_numbers_out_of_range_are_named(change, words):
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_the_default_failure_probability_is_one_in_ten_everywhere():
+    """The authors' default, kept for every paper so that their numbers can be compared."""
+    import inspect
+
+    from saddlelib.theory import budget, jin2017, jin2021
+    for function in (alpay2025.psd_constants, alpay2025.iteration_bound, alpay2025.probe_count,
+                     jin2017.pgd_constants, jin2017.iteration_bound, jin2017.pgdli_iteration_bound,
+                     jin2021.smallest_iota, jin2021.printed_iota, budget.budget):
+        assert inspect.signature(function).parameters["failure_prob"].default == 0.1

@@ -1,0 +1,351 @@
+"""Perturbed Saddle-escape Descent: as published by its authors, and as a person would want it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._arguments import curvature_scale, integer, positive, probability
+from ..curvature import Certificate, Verdict, certify
+from ..perturbation import uniform_ball
+from ..theory import alpay2025
+from ..theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
+from .base import State
+from .gd import gd_step
+
+__all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState"]
+
+
+@dataclass(repr=False)
+class PSDState(State):
+    """State of `PSD`.
+
+    Attributes
+    ----------
+    episodes : int
+        Episodes begun.
+    left : int
+        Steps left of the present episode, 0 outside.
+    min_eig : float
+        λ_min where the method last looked; nan before.
+    last_perturbation : ndarray or None
+        What was added in the last step, if anything.
+    perturbed_at : tuple of int
+    """
+
+    episodes: int = 0
+    left: int = 0
+    min_eig: float = math.nan
+    last_perturbation: np.ndarray | None = None
+    perturbed_at: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class PSD:
+    r"""Descend; where the gradient is small, look at the smallest eigenvalue, and perturb.
+
+    Algorithm 1 of the authors' repository of Alpay & Alakkad 2025. At step t, outside an episode:
+
+    1. if ‖∇f(x_t)‖ ≤ epsilon and λ_min(∇²f(x_t)) ≥ −curvature_tol: return x_t;
+    2. if ‖∇f(x_t)‖ ≤ epsilon otherwise: add ξ uniform on the ball of radius
+       ``perturbation_radius``, and begin an episode of exactly ``episode_length`` steps, during
+       which neither f nor ∇f is looked at; after ``max_episodes`` of them return x_t, which then
+       is known to be a saddle, and the note of the state says so.
+
+    Every step is x_{t+1} = x_t − η∇f(x_t). The eigenvalue is that of a dense Hessian: d² numbers
+    and O(d³) operations each time.
+
+    Parameters
+    ----------
+    step_size, epsilon, curvature_tol, perturbation_radius : float
+        η, ε, γ, r, all > 0.
+    episode_length, max_episodes : int
+        T ≥ 1 and M ≥ 1.
+
+    `PSD.published` fills them in from the authors' formulas.
+    """
+
+    step_size: float
+    epsilon: float
+    curvature_tol: float
+    perturbation_radius: float
+    episode_length: int
+    max_episodes: int
+
+    def __post_init__(self):
+        for name in ("step_size", "epsilon", "curvature_tol", "perturbation_radius"):
+            positive(name, getattr(self, name))
+        integer("episode_length", self.episode_length)
+        integer("max_episodes", self.max_episodes)
+
+    @classmethod
+    def published(cls, **constants) -> PSD:
+        """With the authors' constants; takes what `theory.alpay2025.psd_constants` takes."""
+        k = alpay2025.psd_constants(**constants)
+        return cls(k.step_size, constants["epsilon"], k.curvature_tol, k.perturbation_radius,
+                   k.episode_length, k.max_episodes)
+
+    def init(self, oracle, x0, rng=None) -> PSDState:
+        """State at x0; costs one gradient. ``rng`` is a seed or a Generator."""
+        if not oracle.has_hess:
+            raise ValueError("PSD as published needs hess, for its exact smallest eigenvalue; give "
+                             "hess, or use CertifiedPSD (rule='practical'), which needs none")
+        return PSDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng))
+
+    def step(self, oracle, state) -> PSDState:
+        """One step; costs one gradient, and a Hessian and a gradient more where it perturbs."""
+        new = replace(state, last_perturbation=None)
+        if state.left == 0 and np.linalg.norm(state.jac) <= self.epsilon:
+            self._look(oracle, new)
+        if new.finished is None:
+            new.x = gd_step(new.x, new.jac, self.step_size)
+            new.jac = oracle.grad(new.x)
+            new.nit = state.nit + 1
+            new.left = max(new.left - 1, 0)
+        return new
+
+    def _look(self, oracle, state):
+        hess = oracle.hess(state.x)
+        state.min_eig = (float(np.linalg.eigvalsh(hess)[0]) if np.isfinite(hess).all()
+                         else math.nan)
+        if math.isnan(state.min_eig):
+            state.finished, state.note = "stationary", "the Hessian is not finite"
+        elif state.min_eig >= -self.curvature_tol:
+            state.finished = "stationary"
+        elif state.episodes >= self.max_episodes:
+            state.finished = "stationary"
+            state.note = f"all {self.max_episodes} episodes are used"
+        else:
+            _perturb(oracle, state, self.perturbation_radius)
+            state.left = self.episode_length
+
+
+@dataclass(repr=False)
+class CertifiedPSDState(PSDState):
+    """State of `CertifiedPSD`.
+
+    Attributes
+    ----------
+    anchor, f_anchor, jac_anchor : ndarray, float, ndarray
+        The point before the last perturbation, its value and its gradient.
+    failed : int
+        Episodes in a row that came back to their anchor.
+    certificate : Certificate or None
+        The last one.
+    certificates : int
+        How many there were.
+    certificate_cost : tuple of 4 int
+        Values, gradients, Hessian-vector products and Hessians that all of them took.
+    """
+
+    anchor: np.ndarray | None = None
+    f_anchor: float = math.nan
+    jac_anchor: np.ndarray | None = None
+    failed: int = 0
+    certificate: Certificate | None = None
+    certificates: int = 0
+    certificate_cost: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class CertifiedPSD:
+    r"""PSD with a certificate for its eigenvalue, the direction it finds, and episodes that end.
+
+    It departs from `PSD` in four ways.
+
+    - The curvature comes from `saddlelib.certify`: Hessian-vector products or differences of
+      gradients, with a stated failure probability. The k-th certificate may fail with probability
+      δ/(k(k+1)); these add up to at most δ.
+    - Negative curvature λ comes with a unit vector v. The episode is then one displacement t v with
+      the sign that makes ⟨∇f, t v⟩ ≤ 0. At \|t\| = 2\|λ\|/ρ a ρ-Lipschitz Hessian guarantees
+
+      .. math:: f(x + tv) \le f(x) - \tfrac16|\lambda|t^2 = f(x) - \tfrac23|\lambda|^3/\rho^2 ;
+
+      where this fails, ρ was too small, and t is halved until f(x + tv) ≤ f(x) − \|λ\|t²/6.
+    - Where no direction is known (or ``use_direction`` is false) the perturbation is that of `PSD`,
+      and its episode ends as soon as the iterate is ``exit_radius`` away from its start and f has
+      fallen by ``decrease_threshold``.
+    - An episode that does not lower f by ``decrease_threshold`` in ``episode_length`` steps goes
+      back to its start, or stays where f is lower. After ``patience`` of them in a row the method
+      stops, and the certificate says at what.
+
+    Parameters
+    ----------
+    step_size, epsilon, curvature_tol, perturbation_radius, exit_radius, decrease_threshold : float
+        All > 0.
+    episode_length : int
+        Most steps of an episode.
+    failure_prob : float
+        δ in (0, 1).
+    lipschitz_hess : float, optional
+        ρ for the displacement; γ²/ε by default, which is ρ when γ = √(ρε). Differences of gradients
+        need it.
+    use_direction : bool
+    patience : int
+
+    `CertifiedPSD.practical` fills them in from the scales of the problem.
+    """
+
+    step_size: float
+    epsilon: float
+    curvature_tol: float
+    perturbation_radius: float
+    exit_radius: float
+    decrease_threshold: float
+    episode_length: int
+    failure_prob: float = 1e-4
+    lipschitz_hess: float | None = None
+    use_direction: bool = True
+    patience: int = 3
+
+    def __post_init__(self):
+        for name in ("step_size", "epsilon", "curvature_tol", "perturbation_radius", "exit_radius",
+                     "decrease_threshold"):
+            positive(name, getattr(self, name))
+        integer("episode_length", self.episode_length)
+        integer("patience", self.patience)
+        probability("failure_prob", self.failure_prob)
+        if self.exit_radius <= self.perturbation_radius:
+            raise ValueError(f"exit_radius must be larger than perturbation_radius = "
+                             f"{self.perturbation_radius:.3g}, got {self.exit_radius:.3g}")
+
+    @classmethod
+    def practical(cls, *, step_size, epsilon, dim, lipschitz_hess=None, curvature_tol=None,
+                  failure_prob=1e-4, perturbation_radius=None, exit_radius=None,
+                  episode_length=None, decrease_threshold=None, use_direction=True,
+                  patience=3) -> CertifiedPSD:
+        r"""With numbers a person can choose; what is left out follows the scales of the problem.
+
+        With γ = √(ρε) and the length S = √(ε/ρ) = ε/γ on which curvature −γ can be lost:
+        r = S/8, which is the authors' γ/(8ρ); exit_radius = S, or 2r if that is more;
+        decrease_threshold = 0.1 √(ε³/ρ) = 0.1 ε²/γ; episode_length =
+        ⌈ln(100 exit_radius √d/r)/ln(1 + ηγ)⌉, the steps in which all but about one perturbation in
+        a hundred grow from r/√d to the exit radius. Rules of thumb, not a theorem; the certificate
+        at the end is what counts.
+        """
+        step_size, epsilon = positive("step_size", step_size), positive("epsilon", epsilon)
+        rho, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
+        scale = epsilon / gamma
+        r = scale / 8 if perturbation_radius is None else positive(
+            "perturbation_radius", perturbation_radius)
+        exit_radius = max(scale, 2 * r) if exit_radius is None else exit_radius
+        if episode_length is None:
+            reach = math.log(100 * positive("exit_radius", exit_radius) * math.sqrt(dim) / r)
+            episode_length = math.ceil(max(reach, 1.0) / math.log1p(step_size * gamma))
+        if decrease_threshold is None:
+            decrease_threshold = 0.1 * epsilon**2 / gamma
+        return cls(step_size, epsilon, gamma, r, exit_radius, decrease_threshold, episode_length,
+                   failure_prob, rho or None, use_direction, patience)
+
+    def init(self, oracle, x0, rng=None) -> CertifiedPSDState:
+        """State at x0; costs one gradient. ``rng`` is a seed or a Generator."""
+        return CertifiedPSDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng))
+
+    def step(self, oracle, state) -> CertifiedPSDState:
+        """One step; costs one gradient.
+
+        Where the gradient is small it also costs a certificate, one value, and one gradient and a
+        few values for the displacement; in an episode one value a step beyond the exit radius.
+        """
+        new = replace(state, last_perturbation=None)
+        if state.left == 0 and np.linalg.norm(state.jac) <= self.epsilon:
+            self._look(oracle, new)
+        if new.finished is None:
+            new.x = gd_step(new.x, new.jac, self.step_size)
+            new.jac = oracle.grad(new.x)
+            new.nit = state.nit + 1
+            if new.left > 0:
+                new.left -= 1
+                self._judge(oracle, new)
+        return new
+
+    def _look(self, oracle, state):
+        """Stop at a certified point; else leave it, along a direction if one is known."""
+        count = state.certificates + 1
+        with _noiseless(oracle):
+            seen = certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
+                           failure_prob=self.failure_prob / (count * (count + 1)),
+                           lipschitz_hess=self.lipschitz_hess, rng=state.rng, jac=state.jac)
+        state.certificate, state.certificates = seen, count
+        state.certificate_cost = tuple(a + b for a, b in zip(
+            state.certificate_cost, (seen.nfev, seen.njev, seen.nhvp, seen.nhev), strict=True))
+        state.min_eig = seen.min_eig
+        if seen.passed or not np.isfinite(seen.min_eig):
+            state.finished = "stationary"
+            return
+        if state.failed >= self.patience:
+            state.finished = "stationary"
+            state.note = f"{state.failed} episodes in a row did not lower f"
+            return
+        state.anchor, state.jac_anchor = state.x, state.jac
+        state.f_anchor = oracle.fun(state.x)
+        known = seen.verdict is Verdict.NEGATIVE_CURVATURE
+        if known and self.use_direction and self._displace(oracle, state, seen):
+            state.failed = 0
+            return
+        state.note = decrease_warning(self.decrease_threshold, state.f_anchor)
+        if state.note:
+            state.finished = "precision"
+            return
+        _perturb(oracle, state, self.perturbation_radius)
+        state.left = self.episode_length
+
+    def _displace(self, oracle, state, seen) -> bool:
+        """Move along the direction of negative curvature if that lowers f; say whether it did."""
+        rho = self.lipschitz_hess or self.curvature_tol**2 / self.epsilon
+        curvature = -seen.min_eig
+        sign = -1.0 if seen.direction @ state.jac > 0 else 1.0
+        length = 2 * curvature / rho
+        while length >= self.perturbation_radius:
+            decrease = curvature * length**2 / 6
+            if not float64_can_resolve(decrease, state.f_anchor):
+                return False
+            step = (sign * length) * seen.direction
+            moved = state.x + step
+            if oracle.fun(moved) <= state.f_anchor - decrease:
+                _move(oracle, state, step, moved)
+                return True
+            length /= 2
+        return False
+
+    def _judge(self, oracle, state):
+        """End the episode where it has done its work, or has had its time."""
+        far = np.linalg.norm(state.x - state.anchor) >= self.exit_radius
+        if not far and state.left > 0:
+            return
+        value = oracle.fun(state.x)
+        if value <= state.f_anchor - self.decrease_threshold:
+            state.left = state.failed = 0
+        elif state.left == 0:
+            state.failed += 1
+            if not value < state.f_anchor:
+                state.x, state.jac = state.anchor, state.jac_anchor
+
+
+def _perturb(oracle, state, radius):
+    """Add ξ uniform on a ball, unless float64 swallows it."""
+    xi = uniform_ball(state.rng, state.x.size, radius)
+    state.note = perturbation_warning(radius, state.x, xi)
+    if state.note:
+        state.finished = "precision"
+    else:
+        _move(oracle, state, xi, state.x + xi)
+
+
+def _move(oracle, state, step, moved):
+    state.x, state.jac, state.last_perturbation = moved, oracle.grad(moved), step
+    state.episodes += 1
+    state.perturbed_at = (*state.perturbed_at, state.nit)
+
+
+@contextlib.contextmanager
+def _noiseless(oracle):
+    """A certificate speaks about the function: it sees none of the noise of the run."""
+    noise, oracle.grad_noise = oracle.grad_noise, 0.0
+    try:
+        yield
+    finally:
+        oracle.grad_noise = noise

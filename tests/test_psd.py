@@ -1,0 +1,331 @@
+"""PSD: as published, step for step; with certificates, in what it promises and what it costs."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import saddlelib
+from saddlelib import Oracle, Status, Verdict, minimize
+from saddlelib.methods import PSD, CertifiedPSD
+from saddlelib.problems import (
+    CoupledQuartic,
+    MatrixFactorization,
+    QuadraticSaddle,
+    QuarticSaddle,
+    SeparableQuartic,
+)
+from saddlelib.theory import alpay2025
+
+QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
+
+
+def algorithm_1(problem, x0, displacements, eta, eps, gamma, T, M, steps):
+    """Algorithm 1 of the authors' repository line by line, with the displacements handed in."""
+    x, used, path, draws = np.array(x0, dtype=float), 0, [], iter(displacements)
+    while len(path) < steps:
+        if np.linalg.norm(problem.grad(x)) > eps:
+            x = x - eta * problem.grad(x)
+            path.append(x)
+            continue
+        if np.linalg.eigvalsh(problem.hess(x))[0] >= -gamma:
+            return path, "stationary"
+        if used == M:
+            return path, "used"
+        used += 1
+        x = x + next(draws)
+        for _ in range(T):
+            x = x - eta * problem.grad(x)
+            path.append(x)
+    return path[:steps], None
+
+
+@pytest.mark.parametrize("start", [np.zeros(4), np.array([0.0, 0.3, -0.2, 0.1])])
+@pytest.mark.parametrize("numbers, end", [((0.5, 1e-2, 0.05, 1e-3, 90, 5), "stationary"),
+                                          ((0.5, 1e-2, 0.05, 1e-3, 3, 4), "used"),
+                                          ((0.9, 1e-6, 0.05, 1e-4, 90, 1), "stationary")])
+def test_psd_is_algorithm_1_step_for_step(start, numbers, end):
+    eta, eps, gamma, r, T, M = numbers
+    problem = QuarticSaddle.spread(4, gamma=0.3)
+    method, oracle = PSD(*numbers), Oracle(problem)
+    state, path, draws = method.init(oracle, start, rng=7), [], []
+    while state.finished is None and state.nit < 400:
+        state = method.step(oracle, state)
+        if state.last_perturbation is not None:
+            draws.append(state.last_perturbation)
+        if state.finished is None:
+            path.append(state.x)
+    assert draws and all(np.linalg.norm(xi) <= r for xi in draws)
+    expected, how = algorithm_1(problem, start, draws, eta, eps, gamma, T, M, 400)
+    assert how == end and len(path) == len(expected)
+    np.testing.assert_array_equal(path, expected)
+    assert state.finished == "stationary" and ("episodes are used" in state.note) == (end == "used")
+    assert len(draws) == state.episodes and (end != "used" or state.episodes == M)
+
+
+def test_the_published_method_takes_the_published_numbers():
+    """T + 2 gradients and two dense Hessians from a saddle: one at x₀, one at x₀ + ξ, T steps."""
+    epsilon = 0.05
+    k = alpay2025.psd_constants(QUARTIC.lipschitz_grad, QUARTIC.lipschitz_hess, epsilon, 3,
+                                -QUARTIC.f_star, 0.1)
+    result = minimize(QUARTIC, np.zeros(3), "psd", rule="published", epsilon=epsilon,
+                      failure_prob=0.1, rng=0)
+    assert result.success and result.nit == k.episode_length
+    assert result.njev == k.episode_length + 2 and result.nhev == 2
+    assert result.perturbed_at == (0,) and result.state.episodes == 1
+    method = PSD.published(lipschitz_grad=QUARTIC.lipschitz_grad, dim=3, epsilon=epsilon,
+                           lipschitz_hess=QUARTIC.lipschitz_hess, delta_f=-QUARTIC.f_star,
+                           failure_prob=0.1)
+    assert (method.step_size, method.curvature_tol, method.perturbation_radius,
+            method.episode_length, method.max_episodes) == (
+        k.step_size, k.curvature_tol, k.perturbation_radius, k.episode_length, k.max_episodes)
+    assert result.state.min_eig == pytest.approx(np.linalg.eigvalsh(QUARTIC.hess(result.x))[0])
+
+
+def test_spent_episodes_are_told_apart_from_success():
+    """The published code returns x in both cases."""
+    method, oracle = PSD(0.2, 1e-2, 0.1, 1e-6, 2, 3), Oracle(QUARTIC)
+    state = method.init(oracle, np.zeros(3), rng=0)
+    while state.finished is None:
+        state = method.step(oracle, state)
+    assert state.note == "all 3 episodes are used" and oracle.nhev == 4
+    result = minimize(QUARTIC, state=state, method="psd", epsilon=1e-2, rng=0)
+    assert result.status == Status.SADDLE and not result.success
+    assert result.message.endswith("(all 3 episodes are used)")
+
+
+def test_a_hessian_that_is_not_finite_is_not_a_success():
+    result = minimize(QUARTIC.fun, np.zeros(3), "psd", rule="published", grad=QUARTIC.grad,
+                      hess=lambda x: np.full((3, 3), np.nan), lipschitz_grad=2.0,
+                      lipschitz_hess=4.3, delta_f=1.0, rng=0)
+    assert result.status == Status.CANNOT_TELL and result.nit == 0
+
+
+def certified(problem=QUARTIC, epsilon=1e-3, **options):
+    return CertifiedPSD.practical(step_size=1 / problem.lipschitz_grad, epsilon=epsilon,
+                                  dim=problem.dim, lipschitz_hess=problem.lipschitz_hess,
+                                  **options)
+
+
+def test_the_practical_numbers_are_the_scales_of_the_problem():
+    k = CertifiedPSD.practical(step_size=0.5, epsilon=1e-2, dim=50, lipschitz_hess=4.0)
+    gamma, scale = 0.2, 0.05
+    assert k.curvature_tol == pytest.approx(gamma) and k.exit_radius == pytest.approx(scale)
+    published = alpay2025.psd_constants(1.0, 4.0, 1e-2, 50, 1.0).perturbation_radius
+    assert k.perturbation_radius == pytest.approx(published) == pytest.approx(scale / 8)
+    assert k.decrease_threshold**2 == pytest.approx(0.01 * 1e-2**3 / 4.0)
+    exact = np.log(100 * 8 * 50**0.5) / np.log1p(0.5 * gamma)
+    assert exact <= k.episode_length < exact + 1
+    assert k.lipschitz_hess == 4.0 and k.use_direction and k.patience == 3
+    wide = CertifiedPSD.practical(step_size=0.5, epsilon=1e-2, dim=5, curvature_tol=0.2,
+                                  perturbation_radius=0.3)
+    assert wide.exit_radius == 0.6 and wide.lipschitz_hess is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("offset", [0.0, 2e-4, -2e-4])
+def test_the_known_direction_is_taken_downhill_with_the_guaranteed_decrease(offset, seed):
+    """f falls by at least (2/3)|λ|³/ρ² in one displacement of length 2|λ|/ρ."""
+    method, oracle = certified(), Oracle(QUARTIC)
+    x0 = np.array([offset, 0.0, 0.0])
+    moved = method.step(oracle, method.init(oracle, x0, rng=seed))
+    step, v, curvature = moved.last_perturbation, moved.certificate.direction, -moved.min_eig
+    assert v @ QUARTIC.hvp(x0, v) == pytest.approx(-curvature) and curvature > method.curvature_tol
+    assert abs(step @ v) == pytest.approx(np.linalg.norm(step))
+    assert np.linalg.norm(step) == pytest.approx(2 * curvature / QUARTIC.lipschitz_hess)
+    assert step @ QUARTIC.grad(x0) < 0 or offset == 0
+    drop = QUARTIC.fun(x0) - QUARTIC.fun(x0 + step)
+    assert drop >= 2 / 3 * curvature**3 / QUARTIC.lipschitz_hess**2
+    assert moved.left == 0 and moved.nit == 1 and moved.perturbed_at == (0,)
+    assert oracle.nfev == 2 and oracle.njev == 3
+
+
+def test_the_guaranteed_decrease_is_attained_by_the_cubic():
+    """f = −|λ|x²/2 + ρ|x|³/6 at 2|λ|/ρ: no constant larger than 1/6 could be asked for."""
+    curvature, rho = 0.5, 3.0
+    t = 2 * curvature / rho
+    assert curvature * t**2 / 2 - rho * t**3 / 6 == pytest.approx(curvature * t**2 / 6)
+
+
+def test_a_displacement_that_is_too_long_is_halved_until_f_falls():
+    method = CertifiedPSD.practical(step_size=0.1, epsilon=1e-3, dim=3, lipschitz_hess=0.01)
+    oracle = Oracle(QUARTIC)
+    state = method.step(oracle, method.init(oracle, np.zeros(3), rng=0))
+    x, curvature = state.last_perturbation, -state.min_eig
+    halvings = np.log2(2 * curvature / 0.01 / np.linalg.norm(x))
+    assert halvings == pytest.approx(round(halvings)) and halvings > 3
+    assert oracle.nfev == 2 + round(halvings)
+    enough = curvature * (x @ x) / 6
+    assert QUARTIC.fun(x) <= -enough and QUARTIC.fun(2 * x) > -4 * enough
+
+
+def episode(problem, method, x0, seed):
+    """Run until the first episode is over; the states of the episode."""
+    oracle = Oracle(problem)
+    states = [method.step(oracle, method.init(oracle, x0, rng=seed))]
+    while states[-1].left:
+        states.append(method.step(oracle, states[-1]))
+    return states, oracle
+
+
+@pytest.mark.parametrize("dim", [2, 10, 100])
+def test_a_random_episode_ends_when_it_is_out_and_down(dim):
+    p = QuarticSaddle.spread(dim, gamma=0.1)
+    method = certified(p, epsilon=0.05**2 / p.lipschitz_hess, use_direction=False)
+    for seed in range(20):
+        states, oracle = episode(p, method, np.zeros(dim), seed)
+        assert np.linalg.norm(states[0].last_perturbation) <= method.perturbation_radius
+        assert len(states) < method.episode_length and states[-1].failed == 0
+        assert p.fun(states[-1].x) <= -method.decrease_threshold
+        assert np.linalg.norm(states[-1].x) >= method.exit_radius
+        # Not a step later than it could: before, it was near or had not lowered f enough.
+        before = states[-2]
+        assert (np.linalg.norm(before.x) < method.exit_radius
+                or p.fun(before.x) > -method.decrease_threshold)
+        far = sum(np.linalg.norm(s.x) >= method.exit_radius for s in states)
+        assert oracle.nfev == 1 + far and oracle.njev == 2 + len(states)
+
+
+def test_an_episode_in_vain_goes_back_and_patience_ends():
+    method = certified(use_direction=False, episode_length=1)
+    oracle, x0 = Oracle(QUARTIC), np.array([0.0, 1e-4, 0.0])
+    state, seen = method.init(oracle, x0, rng=0), 0
+    while state.finished is None:
+        state = method.step(oracle, state)
+        seen += 1
+        if QUARTIC.fun(state.x) == QUARTIC.fun(x0):
+            np.testing.assert_array_equal(state.x, x0)
+            np.testing.assert_array_equal(state.jac, QUARTIC.grad(x0))
+        assert QUARTIC.fun(state.x) <= QUARTIC.fun(x0)  # the better point is kept
+    assert state.failed == 3 and state.episodes == 3 and state.certificates == 4
+    result = minimize(QUARTIC, x0, "psd", use_direction=False, episode_length=1, rng=0)
+    assert result.status == Status.SADDLE and not result.success
+    assert "3 episodes in a row did not lower f" in result.message
+
+
+def test_an_uphill_episode_is_taken_back():
+    """With too long a step the episode runs uphill; the method returns to where it began."""
+    steep = QuadraticSaddle([-1e-3, 100.0])
+    method = CertifiedPSD.practical(step_size=0.021, epsilon=1e-3, dim=2, curvature_tol=5e-4,
+                                    use_direction=False, episode_length=40)
+    states, _ = episode(steep, method, np.zeros(2), 0)
+    assert np.abs(states[-2].x).max() > 0 and states[-1].failed == 1
+    np.testing.assert_array_equal(states[-1].x, np.zeros(2))
+    np.testing.assert_array_equal(states[-1].jac, np.zeros(2))
+
+
+@pytest.mark.parametrize("use_direction", [True, False])
+@pytest.mark.parametrize("problem", [SeparableQuartic(10), CoupledQuartic(10),
+                                     MatrixFactorization.from_eigenvalues([1.0, 0.7, 0.4], n=6)],
+                         ids=lambda p: p.name)
+def test_every_certificate_is_paid_from_one_failure_probability(problem, use_direction):
+    result = minimize(problem, problem.saddles[0], "psd", epsilon=1e-3, failure_prob=0.01, rng=4,
+                      use_direction=use_direction)
+    state = result.state
+    assert result.success and result.certificate is state.certificate
+    assert state.certificates == state.episodes + 1 >= 2
+    assert result.certificate.failure_prob == pytest.approx(
+        0.01 / (state.certificates * (state.certificates + 1)))
+    # What is not certificate is one gradient at x0, one a step, one a perturbation.
+    assert state.certificate_cost[2] == result.nhvp and state.certificate_cost[1] == 0
+    assert result.njev == 1 + result.nit + state.episodes
+
+
+def test_another_question_gets_its_own_certificate():
+    part = minimize(QUARTIC, np.zeros(3), "psd", rng=0)
+    assert part.success
+    for change in (dict(epsilon=2e-3), dict(curvature_tol=1e-3), dict(failure_prob=1e-9)):
+        again = minimize(QUARTIC, state=part.state, method="psd", **change)
+        assert again.certificate is not None and again.nhvp > 0
+        assert again.certificate.failure_prob == change.get("failure_prob", 1e-4)
+    same = minimize(QUARTIC, state=part.state, method="psd")
+    assert same.success and same.nhvp == 0
+
+
+def test_certified_psd_needs_fewer_gradients_than_the_published_one():
+    """Same saddle, same ε: the published method pays for T steps whatever happens."""
+    p = SeparableQuartic(10)
+    ours = minimize(p, np.zeros(10), "psd", rng=0)
+    theirs = minimize(p, np.zeros(10), "psd", rule="published", failure_prob=0.1, delta_f=1.0,
+                      rng=0)
+    assert ours.success and theirs.success
+    T = alpay2025.psd_constants(10.0, 24.0, 1e-3, 10, 1.0).episode_length
+    assert theirs.njev == T + 2 == 14_641  # what the authors' code needs on this problem
+    assert theirs.njev > 250 * (ours.njev + 2 * ours.nhvp)
+
+
+def test_plain_functions_are_enough():
+    """No Hessian and no product: differences of gradients certify, and are counted as gradients."""
+    result = minimize(QUARTIC.fun, np.zeros(3), "psd", grad=QUARTIC.grad, rng=0,
+                      lipschitz_grad=QUARTIC.lipschitz_grad, lipschitz_hess=QUARTIC.lipschitz_hess)
+    cost = result.state.certificate_cost
+    assert result.success and result.nhvp == result.nhev == 0 < cost[1]
+    assert result.njev == 1 + result.nit + result.state.episodes + cost[1]
+
+
+@pytest.mark.parametrize("use_direction", [True, False])
+def test_a_decrease_that_float64_cannot_see_is_said(use_direction):
+    result = minimize(lambda x: 1e16 + QUARTIC.fun(x), np.zeros(3), "psd", grad=QUARTIC.grad,
+                      hvp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3, rng=0,
+                      use_direction=use_direction)
+    assert result.status == Status.PRECISION and not result.success and result.nit == 0
+    assert "float64 resolves f = 1e+16" in result.message
+
+
+@pytest.mark.parametrize("rule", ["practical", "published"])
+def test_a_perturbation_that_float64_swallows_is_said(rule):
+    far = np.array([0.0, 1e9, 1e9])
+    options = (dict(rule=rule, lipschitz_grad=2.0, delta_f=1.0) if rule == "published" else
+               dict(use_direction=False, step_size=0.5, perturbation_radius=1e-9))
+    result = minimize(lambda x: QUARTIC.fun(x - far), far, "psd", rng=0, epsilon=1e-17
+                      if rule == "published" else 1e-3, grad=lambda x: QUARTIC.grad(x - far),
+                      hess=lambda x: QUARTIC.hess(x - far), lipschitz_hess=4.3, **options)
+    assert result.status == Status.PRECISION and "1.2e-07" in result.message
+
+
+def test_noise_reaches_the_steps_and_not_the_certificates():
+    result = minimize(QUARTIC.fun, np.zeros(3), "psd", grad=QUARTIC.grad, grad_noise=1e-3,
+                      epsilon=5e-3, lipschitz_grad=2.0, lipschitz_hess=4.3, rng=1, maxiter=3000)
+    assert result.status in (Status.CERTIFIED, Status.CANNOT_TELL)
+    if result.certificate.verdict is not Verdict.NOT_STATIONARY:
+        assert result.state.certificate.hvp_error < 1e-5  # noise would show as 10 or more
+    assert result.certificate is not result.state.certificate
+    assert result.certificate.grad_norm == pytest.approx(np.linalg.norm(QUARTIC.grad(result.x)))
+
+
+@pytest.mark.parametrize("method, options", [("psd", dict(use_direction=False)),
+                                             ("psd", dict(rule="published"))])
+def test_a_run_can_be_cut_inside_an_episode(method, options):
+    whole = minimize(QUARTIC, np.zeros(3), method, rng=3, epsilon=1e-2, **options)
+    part = minimize(QUARTIC, np.zeros(3), method, rng=3, epsilon=1e-2, maxiter=5, **options)
+    assert part.state.left > 0
+    state = pickle.loads(pickle.dumps(part.state))
+    rest = minimize(QUARTIC, state=state, method=method, epsilon=1e-2, **options)
+    assert (rest.x == whole.x).all() and rest.nit == whole.nit and rest.success
+
+
+@pytest.mark.parametrize("method, change, error, words", [
+    (PSD, dict(step_size=0.0), ValueError, "step_size"),
+    (PSD, dict(epsilon=np.nan), ValueError, "epsilon"),
+    (PSD, dict(curvature_tol=-1.0), ValueError, "curvature_tol"),
+    (PSD, dict(perturbation_radius=0.0), ValueError, "perturbation_radius"),
+    (PSD, dict(episode_length=0), ValueError, "episode_length"),
+    (PSD, dict(max_episodes=1.5), TypeError, "max_episodes"),
+    (CertifiedPSD, dict(step_size=-1.0), ValueError, "step_size"),
+    (CertifiedPSD, dict(decrease_threshold=0.0), ValueError, "decrease_threshold"),
+    (CertifiedPSD, dict(exit_radius=0.1), ValueError, "larger than perturbation_radius"),
+    (CertifiedPSD, dict(episode_length=0), ValueError, "episode_length"),
+    (CertifiedPSD, dict(failure_prob=1.0), ValueError, "failure_prob"),
+    (CertifiedPSD, dict(patience=0), ValueError, "patience"),
+])
+def test_numbers_out_of_range_are_named(method, change, error, words):
+    good = dict(step_size=0.1, epsilon=0.1, curvature_tol=0.1, perturbation_radius=0.1,
+                episode_length=5)
+    good |= dict(max_episodes=3) if method is PSD else dict(exit_radius=0.2, decrease_threshold=0.1)
+    method(**good)
+    with pytest.raises(error, match=words):
+        method(**{**good, **change})
+
+
+def test_the_front_door_is_there():
+    assert saddlelib.psd.__name__ == "psd" and "psd" in saddlelib.__all__
