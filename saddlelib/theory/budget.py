@@ -1,8 +1,8 @@
 """What each theory asks for before a run: evaluations, time and money.
 
 A theorem that bounds the number of gradients, times the cost of one gradient on this machine, is a
-promise about time. `budget` makes it for every method at once; the numbers are upper bounds, and
-`Budget.times` says by how much a run stayed below.
+promise about time. `budget` makes it for every method at once, beside what runs took; the numbers
+are upper bounds.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Budget:
         In the currency of ``price_per_hour``; None without a price.
     warning : str
         What float64 cannot carry of this method, or "".
+    taken : float or None
+        Gradients that a run took.
     """
 
     method: str
@@ -54,10 +56,12 @@ class Budget:
     seconds: float
     money: float | None
     warning: str
+    taken: float | None = None
 
-    def times(self, gradients) -> float:
-        """How many times more gradients the theory asks for than a run took."""
-        return self.gradients / positive("gradients", gradients)
+    @property
+    def times(self) -> float | None:
+        """How many times more gradients the theory asks for than the run took."""
+        return None if self.taken is None else self.gradients / self.taken
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,11 @@ class BudgetTable:
         raise KeyError(f"no method {method!r}; there are {[row.method for row in self.rows]}")
 
     def __str__(self) -> str:
-        header = ("method", "gradients", "values", "eigenvalues", "time", "money")
-        lines = [header] + [
-            (row.method, _count(row.gradients), _count(row.values), _count(row.eigenvalues),
-             duration(row.seconds), "–" if row.money is None else _count(row.money))
-            for row in self.rows]
+        lines = [("method", "gradients", "values", "eigenvalues", "time", "money", "taken",
+                  "times")]
+        lines += [(row.method, _count(row.gradients), _count(row.values), _count(row.eigenvalues),
+                   duration(row.seconds), _count(row.money), _count(row.taken), _count(row.times))
+                  for row in self.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         text = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
                 for line in lines]
@@ -93,7 +97,7 @@ class BudgetTable:
 
 def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0.1, *,
            gradient_seconds, price_per_hour=None, value_seconds=None, eigenvalue_seconds=0.0,
-           c=1.0, fun_scale=None) -> BudgetTable:
+           c=1.0, fun_scale=None, taken=None) -> BudgetTable:
     r"""Evaluations, time and money that the theories of PGD and PSD ask for.
 
     The rows, all for the same (ℓ, ρ, ε, d, Δ_f, δ):
@@ -120,6 +124,8 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
         Of PGD 2017, in (0, 1].
     fun_scale : float, optional
         \|f\| where the method compares values; Δ_f by default. Rounding is relative to it.
+    taken : dict, optional
+        Gradients that runs took, by method: ``{"PSD": 42}``.
 
     Returns
     -------
@@ -133,12 +139,12 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
     Examples
     --------
     >>> table = budget(10.0, 0.1, 1e-3, dim=10, delta_f=1.0, gradient_seconds=1e-5,
-    ...                price_per_hour=2.0)
+    ...                price_per_hour=2.0, taken={"PSD": 226_786})
     >>> print(table)
-    method    gradients   values  eigenvalues           time    money
-    PGD 2017      3e+14  4.8e+09            0       95 years  1.7e+06
-    PGD 2021    3.1e+17        0            0  100,000 years  1.7e+09
-    PSD         2.9e+14        0      1.3e+09       92 years  1.6e+06
+    method    gradients   values  eigenvalues           time    money    taken    times
+    PGD 2017      3e+14  4.8e+09            0       95 years  1.7e+06        –        –
+    PGD 2021    3.1e+17        0            0  100,000 years  1.7e+09        –        –
+    PSD         2.9e+14        0      1.3e+09       92 years  1.6e+06  2.3e+05  1.3e+09
     """
     c, delta_f = positive("c", c), positive("delta_f", delta_f)
     gradient_seconds = positive("gradient_seconds", gradient_seconds)
@@ -151,6 +157,9 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
     if price_per_hour is not None:
         price_per_hour = positive("price_per_hour", price_per_hour)
     fun_scale = delta_f if fun_scale is None else positive("fun_scale", fun_scale)
+    taken = dict(taken or {})
+    for name, gradients in taken.items():
+        taken[name] = positive(f"taken[{name!r}]", gradients)
     given = (lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob)
 
     def row(method, source, promise, gradients, values, eigenvalues, decrease, tested):
@@ -158,7 +167,7 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
                    + (eigenvalues * eigenvalue_seconds if eigenvalue_seconds else 0.0))
         money = None if price_per_hour is None else seconds / 3600 * price_per_hour
         return Budget(method, source, promise, gradients, values, eigenvalues, seconds, money,
-                      decrease_warning(decrease, fun_scale, tested))
+                      decrease_warning(decrease, fun_scale, tested), taken.pop(method, None))
 
     k = jin2017.pgd_constants(*given, c)
     episodes = (delta_f / k.decrease_threshold if k.decrease_threshold else math.inf) + 1
@@ -179,6 +188,9 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
                     "has returned a second-order stationary point",
                     alpay2025.iteration_bound(*given) + float(k.max_episodes), 0.0,
                     float(k.max_episodes) + 1, k.decrease, False))
+    if taken:
+        raise ValueError(f"taken must name some of {', '.join(r.method for r in rows)}, got "
+                         f"{', '.join(map(repr, taken))}")
     return BudgetTable(tuple(rows))
 
 
@@ -200,6 +212,8 @@ def duration(seconds) -> str:
 
 
 def _count(number) -> str:
+    if number is None:
+        return "–"
     if number == math.inf:
         return "> 1e308"
     if 10 <= number < 1e5:

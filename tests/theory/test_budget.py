@@ -8,7 +8,7 @@ import pytest
 from saddlelib import minimize
 from saddlelib.problems import QuarticSaddle
 from saddlelib.theory import alpay2025, jin2017, jin2021
-from saddlelib.theory.budget import Budget, budget, duration
+from saddlelib.theory.budget import budget, duration
 from saddlelib.theory.precision import decrease_warning, float64_can_resolve
 
 SETTING = dict(lipschitz_grad=10.0, lipschitz_hess=0.1, epsilon=1e-3, dim=10, delta_f=1.0,
@@ -59,10 +59,11 @@ def test_a_run_stays_below_its_budget():
     p, epsilon = QuarticSaddle.spread(10, gamma=0.5), 0.03
     run = minimize(p, np.zeros(10), "pgd", rule="jin2017", epsilon=epsilon, failure_prob=0.1,
                    delta_f=-p.f_star, rng=0)
-    row = budget(p.lipschitz_grad, p.lipschitz_hess, epsilon, 10, -p.f_star,
-                 gradient_seconds=1e-5)["PGD 2017"]
-    assert run.success and row.times(run.njev) > 1000
-    assert row.times(run.njev) == pytest.approx(row.gradients / run.njev)
+    table = budget(p.lipschitz_grad, p.lipschitz_hess, epsilon, 10, -p.f_star,
+                   gradient_seconds=1e-5, taken={"PGD 2017": run.njev})
+    row = table["PGD 2017"]
+    assert run.success and row.taken == run.njev and row.times == row.gradients / run.njev > 1000
+    assert table["PSD"].taken is table["PSD"].times is None
 
 
 def test_what_float64_cannot_carry_is_said_beside_the_method():
@@ -122,10 +123,9 @@ def test_durations_are_said_in_the_unit_people_use():
     (dict(gradient_seconds=0.0), "gradient_seconds"), (dict(price_per_hour=-1.0), "price_per_hour"),
     (dict(value_seconds=0.0), "value_seconds"), (dict(eigenvalue_seconds=-1.0), "eigenvalue_sec"),
     (dict(fun_scale=0.0), "fun_scale"), (dict(c=2.0), "c must"), (dict(epsilon=1e5), "ℓ²/ρ"),
-    (dict(delta_f=0.0), "delta_f"),
+    (dict(delta_f=0.0), "delta_f"), (dict(taken={"Adam": 3}), "PGD 2021, PSD, got 'Adam'"),
+    (dict(taken={"PSD": 0}), "taken\\['PSD'\\]"),
 ])
 def test_bad_input_is_named(change, words):
     with pytest.raises(ValueError, match=words):
         budget(**{**SETTING, "gradient_seconds": 1.0, **change})
-    with pytest.raises(ValueError, match="gradients"):
-        Budget("m", "s", "p", 1.0, 0.0, 0.0, 1.0, None, "").times(0)
