@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -109,7 +109,8 @@ class PGD:
 
     def step(self, oracle, state) -> PGDState:
         """One step; costs one gradient, and a value and a gradient more where it perturbs."""
-        new = replace(state, last_perturbation=None)
+        new = state.copy()
+        new.last_perturbation = None
         since = state.nit - state.t_noise
         if since > self.episode_length and np.linalg.norm(state.jac) <= self.grad_threshold:
             self._perturb(oracle, new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -97,7 +97,8 @@ class PSD:
 
     def step(self, oracle, state) -> PSDState:
         """One step; costs one gradient, and a Hessian and a gradient more where it perturbs."""
-        new = replace(state, last_perturbation=None)
+        new = state.copy()
+        new.last_perturbation = None
         if state.left == 0 and np.linalg.norm(state.jac) <= self.epsilon:
             self._look(oracle, new)
         if new.finished is None:
@@ -250,7 +251,8 @@ class CertifiedPSD:
         Where the gradient is small it also costs a certificate, one value, and one gradient and a
         few values for the displacement; in an episode one value a step beyond the exit radius.
         """
-        new = replace(state, last_perturbation=None)
+        new = state.copy()
+        new.last_perturbation = None
         if state.left == 0 and np.linalg.norm(state.jac) <= self.epsilon:
             self._look(oracle, new)
         if new.finished is None:

@@ -275,8 +275,9 @@ def smallest_iota(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure
         if not nearer < iota:
             break
         iota = nearer
+    step = math.ulp(iota)
     while excess(iota) > 0:  # rounding: by an ulp or two
-        iota = math.nextafter(iota, math.inf)
+        iota, step = iota + step, 2 * step
     return iota
 
 
