@@ -116,7 +116,10 @@ def test_the_practical_numbers_are_the_scales_of_the_problem():
     assert k.decrease_threshold**2 == pytest.approx(0.01 * 1e-2**3 / 4.0)
     exact = np.log(100 * 8 * 50**0.5) / np.log1p(0.5 * gamma)
     assert exact <= k.episode_length < exact + 1
-    assert k.lipschitz_hess == 4.0 and k.use_direction and k.patience == 3
+    assert k.lipschitz_hess == 4.0 and k.use_direction
+    bare = CertifiedPSD(0.1, 0.1, 0.1, 0.1, 0.2, 0.1, 5)
+    for defaults in (k, bare):
+        assert defaults.patience == 3 and defaults.failure_prob == 1e-4 and defaults.use_direction
     wide = CertifiedPSD.practical(step_size=0.5, epsilon=1e-2, dim=5, curvature_tol=0.2,
                                   perturbation_radius=0.3)
     assert wide.exit_radius == 0.6 and wide.lipschitz_hess is None
@@ -227,7 +230,7 @@ def test_every_certificate_is_paid_from_one_failure_probability(problem, use_dir
     assert result.certificate.failure_prob == pytest.approx(
         0.01 / (state.certificates * (state.certificates + 1)))
     # What is not certificate is one gradient at x0, one a step, one a perturbation.
-    assert state.certificate_cost[2] == result.nhvp and state.certificate_cost[1] == 0
+    assert state.certificate_cost == (0, 0, result.nhvp, 0)
     assert result.njev == 1 + result.nit + state.episodes
 
 
