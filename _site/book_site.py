@@ -5,6 +5,7 @@ every page.
 """
 
 import re
+import shutil
 from pathlib import Path
 
 from myst_nb.sphinx_ import NbMetadataCollector
@@ -45,12 +46,20 @@ def speed_up(app, exception):
             page.write_text(html, "utf8")
 
 
+def open_at_the_first_page(app, exception):
+    """Let the address of the site show its first page itself instead of a redirect to it."""
+    if exception is None and app.builder.format == "html":
+        shutil.copy(Path(app.outdir) / f"{app.config.root_doc}.html",
+                    Path(app.outdir) / "index.html")
+
+
 def setup(app):
     """Register with Sphinx."""
     app.connect("config-inited", serve_web)
     app.connect("html-page-context", add_host)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", speed_up)
+    app.connect("build-finished", open_at_the_first_page)
     app.add_css_file("book.css", priority=900)
     app.add_js_file("book.js", loading_method="defer")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -98,3 +98,16 @@ def test_every_file_says_what_it_is_for():
             continue
         top = path.read_text("utf8").splitlines()[:3]
         assert any(line.startswith(('"""', 'r"""', "//", "/*", "#")) for line in top), name
+
+
+def test_every_test_that_the_claims_name_exists():
+    """An ellipsis in claims.md stands for the rest of a name, or for its beginning."""
+    named = re.findall(r"`((?:\.\.\.|test_)\w+(?:\.\.\.)?)`", (ROOT / "claims.md").read_text())
+    text = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    existing = re.findall(r"^def (test_\w+)", text, re.MULTILINE)
+    assert len(named) > 15
+    for name in named:
+        pattern = re.escape(name).replace(re.escape("..."), r"\w*")
+        assert any(re.fullmatch(pattern, test) for test in existing), name
+    for path in re.findall(r"`((?:\w+/)?test_\w+\.py)`", (ROOT / "claims.md").read_text()):
+        assert (ROOT / "tests" / path).exists(), path
