@@ -59,17 +59,16 @@ def centre(locator):
 @pytest.mark.browser
 def test_the_figure_is_visible_within_a_second(browser, site, record_property):
     # Other work on the machine can only delay the page, so the quickest of some loads counts.
-    seconds = np.inf
-    for _ in range(10):
+    seconds = []
+    while len(seconds) < 5 or min(seconds) >= 1 and len(seconds) < 10:
         with Visit(browser) as visit:
             visit.page.goto(f"{site}/{CHAPTER}", wait_until="commit")
             mark = "performance.getEntriesByName('saddle-map:visible')[0]"
             visit.page.wait_for_function(mark)
-            seconds = min(seconds, visit.page.evaluate(f"{mark}.startTime") / 1000)
-        if seconds < 1:
-            break
-    record_property("live figure visible, seconds after navigation", round(seconds, 3))
-    assert seconds < 1
+            seconds.append(visit.page.evaluate(f"{mark}.startTime") / 1000)
+    told = f"median {np.median(seconds):.2f}, quickest {min(seconds):.2f} of {len(seconds)}"
+    record_property("live figure visible, seconds after navigation", told)
+    assert min(seconds) < 1
 
 
 @pytest.mark.timing
