@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,8 +37,11 @@ class GradientDescent:
 
     def step(self, oracle, state) -> State:
         """One step; costs one gradient."""
-        x = gd_step(state.x, state.jac, self.step_size)
-        return self._judge(replace(state, x=x, jac=oracle.grad(x), nit=state.nit + 1))
+        new = state.copy()
+        new.x = gd_step(state.x, state.jac, self.step_size)
+        new.jac = oracle.grad(new.x)
+        new.nit = state.nit + 1
+        return self._judge(new)
 
     def _judge(self, state):
         if np.linalg.norm(state.jac) <= self.grad_threshold:
