@@ -9,6 +9,10 @@ PY := $(VENV)/bin/python
 # Nothing from the caller's own set-up may change what the notebooks print.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 export PIP_USER := 0
+# One thread for linear algebra: sums come out the same on any number of cores, and two test
+# workers do not fight over two cores.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
 export IPYTHONDIR := $(CURDIR)/$(VENV)/cache/ipython
 
