@@ -7,7 +7,7 @@ import numpy as np
 from ._arguments import integer, positive
 from .methods import gd_step
 
-__all__ = ["first_time"]
+__all__ = ["first_time", "settle"]
 
 
 def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:
@@ -38,10 +38,7 @@ def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:
     ...            step_size=1.0, maxiter=100)
     array([ 2., inf])
     """
-    step_size, maxiter = positive("step_size", step_size), integer("maxiter", maxiter, least=0)
-    points = np.array(starts, dtype=float)
-    if points.ndim != 2 or points.shape[1] != problem.dim:
-        raise ValueError(f"starts must have shape (n, {problem.dim}), got {points.shape}")
+    points, step_size, maxiter = _arguments(problem, starts, step_size, maxiter)
     times = np.full(len(points), np.inf)
     running = np.arange(len(points))
     for step in range(maxiter + 1):
@@ -55,3 +52,45 @@ def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:
         alive = (moved != points).any(axis=1)  # a step that changes nothing is the last one
         running, points = running[alive], moved[alive]
     return times
+
+
+def settle(problem, starts, *, step_size, maxiter) -> tuple[np.ndarray, np.ndarray]:
+    """Where gradient descent comes to rest in float64: a step that changes no bit.
+
+    Parameters
+    ----------
+    problem : Problem
+    starts : ndarray, shape (n, d)
+    step_size : float
+        η.
+    maxiter : int
+
+    Returns
+    -------
+    points : ndarray, shape (n, d)
+        The last iterates.
+    still : ndarray of bool, shape (n,)
+        Whether the next step changes nothing; False where ``maxiter`` steps did not suffice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib.problems import QuadraticSaddle
+    >>> settle(QuadraticSaddle([1.0]), np.array([[3.0]]), step_size=1.0, maxiter=5)
+    (array([[0.]]), array([ True]))
+    """
+    points, step_size, maxiter = _arguments(problem, starts, step_size, maxiter)
+    for step in range(maxiter + 1):
+        moved = gd_step(points, problem.grad(points), step_size)
+        still = (moved == points).all(axis=1)
+        if still.all() or step == maxiter:
+            return points, still
+        points = moved
+
+
+def _arguments(problem, starts, step_size, maxiter):
+    step_size, maxiter = positive("step_size", step_size), integer("maxiter", maxiter, least=0)
+    points = np.array(starts, dtype=float)
+    if points.ndim != 2 or points.shape[1] != problem.dim:
+        raise ValueError(f"starts must have shape (n, {problem.dim}), got {points.shape}")
+    return points, step_size, maxiter

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from saddlelib.ensemble import first_time
+from saddlelib.ensemble import first_time, settle
 from saddlelib.perturbation import uniform_ball
 from saddlelib.problems import MatrixFactorization, Octopus, QuadraticSaddle, QuarticSaddle
 from saddlelib.theory import du2017, jin2017, laws
@@ -146,6 +146,26 @@ def test_exit_times_of_the_octopus_grow_by_the_predicted_ratio():
     assert stay[-1] / stay[-2] == pytest.approx(ratio, rel=0.05)
     with pytest.raises(ValueError, match="1/\\(2L\\)"):
         du2017.exit_time_ratio(0.5, L, gamma)
+
+
+def test_float64_stops_gradient_descent_on_the_octopus_for_good():
+    """At rest at a saddle: no run at d = 6, most at d = 7, all at d = 8; the others arrive."""
+    stuck = []
+    for dim in (6, 7, 8):
+        problem = Octopus(dim)
+        starts = np.random.default_rng(dim).uniform(-1, 1, (200, dim))
+        points, still = settle(problem, starts, step_size=0.25, maxiter=4000)
+        away = problem.distance(points) > 1
+        assert still.all() and (problem.distance(points[~away]) < 1e-9).all()
+        assert (abs(points[away]).min(axis=1) == 5e-324).all()
+        assert (np.linalg.eigvalsh(problem.hess(points[away]))[:, 0] < -1).all()
+        stuck.append(away.mean())
+    assert stuck[0] == 0 and 0.8 < stuck[1] < 1 and stuck[2] == 1
+
+
+def test_a_run_that_still_moves_is_not_called_still():
+    points, still = settle(QuadraticSaddle([0.5]), np.ones((1, 1)), step_size=1.0, maxiter=3)
+    assert points[0, 0] == 0.125 and not still[0]
 
 
 @pytest.mark.parametrize("call, words", [
