@@ -1,0 +1,82 @@
+"""What the live figures are made of: one text out of several modules, and checked traits."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import traitlets
+
+HERE = Path(__file__).parent
+
+
+def bundle(*names: str) -> str:
+    """One module out of several: a widget's front end is one text without files beside it.
+
+    The last file may import the others only as ``import * as name from "./name.js"``; each of
+    them becomes an object of that name. Lines that are comments stay behind: a page carries the
+    text of the module, and its readers have the files.
+    """
+    *parts, main = names
+    main = (HERE / f"{main}.js").read_text(encoding="utf-8")
+    texts = []
+    for name in parts:
+        text = (HERE / f"{name}.js").read_text(encoding="utf-8")
+        exported = re.findall(r"^export (?:function|const|class) (\w+)", text, re.MULTILINE)
+        text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
+        given = ", ".join(exported)
+        texts.append(f"const {name} = (() => {{\n{text}\nreturn {{ {given} }};\n}})();")
+        main = main.replace(f'import * as {name} from "./{name}.js";\n', "")
+    return re.sub(r"^ *//.*\n", "", "\n".join([*texts, main]), flags=re.MULTILINE)
+
+
+class Number(traitlets.Float):
+    """A finite float in a range, or an error that says which."""
+
+    def __init__(self, default, low, high, *, open_low=False, **kwargs):
+        self.low, self.high, self.open_low = low, high, open_low
+        super().__init__(default, **kwargs)
+
+    def validate(self, obj, value):
+        number = real(self.name, value)
+        above = number > self.low if self.open_low else number >= self.low
+        if not (above and number <= self.high):
+            left = "(" if self.open_low else "["
+            raise traitlets.TraitError(
+                f"{self.name} must lie in {left}{self.low:g}, {self.high:g}], got {value!r}; "
+                f"the figure begins with {self.default_value:g}"
+            )
+        return number
+
+
+class Count(traitlets.Int):
+    """An int in a range, or an error that says which."""
+
+    def __init__(self, default, low, high, **kwargs):
+        self.low, self.high = low, high
+        super().__init__(default, **kwargs)
+
+    def validate(self, obj, value):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise traitlets.TraitError(f"{self.name} must be an int, got {value!r}; "
+                                       f"the figure begins with {self.default_value}")
+        if not self.low <= value <= self.high:
+            raise traitlets.TraitError(f"{self.name} must lie in [{self.low}, {self.high}], "
+                                       f"got {value!r}; the figure begins with "
+                                       f"{self.default_value}")
+        return int(value)
+
+
+def real(name, value) -> float:
+    if isinstance(value, (bool, str, bytes)) or np.ndim(value) != 0:
+        raise traitlets.TraitError(f"{name} must be a real number, got {value!r}; pass a float")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise traitlets.TraitError(f"{name} must be a finite real number, got {value!r}; "
+                                   f"pass a float")
+    return number
