@@ -4,5 +4,7 @@ from .base import State
 from .gd import GradientDescent, gd_step
 from .pgd import PGD
 from .psd import PSD, CertifiedPSD
+from .repaired import RepairedPSD
 
-__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "State", "gd_step"]
+__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "RepairedPSD", "State",
+           "gd_step"]

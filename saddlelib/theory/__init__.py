@@ -3,6 +3,6 @@
 `budget` turns the promises into time and money, `precision` says where float64 cannot keep them.
 """
 
-from . import alpay2025, budget, du2017, jin2017, jin2021, laws, precision
+from . import alpay2025, budget, du2017, episode, jin2017, jin2021, laws, precision
 
-__all__ = ["alpay2025", "budget", "du2017", "jin2017", "jin2021", "laws", "precision"]
+__all__ = ["alpay2025", "budget", "du2017", "episode", "jin2017", "jin2021", "laws", "precision"]

@@ -1,0 +1,226 @@
+r"""A proved episode: constants of a perturbation that pays, and of a run that knows when to stop.
+
+The theorem is proved on the page of chapter 2. It starts from Lemmas 19-22 of Jin, Netrapalli, Ge,
+Kakade & Jordan 2021 (arXiv:1902.04811v2) and differs in two things: how far an episode has come is
+read off its own gradients, and a perturbation at a point that already is second-order stationary
+costs nothing that the proof has to argue away.
+
+Let ∇f be ℓ-Lipschitz, ∇²f be ρ-Lipschitz, η ≤ 1/ℓ, 0 < ε ≤ ℓ²/ρ and γ = √(ρε). For a number of
+steps T with τ = ηγT ≥ 8 let
+
+.. math::
+    \mathcal F = \frac{1}{13\,\tau^3}\sqrt{\frac{\varepsilon^3}{\rho}},\qquad
+    r = \sqrt{\frac{\mathcal F}{2\ell}},\qquad
+    g = \sqrt{\frac{\mathcal F}{\eta(T+1)}} \le \frac{\varepsilon}{3\tau^2},\qquad
+    \omega = \frac{2}{\tau}\sqrt{\frac\varepsilon\rho}\,(1+\eta\gamma)^{-T}.          \tag{1}
+
+Descend while ‖∇f(x)‖ > g. An *episode* at x̃ with ‖∇f(x̃)‖ ≤ g draws ξ uniform on the ball of radius
+r and takes gradient steps from y₀ = x̃ + ξ. After t steps the descent lemma certifies the decrease
+
+.. math:: D_t = \eta\Big(1 - \frac{\eta\ell}{2}\Big)\sum_{s<t}\|\nabla f(y_s)\|^2
+          \;\le\; f(y_0) - f(y_t).                                                   \tag{2}
+
+The episode *succeeds* at the first t ≤ T with D_t ≥ ℱ, and then f(y_t) ≤ f(x̃) − ℱ/2. If there is
+no such t it is *stuck*, and x̃ is returned.
+
+Where λ_min(∇²f(x̃)) ≤ −γ, starts that are stuck lie, on every line along the escape direction, in
+one interval of length ω, so an episode there is stuck with probability at most
+ω Vol(B^{d−1}(r))/Vol(B^d(r)). There are at most 1 + 2Δ_f/ℱ episodes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .._arguments import integer, positive
+from ._numbers import at_most_the_natural_scale, setting, whole
+from .jin2021 import stuck_fraction
+
+__all__ = ["EpisodeConstants", "certified_decrease", "episode_constants", "iteration_bound",
+           "smallest_episode_length"]
+
+LEAST_TIME = 8.0
+"""Least τ = ηγT of the theorem; from here on a longer episode is less likely to be stuck."""
+
+
+@dataclass(frozen=True)
+class EpisodeConstants:
+    """The numbers of one episode; see `episode_constants`.
+
+    Attributes
+    ----------
+    curvature_tol : float
+        γ = √(ρε).
+    step_size : float
+        η.
+    episode_length : int
+        T, in steps.
+    time : float
+        τ = ηγT.
+    exit_decrease : float
+        ℱ, in the units of f: the episode succeeds when its gradients certify this much.
+    decrease : float
+        ℱ/2: what a successful episode lowers f by, the perturbation included.
+    perturbation_radius : float
+        r, in the units of x.
+    grad_threshold : float
+        g, in the units of ∇f: where an episode may begin.
+    localization : float
+        An episode that is stuck stays this near to x̃; in the units of x.
+    stuck_width : float
+        ω, in the units of x.
+    failure_prob : float
+        Most probability that an episode at a strict saddle is stuck; at most 1.
+    """
+
+    curvature_tol: float
+    step_size: float
+    episode_length: int
+    time: float
+    exit_decrease: float
+    decrease: float
+    perturbation_radius: float
+    grad_threshold: float
+    localization: float
+    stuck_width: float
+    failure_prob: float
+
+
+def episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, episode_length,
+                      step_size=None) -> EpisodeConstants:
+    r"""The constants (1) of this module for an episode of T steps.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess : float
+        ℓ > 0 and ρ > 0.
+    epsilon : float
+        0 < ε ≤ ℓ²/ρ.
+    dim : int
+    episode_length : int
+        T with ηγT ≥ 8; `smallest_episode_length` for a wanted probability.
+    step_size : float, optional
+        0 < η ≤ 1/ℓ; 1/ℓ by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> k = episode_constants(10.0, 0.1, 1e-3, dim=10, episode_length=30_000)
+    >>> f"{k.time:.0f} {k.exit_decrease:.1e} {k.perturbation_radius:.1e} {k.failure_prob:.1e}"
+    '30 2.8e-10 3.8e-06 2.2e-10'
+    """
+    ell, rho, eps, d, *_ = setting(lipschitz_grad, lipschitz_hess, epsilon, dim)
+    at_most_the_natural_scale(eps, ell, rho, "the episode theorem")
+    steps = integer("episode_length", episode_length)
+    eta = _step(step_size, ell)
+    gamma, length = math.sqrt(rho) * math.sqrt(eps), math.sqrt(eps / rho)
+    tau = eta * gamma * steps
+    if tau < LEAST_TIME:
+        raise ValueError(f"episode_length must be at least {LEAST_TIME:g}/(ηγ) = "
+                         f"{LEAST_TIME / (eta * gamma):.6g}, got {steps}")
+    exit_decrease = eps * length / (13 * tau**3)
+    r = math.sqrt(exit_decrease / (2 * ell))
+    growth = steps * math.log1p(eta * gamma)
+    width = 2 / tau * length * math.exp(-growth)
+    # The two factors of the probability separately: the width alone may leave the range of float64.
+    stuck = math.exp(min(math.log(stuck_fraction(2 / tau * length, r, d)) - growth, 0.0))
+    return EpisodeConstants(
+        curvature_tol=gamma, step_size=eta, episode_length=steps, time=tau,
+        exit_decrease=exit_decrease, decrease=exit_decrease / 2, perturbation_radius=r,
+        grad_threshold=math.sqrt(exit_decrease / (eta * (steps + 1))),
+        localization=length / (2 * tau), stuck_width=width, failure_prob=stuck)
+
+
+def smallest_episode_length(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
+                            failure_prob=0.1, step_size=None) -> int:
+    r"""The smallest T with ηγT ≥ 8 for which all episodes together fail with probability ≤ δ.
+
+    At most 1 + 2Δ_f/ℱ episodes take place, each stuck at a strict saddle with probability at most
+    p: the condition is (1 + 2Δ_f/ℱ)·p ≤ δ. Beyond τ = 8 its left side falls with T, so bisection
+    finds the answer.
+
+    Arguments as `episode_constants`; Δ_f ≥ f(x₀) − f*, δ in (0, 1).
+
+    Examples
+    --------
+    >>> smallest_episode_length(10.0, 0.1, 1e-3, dim=10, delta_f=1.0)
+    33066
+    """
+    ell, rho, eps, d, delta_f, delta = setting(
+        lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob)
+    at_most_the_natural_scale(eps, ell, rho, "the episode theorem")
+    eta = _step(step_size, ell)
+
+    def enough(steps):
+        k = episode_constants(ell, rho, eps, d, steps, eta)
+        if k.exit_decrease == 0:
+            raise ValueError(f"epsilon = {eps:.3g} makes the certified decrease underflow; "
+                             "use a larger epsilon")
+        return (1 + 2 * (delta_f / k.exit_decrease)) * k.failure_prob <= delta
+    low = whole("episode_length", LEAST_TIME / eta / (math.sqrt(rho) * math.sqrt(eps)))
+    while eta * (math.sqrt(rho) * math.sqrt(eps)) * low < LEAST_TIME:
+        low += 1  # rounding
+    if enough(low):
+        return low
+    high = 2 * low
+    while not enough(high):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0.1,
+                    step_size=None) -> float:
+    r"""Most gradients of a run that returns a second-order stationary point with probability 1 − δ.
+
+    A gradient step outside episodes lowers f by at least (η/2)g² = ℱ/(2(T+1)), an episode that
+    succeeds by ℱ/2 with at most T + 1 gradients, and the one that is stuck ends the run:
+
+    .. math:: \frac{2(T+1)}{\mathcal F}\,\Delta_f + T + 1
+              \;\approx\; \frac{26\,\tau^4}{\eta\ell}\,\frac{\ell\Delta_f}{\varepsilon^2}.
+
+    The bound holds in every run, not only with probability 1 − δ. Arguments as
+    `smallest_episode_length`.
+
+    Examples
+    --------
+    >>> f"{iteration_bound(10.0, 0.1, 1e-3, dim=10, delta_f=1.0):.2e}"
+    '3.11e+14'
+    """
+    steps = smallest_episode_length(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
+                                    failure_prob, step_size)
+    k = episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, steps, step_size)
+    return 2 * (steps + 1) / k.exit_decrease * float(delta_f) + steps + 1
+
+
+def certified_decrease(grad_norms, step_size, lipschitz_grad) -> float:
+    r"""D_t of (2): what t gradient steps lower f by at least, from the t gradients they used.
+
+    η(1 − ηℓ/2) Σ ‖∇f(y_s)‖², which needs no value of f and no difference of values, so that
+    rounding of f does not touch it. ``grad_norms``, shape (t,), are those of the points the steps
+    left from; 0 < η ≤ 1/ℓ.
+
+    Examples
+    --------
+    >>> certified_decrease([0.5, 0.25], step_size=0.5, lipschitz_grad=2.0)
+    0.078125
+    """
+    ell = positive("lipschitz_grad", lipschitz_grad)
+    eta = _step(step_size, ell)
+    return eta * (1 - eta * ell / 2) * math.fsum(float(g) * float(g) for g in grad_norms)
+
+
+def _step(step_size, ell):
+    if step_size is None:
+        return 1 / ell
+    eta = positive("step_size", step_size)
+    if eta * ell > 1 + 2**-50:
+        raise ValueError(f"step_size must be at most 1/ℓ = {1 / ell:.6g}, got {eta:.6g}")
+    return eta
