@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import enum
 import inspect
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -52,12 +54,32 @@ _SENTENCES = {
 
 _TRACEABLE = ("x", "fun", "grad_norm")
 
-_PERTURBATION = ("perturbation_radius", "episode_length", "decrease_threshold")
-_OPTIONS = {
-    "gd": {None: ()},
-    "pgd": {"practical": _PERTURBATION, "jin2017": ("c", "delta_f")},
-    "psd": {"practical": (*_PERTURBATION, "exit_radius", "use_direction", "patience"),
-            "published": ("delta_f",)},
+
+class _Rule(NamedTuple):
+    """How a method gets its numbers: what builds it, from what, and what a user may add."""
+
+    build: Callable
+    numbers: tuple[str, ...]  # of `minimize`; what follows from each of them is in `_build`
+    options: tuple[str, ...] = ()
+    step: str = ""  # the formula, where the rule sets the step size itself
+
+
+_SCALES = ("step_size", "epsilon", "dim", "curvature_tol")
+_CONSTANTS = ("lipschitz_grad", "lipschitz_hess", "epsilon", "dim", "delta_f", "failure_prob")
+_EPISODE = ("perturbation_radius", "episode_length", "decrease_threshold")
+# The first rule of a method is its default. A new rule is one line here and one in the docstring.
+_RULES = {
+    "gd": {None: _Rule(lambda step_size, epsilon: GradientDescent(step_size, epsilon),
+                       ("step_size", "epsilon"))},
+    "pgd": {
+        "practical": _Rule(PGD.practical, _SCALES, _EPISODE),
+        "jin2017": _Rule(PGD.jin2017, _CONSTANTS, ("c",), "c/ℓ"),
+    },
+    "psd": {
+        "practical": _Rule(CertifiedPSD.practical, (*_SCALES, "lipschitz_hess", "failure_prob"),
+                           (*_EPISODE, "exit_radius", "use_direction", "patience")),
+        "published": _Rule(PSD.published, _CONSTANTS, (), "1/(2ℓ)"),
+    },
 }
 
 
@@ -154,7 +176,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     if (x0 is None) == (state is None):
         raise ValueError("give x0 to start a run, or state to go on with one, not both")
     point = as_point("x0", x0 if state is None else state.x, known)
-    if certificate or method in ("pgd", "psd") and options.get("rule", "practical") == "practical":
+    name, rule = _rule(method, options)
+    if certificate or "curvature_tol" in rule.numbers:
         lipschitz_hess, curvature_tol = curvature_scale(
             known, epsilon, lipschitz_hess, curvature_tol)
     elif lipschitz_hess is None and known is not None:
@@ -165,14 +188,16 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
                          "certificate=False")
     if lipschitz_grad is None and known is not None:
         lipschitz_grad = known.lipschitz_grad
-    if state is not None and state.delta_f is not None:
-        options.setdefault("delta_f", state.delta_f)  # the constants of the start, not of here
-    rule, delta_f = _method(method, oracle, point, epsilon, curvature_tol, failure_prob, step_size,
-                            lipschitz_grad, lipschitz_hess, options)
+    given = dict(step_size=step_size, epsilon=epsilon, dim=point.size, failure_prob=failure_prob,
+                 curvature_tol=curvature_tol, lipschitz_grad=lipschitz_grad,
+                 lipschitz_hess=lipschitz_hess,
+                 # A run that goes on keeps the constants of its start, not those of here.
+                 delta_f=options.pop("delta_f", None if state is None else state.delta_f))
+    algorithm = _build(name, rule, oracle, point, given, options)
 
     if state is None:
-        state = rule.init(oracle, point, rng)
-        state.delta_f = delta_f
+        state = algorithm.init(oracle, point, rng)
+        state.delta_f = given["delta_f"] if "delta_f" in rule.numbers else None
     else:
         state = copy.deepcopy(state)
         if noisy:
@@ -188,7 +213,7 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
                 status = Status.MAXFEV
             else:
                 with np.errstate(over="ignore", invalid="ignore"):
-                    new = rule.step(oracle, state)
+                    new = algorithm.step(oracle, state)
                 if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
                     status = Status.NONFINITE
                     break
@@ -289,51 +314,50 @@ def _from_scipy(method, fun, x0, args, jac, hess, hessp, bounds, constraints, ca
                     args=args, callback=callback, **options)
 
 
-def _method(method, oracle, x0, epsilon, curvature_tol, failure_prob, step_size, lipschitz_grad,
-            lipschitz_hess, options):
-    """The method with its numbers filled in, and the Δ_f they were made from, if any."""
-    rules = _OPTIONS.get(method)
+def _rule(method, options):
+    """Name and row of the table, after a look at whether the options belong to it."""
+    rules = _RULES.get(method)
     if rules is None:
-        raise ValueError(f"method must be 'gd', 'pgd' or 'psd', got {method!r}")
-    rule = None if method == "gd" else options.pop("rule", "practical")
-    if rule not in rules:
-        raise ValueError(f"rule must be {' or '.join(map(repr, rules))}, got {rule!r}")
-    unknown = sorted(set(options) - set(rules[rule]))
+        raise ValueError(f"method must be {_either(_RULES)}, got {method!r}")
+    name = None if None in rules else options.pop("rule", next(iter(rules)))
+    if name not in rules:
+        raise ValueError(f"rule must be {_either(rules)}, got {name!r}")
+    rule = rules[name]
+    known = (*rule.options, *(("delta_f",) if "delta_f" in rule.numbers else ()))
+    unknown = sorted(set(options) - set(known))
     if unknown:
-        raise TypeError(f"{method}{f' with rule {rule!r}' if rule else ''} has no option "
-                        f"{', '.join(unknown)}; it takes {', '.join(rules[rule]) or 'none'}")
-    if rule in ("jin2017", "published"):
-        constants = dict(epsilon=epsilon, dim=x0.size, failure_prob=failure_prob)
-        if step_size is not None:
-            formula = "c/ℓ" if rule == "jin2017" else "1/(2ℓ)"
-            raise ValueError(f"rule={rule!r} sets step_size = {formula} itself; leave step_size "
+        raise TypeError(f"{method}{f' with rule {name!r}' if name else ''} has no option "
+                        f"{', '.join(unknown)}; it takes {', '.join(known) or 'none'}")
+    return name, rule
+
+
+def _either(names):
+    return " or ".join(map(repr, names))
+
+
+def _build(name, rule, oracle, x0, given, options):
+    """The method with its numbers filled in; those that were missing are added to ``given``."""
+    if "step_size" not in rule.numbers:
+        if given["step_size"] is not None:
+            raise ValueError(f"rule={name!r} sets step_size = {rule.step} itself; leave step_size "
                              f"out")
-        if lipschitz_grad is None or lipschitz_hess is None:
-            raise ValueError(f"rule={rule!r} needs lipschitz_grad (ℓ) and lipschitz_hess (ρ)")
-        delta_f = options.pop("delta_f", None)
-        if delta_f is None:
-            f_star = -np.inf if oracle.problem is None else oracle.problem.f_star
-            delta_f = oracle.fun(x0) - f_star
-            if not np.isfinite(delta_f):
-                raise ValueError(f"rule={rule!r} needs delta_f, an upper bound of f(x0) − f*; "
-                                 "this problem states no finite f*")
-            delta_f = max(delta_f, np.finfo(float).tiny)
-        build = PGD.jin2017 if rule == "jin2017" else PSD.published
-        return build(lipschitz_grad=lipschitz_grad, lipschitz_hess=lipschitz_hess, delta_f=delta_f,
-                     **constants, **options), delta_f
-    if step_size is None:
-        if lipschitz_grad is None:
+    elif given["step_size"] is None:
+        if given["lipschitz_grad"] is None:
             raise ValueError("give step_size, or lipschitz_grad (ℓ) for a step of 1/ℓ")
-        step_size = 1 / positive("lipschitz_grad", lipschitz_grad)
-    step_size = positive("step_size", step_size)
-    if method == "gd":
-        return GradientDescent(step_size, epsilon), None
-    if method == "pgd":
-        return PGD.practical(step_size=step_size, epsilon=epsilon, dim=x0.size,
-                             curvature_tol=curvature_tol, **options), None
-    return CertifiedPSD.practical(step_size=step_size, epsilon=epsilon, dim=x0.size,
-                                  lipschitz_hess=lipschitz_hess, curvature_tol=curvature_tol,
-                                  failure_prob=failure_prob, **options), None
+        given["step_size"] = 1 / positive("lipschitz_grad", given["lipschitz_grad"])
+    else:
+        given["step_size"] = positive("step_size", given["step_size"])
+    if "lipschitz_grad" in rule.numbers and (given["lipschitz_grad"] is None
+                                             or given["lipschitz_hess"] is None):
+        raise ValueError(f"rule={name!r} needs lipschitz_grad (ℓ) and lipschitz_hess (ρ)")
+    if "delta_f" in rule.numbers and given["delta_f"] is None:
+        f_star = -np.inf if oracle.problem is None else oracle.problem.f_star
+        delta_f = oracle.fun(x0) - f_star
+        if not np.isfinite(delta_f):
+            raise ValueError(f"rule={name!r} needs delta_f, an upper bound of f(x0) − f*; "
+                             "this problem states no finite f*")
+        given["delta_f"] = max(delta_f, np.finfo(float).tiny)
+    return rule.build(**{number: given[number] for number in rule.numbers}, **options)
 
 
 def _own_certificate(state, epsilon, curvature_tol, failure_prob):

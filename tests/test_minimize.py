@@ -296,7 +296,7 @@ GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.h
     (dict(failure_prob=2.0), ValueError, "failure_prob"),
     (dict(method="adam"), ValueError, "method"),
     (dict(method="pgd", rule="magic"), ValueError, "rule"),
-    (dict(method="psd", rule="jin2017"), ValueError, "'practical' or 'published'"),
+    (dict(method="psd", rule="jin2017"), ValueError, "'practical' or 'published'.*got 'jin2017'"),
     (dict(method="psd", c=1.0), TypeError, "exit_radius"),
     (dict(method="psd", exit_radius=1e-9), ValueError, "exit_radius"),
     (dict(method="psd", patience=0), ValueError, "patience"),
