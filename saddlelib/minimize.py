@@ -13,7 +13,7 @@ from scipy.optimize import OptimizeResult
 
 from ._arguments import as_point, curvature_scale, integer, positive, probability
 from .curvature import Verdict, certify
-from .methods import PGD, PSD, CertifiedPSD, GradientDescent
+from .methods import PGD, PSD, CertifiedPSD, GradientDescent, PGDli
 from .oracle import Oracle
 
 __all__ = ["Status", "gd", "minimize", "pgd", "psd"]
@@ -64,16 +64,31 @@ class _Rule(NamedTuple):
     step: str = ""  # the formula, where the rule sets the step size itself
 
 
+def _then_local(build):
+    """The same, with the steps of size 1/β of `PGDli` after it where ``beta`` is given."""
+    def build_both(beta=None, local_iterations=None, local_tol=None, **numbers):
+        if beta is not None:
+            return PGDli(build(**numbers), beta, local_iterations, local_tol)
+        if local_iterations is not None or local_tol is not None:
+            raise ValueError("local_iterations and local_tol are for the steps of size 1/beta that "
+                             "follow the search; give beta as well")
+        return build(**numbers)
+    return build_both
+
+
 _SCALES = ("step_size", "epsilon", "dim", "curvature_tol")
 _CONSTANTS = ("lipschitz_grad", "lipschitz_hess", "epsilon", "dim", "delta_f", "failure_prob")
 _EPISODE = ("perturbation_radius", "episode_length", "decrease_threshold")
+_LOCAL = ("beta", "local_iterations", "local_tol")
 # The first rule of a method is its default. A new rule is one line here and one in the docstring.
 _RULES = {
     "gd": {None: _Rule(lambda step_size, epsilon: GradientDescent(step_size, epsilon),
                        ("step_size", "epsilon"))},
     "pgd": {
-        "practical": _Rule(PGD.practical, _SCALES, _EPISODE),
-        "jin2017": _Rule(PGD.jin2017, _CONSTANTS, ("c",), "c/ℓ"),
+        "practical": _Rule(_then_local(PGD.practical), _SCALES, (*_EPISODE, *_LOCAL)),
+        "jin2017": _Rule(_then_local(PGD.jin2017), _CONSTANTS, ("c", *_LOCAL), "c/ℓ"),
+        "jin2021": _Rule(_then_local(PGD.jin2021), _CONSTANTS, ("iota", "wait", "stop", *_LOCAL),
+                         "1/ℓ"),
     },
     "psd": {
         "practical": _Rule(CertifiedPSD.practical, (*_SCALES, "lipschitz_hess", "failure_prob"),
@@ -100,7 +115,7 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     x0 : array_like, shape (d,)
         The start. Leave it out when ``state`` is given.
     method : {"gd", "pgd", "psd"}
-        Gradient descent, perturbed gradient descent (Jin et al. 2017, Algorithm 2), or Perturbed
+        Gradient descent, perturbed gradient descent (Jin et al. 2017 and 2021), or Perturbed
         Saddle-escape Descent (Alpay & Alakkad 2025).
     epsilon : float
         ε > 0: the wanted gradient norm.
@@ -108,10 +123,9 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         √(ρε) by default: how negative the smallest eigenvalue may be.
     failure_prob : float
         δ in (0, 1): most probability that the certificate passes a point that is not second-order
-        stationary; for ``rule="jin2017"`` also the δ of Theorem 3, for ``rule="published"`` that of
-        the authors' formulas.
+        stationary; for a rule from a paper also the δ of its formulas.
     step_size : float, optional
-        η; 1/ℓ by default. ``rule="jin2017"`` and ``rule="published"`` set it themselves.
+        η; 1/ℓ by default. The rules from the papers set it themselves.
     lipschitz_grad, lipschitz_hess : float, optional
         ℓ and ρ; what the problem states by default.
     grad, hvp, hess, args : optional
@@ -130,15 +144,27 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         What to record at the start and after every step; "fun" costs one value a step.
         ``result.trace`` is a dictionary of arrays, or None when nothing was asked for.
     certificate : bool
-        False leaves the curvature unseen; such a run never reports success.
+        False pays for none once the method has stopped; such a run reports success only where the
+        method, like "psd", already had to certify the point to decide what to do.
     state : optional
         ``result.state`` of an earlier run: go on from there.
     **options
-        For "pgd": ``rule="practical"`` (default) with ``perturbation_radius``, ``episode_length``,
-        ``decrease_threshold``; or ``rule="jin2017"`` with ``c`` and ``delta_f``. For "psd":
-        ``rule="practical"`` (default, `methods.CertifiedPSD`) with the same three,
-        ``exit_radius``, ``use_direction`` and ``patience``; or ``rule="published"``
-        (`methods.PSD`), which needs ``hess``, with ``delta_f``.
+        ``rule`` and what belongs to it. For "pgd" (`methods.PGD`):
+
+        - "practical" (default): ``perturbation_radius, episode_length, decrease_threshold``;
+        - "jin2017", Algorithm 2 of Jin et al. 2017: ``c, delta_f``;
+        - "jin2021", Algorithm 4 of Jin et al. 2021 with a stopping rule: ``delta_f`` or ``iota``,
+          ``wait, stop``;
+        - each with ``beta`` and ``local_iterations`` or ``local_tol``: steps of size 1/beta after
+          it, which is Algorithm 3 of Jin et al. 2017 (`methods.PGDli`).
+
+        For "psd":
+
+        - "practical" (default, `methods.CertifiedPSD`): the same three, ``exit_radius,
+          use_direction, patience``;
+        - "published" (`methods.PSD`), the authors' algorithm, which needs ``hess``: ``delta_f``.
+
+        ``delta_f`` is an upper bound of f(x0) − f*, taken from the problem where it is left out.
 
     Returns
     -------
@@ -229,14 +255,17 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     seen, note = None, state.note
     if status is None and state.finished == "precision":
         status = Status.PRECISION
+    elif status is None and state.finished == "nonfinite":
+        status = Status.NONFINITE
     elif status is None:
         status = Status.NOT_LOOKED_AT
-        if certificate:
+        seen = None if noisy else _own_certificate(state, epsilon, curvature_tol, failure_prob)
+        if certificate and seen is None:
             oracle.grad_noise = 0.0
-            seen = None if noisy else _own_certificate(state, epsilon, curvature_tol, failure_prob)
-            seen = seen or certify(oracle, state.x, epsilon=epsilon, failure_prob=failure_prob,
-                                   curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
-                                   rng=_fork(state.rng), jac=None if noisy else state.jac)
+            seen = certify(oracle, state.x, epsilon=epsilon, failure_prob=failure_prob,
+                           curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
+                           rng=_fork(state.rng), jac=None if noisy else state.jac)
+        if seen is not None:
             status = {Verdict.SOSP: Status.CERTIFIED,
                       Verdict.NEGATIVE_CURVATURE: Status.SADDLE}.get(
                           seen.verdict, Status.CANNOT_TELL)
@@ -350,7 +379,8 @@ def _build(name, rule, oracle, x0, given, options):
     if "lipschitz_grad" in rule.numbers and (given["lipschitz_grad"] is None
                                              or given["lipschitz_hess"] is None):
         raise ValueError(f"rule={name!r} needs lipschitz_grad (ℓ) and lipschitz_hess (ρ)")
-    if "delta_f" in rule.numbers and given["delta_f"] is None:
+    if ("delta_f" in rule.numbers and given["delta_f"] is None
+            and options.get("iota") is None):  # Δ_f is only there to find ι
         f_star = -np.inf if oracle.problem is None else oracle.problem.f_star
         delta_f = oracle.fun(x0) - f_star
         if not np.isfinite(delta_f):

@@ -3,8 +3,9 @@
 from .base import State
 from .gd import GradientDescent, gd_step
 from .pgd import PGD
+from .pgdli import PGDli
 from .psd import PSD, CertifiedPSD
 from .repaired import RepairedPSD
 
-__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "RepairedPSD", "State",
+__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "PGDli", "RepairedPSD", "State",
            "gd_step"]

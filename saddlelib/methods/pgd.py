@@ -1,4 +1,4 @@
-"""Perturbed gradient descent: Algorithm 2 of Jin et al. 2017, with its numbers left open."""
+"""Perturbed gradient descent: one rule for the algorithms of Jin et al. 2017 and 2021."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .._arguments import curvature_scale, integer, positive
 from ..perturbation import uniform_ball
-from ..theory import jin2017
+from ..theory import jin2017, jin2021
 from ..theory.precision import decrease_warning, perturbation_warning
 from .base import State
 from .gd import gd_step
@@ -24,7 +24,7 @@ class PGDState(State):
     Attributes
     ----------
     t_noise : int
-        Step of the last perturbation, −episode_length − 1 before the first.
+        Step of the last perturbation; before the first, −episode_length − 1, or 0 with ``wait``.
     x_tilde, f_tilde, jac_tilde : ndarray, float, ndarray
         The point before the last perturbation, its value and its gradient.
     last_perturbation : ndarray or None
@@ -52,25 +52,38 @@ class PGD:
        point *before* the perturbation;
     3. x_{t+1} = x_t − η∇f(x_t).
 
+    Algorithm 4 of Jin et al. 2021 is the same with its own numbers, without 2, and with ``wait``.
+
+    Where float64 cannot carry the test of 2, or swallows ξ, the method stops and says so
+    ("precision"). Where a value that the test needs is not finite it stops at the last point with
+    a finite one ("nonfinite").
+
     Parameters
     ----------
     step_size, perturbation_radius, grad_threshold, decrease_threshold : float
-        η, r, g_thres, f_thres, all > 0.
+        η, r, g_thres, f_thres, all > 0. With ``decrease_threshold=None`` step 2 is left out: the
+        method never stops, and asks for no values.
     episode_length : int
         t_thres ≥ 1.
+    wait : bool
+        Whether no perturbation comes before step episode_length + 1.
 
-    `PGD.jin2017` fills them in from the paper, `PGD.practical` from the scales of the problem.
+    `PGD.jin2017` and `PGD.jin2021` fill them in from the papers, `PGD.practical` from the scales
+    of the problem.
     """
 
     step_size: float
     perturbation_radius: float
     grad_threshold: float
-    decrease_threshold: float
+    decrease_threshold: float | None
     episode_length: int
+    wait: bool = False
 
     def __post_init__(self):
-        for name in ("step_size", "perturbation_radius", "grad_threshold", "decrease_threshold"):
+        for name in ("step_size", "perturbation_radius", "grad_threshold"):
             positive(name, getattr(self, name))
+        if self.decrease_threshold is not None:
+            positive("decrease_threshold", self.decrease_threshold)
         integer("episode_length", self.episode_length)
 
     @classmethod
@@ -79,6 +92,50 @@ class PGD:
         k = jin2017.pgd_constants(**constants)
         return cls(k.step_size, k.perturbation_radius, k.grad_threshold, k.decrease_threshold,
                    k.episode_length)
+
+    @classmethod
+    def jin2021(cls, *, lipschitz_grad, lipschitz_hess, epsilon, dim=None, delta_f=None,
+                failure_prob=0.1, iota=None, wait=False, stop=True) -> PGD:
+        r"""Algorithm 4 of Jin et al. 2021 (arXiv:1902.04811v2) with equation (6), and a stop.
+
+        η = 1/ℓ, perturbations ηξ with ξ uniform on the ball of radius r, hence of radius ηr in x,
+        wherever ‖∇f‖ ≤ ε and the last one is more than 𝒯 steps ago. ι is `jin2021.smallest_iota`
+        of all the arguments, or given; ``dim``, ``delta_f`` and ``failure_prob`` are for the
+        former alone.
+
+        Two things are ours. The printed algorithm has no stopping rule: Theorem 18 says that half
+        of the first T_tot iterates are ε-second-order stationary, not which. Here f is looked at
+        𝒯 steps after a perturbation at x̃, and where it has not fallen by ℱ/2 the method returns
+        x̃. Every other episode lowers f by ℱ/2, and every step outside by ηε²/2 (Lemma 19), so the
+        run ends, whatever is drawn, within
+
+        .. math:: \Delta_f\max\Big\{\frac{2\mathcal T}{\mathcal F},
+                  \frac{2}{\eta\varepsilon^2}\Big\} + \mathcal T \approx
+                  \tfrac14 T_{tot} + \mathcal T
+
+        steps and 1 + 2Δ_f/ℱ perturbations. At a strict saddle each of these stops the run with
+        probability at most `jin2021.escape_failure_prob` (Lemma 20); the sum is at most δ. A
+        perturbation at a point that is second-order stationary does no harm: the run stops there,
+        or goes on lower. ``stop=False`` leaves the test out, as printed.
+
+        The printed algorithm sets t_perturb = 0, so that even at a saddle 𝒯 + 1 steps pass before
+        the first perturbation. No lemma needs that. Here the first one comes as soon as the
+        gradient is small; ``wait=True`` is as printed.
+
+        >>> PGD.jin2021(lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.25, iota=32.0)
+        ... # doctest: +NORMALIZE_WHITESPACE
+        PGD(step_size=1.0, perturbation_radius=1.9073486328125e-08, grad_threshold=0.25,
+            decrease_threshold=3.814697265625e-08, episode_length=64, wait=False)
+        """
+        if (iota is None) == (delta_f is None):
+            raise ValueError("give iota, or delta_f ≥ f(x0) − f* for the smallest iota that the "
+                             "proof allows, not both")
+        if iota is None:
+            iota = jin2021.smallest_iota(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
+                                         failure_prob)
+        k = jin2021.pgd_constants(lipschitz_grad, lipschitz_hess, epsilon, iota)
+        return cls(k.step_size, k.perturbation_radius, epsilon, k.decrease / 2 if stop else None,
+                   k.episode_length, wait)
 
     @classmethod
     def practical(cls, *, step_size, epsilon, dim, lipschitz_hess=None, curvature_tol=None,
@@ -105,19 +162,18 @@ class PGD:
     def init(self, oracle, x0, rng=None) -> PGDState:
         """State at x0; costs one gradient. ``rng`` is a seed or a Generator."""
         return PGDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng),
-                        t_noise=-self.episode_length - 1)
+                        t_noise=0 if self.wait else -self.episode_length - 1)
 
     def step(self, oracle, state) -> PGDState:
-        """One step; costs one gradient, and a value and a gradient more where it perturbs."""
+        """One step; costs one gradient, one more where it perturbs, and a value for each test."""
         new = state.copy()
         new.last_perturbation = None
         since = state.nit - state.t_noise
         if since > self.episode_length and np.linalg.norm(state.jac) <= self.grad_threshold:
             self._perturb(oracle, new)
             since = 0
-        if since == self.episode_length:
-            if oracle.fun(new.x) - new.f_tilde > -self.decrease_threshold:
-                new.x, new.jac, new.finished = new.x_tilde, new.jac_tilde, "stationary"
+        if since == self.episode_length and new.x_tilde is not None:
+            self._judge(oracle, new)
         if new.finished is None:
             new.x = gd_step(new.x, new.jac, self.step_size)
             new.jac = oracle.grad(new.x)
@@ -125,8 +181,13 @@ class PGD:
         return new
 
     def _perturb(self, oracle, state):
-        x, value = state.x, oracle.fun(state.x)
-        state.note = decrease_warning(self.decrease_threshold, value)
+        x, value = state.x, math.nan
+        if self.decrease_threshold is not None:
+            value = oracle.fun(x)
+            if not math.isfinite(value):
+                state.finished = "nonfinite"
+                return
+            state.note = decrease_warning(self.decrease_threshold, value)
         if not state.note:
             xi = uniform_ball(state.rng, x.size, self.perturbation_radius)
             state.note = perturbation_warning(self.perturbation_radius, x, xi)
@@ -138,3 +199,15 @@ class PGD:
         state.x, state.jac = moved, oracle.grad(moved)
         state.last_perturbation, state.t_noise = xi, state.nit
         state.perturbed_at = (*state.perturbed_at, state.nit)
+
+    def _judge(self, oracle, state):
+        """Return x̃ where the episode has not lowered f."""
+        if self.decrease_threshold is None:
+            return
+        value = oracle.fun(state.x)
+        if not math.isfinite(value):
+            state.finished = "nonfinite"
+        elif value - state.f_tilde > -self.decrease_threshold:
+            state.finished = "stationary"
+        if state.finished is not None:
+            state.x, state.jac = state.x_tilde, state.jac_tilde
