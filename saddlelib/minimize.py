@@ -216,18 +216,17 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         lipschitz_grad = known.lipschitz_grad
     given = dict(step_size=step_size, epsilon=epsilon, dim=point.size, failure_prob=failure_prob,
                  curvature_tol=curvature_tol, lipschitz_grad=lipschitz_grad,
-                 lipschitz_hess=lipschitz_hess,
-                 # A run that goes on keeps the constants of its start, not those of here.
-                 delta_f=options.pop("delta_f", None if state is None else state.delta_f))
-    algorithm = _build(name, rule, oracle, point, given, options)
+                 lipschitz_hess=lipschitz_hess, delta_f=options.pop("delta_f", None))
+    algorithm = _build(name, rule, oracle, point, state, given, options)
 
     if state is None:
         state = algorithm.init(oracle, point, rng)
-        state.delta_f = given["delta_f"] if "delta_f" in rule.numbers else None
     else:
         state = copy.deepcopy(state)
         if noisy:
             oracle.rng = state.rng
+    if given["delta_f"] is not None:
+        state.delta_f = given["delta_f"]
     status = None if np.isfinite(state.jac).all() else Status.NONFINITE
     last = state.nit + maxiter
     record(oracle, state)
@@ -364,7 +363,7 @@ def _either(names):
     return " or ".join(map(repr, names))
 
 
-def _build(name, rule, oracle, x0, given, options):
+def _build(name, rule, oracle, x0, state, given, options):
     """The method with its numbers filled in; those that were missing are added to ``given``."""
     if "step_size" not in rule.numbers:
         if given["step_size"] is not None:
@@ -381,13 +380,18 @@ def _build(name, rule, oracle, x0, given, options):
         raise ValueError(f"rule={name!r} needs lipschitz_grad (ℓ) and lipschitz_hess (ρ)")
     if ("delta_f" in rule.numbers and given["delta_f"] is None
             and options.get("iota") is None):  # Δ_f is only there to find ι
-        f_star = -np.inf if oracle.problem is None else oracle.problem.f_star
-        delta_f = oracle.fun(x0) - f_star
-        if not np.isfinite(delta_f):
-            raise ValueError(f"rule={name!r} needs delta_f, an upper bound of f(x0) − f*; "
-                             "this problem states no finite f*")
-        given["delta_f"] = max(delta_f, np.finfo(float).tiny)
+        given["delta_f"] = (_delta_f(name, oracle, x0) if state is None or state.delta_f is None
+                            else state.delta_f)  # that of the start, not of here
     return rule.build(**{number: given[number] for number in rule.numbers}, **options)
+
+
+def _delta_f(name, oracle, x0):
+    f_star = -np.inf if oracle.problem is None else oracle.problem.f_star
+    delta_f = oracle.fun(x0) - f_star
+    if not np.isfinite(delta_f):
+        raise ValueError(f"rule={name!r} needs delta_f, an upper bound of f(x0) − f*; "
+                         "this problem states no finite f*")
+    return max(delta_f, np.finfo(float).tiny)
 
 
 def _own_certificate(state, epsilon, curvature_tol, failure_prob):

@@ -1,14 +1,15 @@
 """Update rules against the papers: step for step, and in what they guarantee."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
 
-from saddlelib import Oracle
-from saddlelib.methods import PGD, GradientDescent
+from saddlelib import Oracle, Status, minimize
+from saddlelib.methods import PGD, GradientDescent, PGDli
 from saddlelib.perturbation import gaussian, uniform_ball, uniform_sphere
-from saddlelib.problems import QuarticSaddle, catalogue
+from saddlelib.problems import MatrixFactorization, QuarticSaddle, catalogue
 from saddlelib.theory import jin2017
 
 
@@ -136,3 +137,163 @@ def test_numbers_out_of_range_are_named(change, error, words):
                 decrease_threshold=0.1, episode_length=5)
     with pytest.raises(error, match=words):
         PGD(**{**good, **change})
+
+
+def test_every_number_of_a_rule_of_thumb_is_what_its_docstring_says():
+    """η and ε as given, r = S/20, 0.1 √(ε³/ρ), ⌈ln(100 S√d/r)/ln(1 + ηγ)⌉."""
+    eta, epsilon, rho, dim = 0.1, 1e-2, 4.0, 50
+    method = PGD.practical(step_size=eta, epsilon=epsilon, dim=dim, lipschitz_hess=rho)
+    assert (method.step_size, method.grad_threshold, method.wait) == (eta, epsilon, False)
+    assert method.perturbation_radius == pytest.approx(math.sqrt(epsilon / rho) / 20)
+    assert method.decrease_threshold == pytest.approx(0.1 * math.sqrt(epsilon**3 / rho))
+    exact = math.log(2000 * math.sqrt(dim)) / math.log(1 + eta * math.sqrt(rho * epsilon))
+    assert exact <= method.episode_length < exact + 1
+
+
+def test_a_test_is_only_made_after_a_perturbation():
+    """With ``wait`` t − t_noise = t_thres also holds at t = t_thres, before there is any x̃."""
+    method = PGD(0.5, 1e-3, 1e-2, 1e-4, 6, wait=True)
+    oracle = Oracle(QuarticSaddle.spread(4, gamma=0.3))
+    state = method.init(oracle, np.zeros(4), rng=0)
+    for _ in range(7):
+        state = method.step(oracle, state)
+    assert oracle.nfev == 0 and state.nit == 7 and not state.x.any()
+    assert method.step(oracle, state).perturbed_at == (7,)
+
+
+# PGDli: Algorithm 3 of Jin et al. 2017
+
+SPECTRUM = [1.0, 0.7, 0.4]
+FACTORS = MatrixFactorization.from_eigenvalues(SPECTRUM, n=6)
+LEMMA_7 = jin2017.matrix_factorization(max(SPECTRUM), min(SPECTRUM), FACTORS.Gamma)
+
+
+def practical(problem, epsilon):
+    return PGD.practical(step_size=1 / problem.lipschitz_grad, epsilon=epsilon, dim=problem.dim,
+                         lipschitz_hess=problem.lipschitz_hess)
+
+
+def states_of(method, problem, x0, seed=0):
+    oracle = Oracle(problem)
+    states = [method.init(oracle, x0, seed)]
+    while states[-1].finished is None:
+        states.append(method.step(oracle, states[-1]))
+    return states, oracle
+
+
+def test_pgdli_is_its_search_and_then_steps_of_one_over_beta():
+    problem, beta = QuarticSaddle(gamma=0.5, eigenvalues=[1.0]), 3.0
+    search = practical(problem, 1e-2)
+    alone, counted = states_of(search, problem, np.zeros(2), 5)
+    both, oracle = states_of(PGDli(search, beta, local_iterations=7), problem, np.zeros(2), 5)
+    for one, other in zip(alone, both, strict=False):
+        np.testing.assert_array_equal(one.x, other.x)
+    x = alone[-1].x
+    for state in both[len(alone):]:
+        x = x - problem.grad(x) / beta
+        np.testing.assert_allclose(state.x, x, rtol=1e-15)
+        np.testing.assert_array_equal(state.jac, problem.grad(state.x))
+    end = both[-1]
+    assert len(both) == len(alone) + 7 and end.local == 7 and end.finished == "stationary"
+    assert end.nit == alone[-1].nit + 7 and end.last_perturbation is None
+    assert (oracle.nfev, oracle.njev) == (counted.nfev, counted.njev + 7)
+
+
+@pytest.mark.parametrize("start", range(3))
+def test_local_improvement_from_a_saddle_converges_at_the_rate_of_theorem_5(start):
+    """The search ends within ζ; from there dist² falls by 1 − α/β a step, to 10⁻⁷ in time."""
+    (alpha, beta), zeta = LEMMA_7.regularity, LEMMA_7.strict_saddle[2]
+    epsilon = jin2017.strict_saddle_epsilon(*LEMMA_7.strict_saddle[:2], FACTORS.lipschitz_hess)
+    steps = jin2017.local_iterations(alpha, beta, zeta, 1e-7)
+    states, oracle = states_of(PGDli(practical(FACTORS, epsilon), beta, steps), FACTORS,
+                               FACTORS.saddles[start], start)
+    local = [s for s in states if s.local is not None]
+    distance = np.array([FACTORS.distance(s.x) for s in local])
+    assert distance[0] <= zeta and len(local) == 1 + steps and distance[-1] <= 1e-7
+    far = distance[:-1] > 1e-7  # below it the distance is rounding
+    assert (distance[1:][far] <= math.sqrt(1 - alpha / beta) * distance[:-1][far]).all()
+    assert oracle.njev == 1 + states[-1].nit + len(states[-1].perturbed_at)
+    # A step of the search is 1/ℓ, more than seven times as short.
+    assert FACTORS.lipschitz_grad > 7 * beta
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_all_iterates_stay_in_the_ball_of_theorem_8(seed):
+    """‖U_t‖² ≤ Γ with √Γ = 2 max{‖U₀‖, 3√σ₁}, with the numbers of Theorem 8 throughout."""
+    rng = np.random.default_rng(seed)
+    x0 = 10.0 ** rng.uniform(-3, 1) * rng.standard_normal(FACTORS.dim)
+    k = jin2017.factorization_pgdli(np.linalg.norm(FACTORS.factor(x0), 2), 1.0, 0.4, rank=3)
+    result = minimize(FACTORS, x0, "pgd", rule="jin2017", beta=k.beta, local_iterations=20, rng=0,
+                      epsilon=k.epsilon, lipschitz_grad=k.lipschitz_grad, delta_f=k.delta_f,
+                      lipschitz_hess=k.lipschitz_hess, maxiter=1500, trace="x")
+    norms = np.linalg.norm(FACTORS.factor(result.trace["x"]), 2, axis=(1, 2))
+    assert (norms**2 <= k.Gamma).all() and result.status == Status.MAXITER
+    # Not by far: gradient descent never leaves the ball of half the radius.
+    assert norms.max() <= max(norms[0], math.sqrt(k.Gamma) / 2)
+
+
+def test_theorem_8_runs_in_float64_on_the_smallest_factorization():
+    """M = e₁e₁ᵀ from U₀ = 0 with the theorem's own numbers: two episodes, then the local phase.
+
+    The steps are those of two full episodes and little more, 10⁻¹³ of the bound.
+    """
+    k = jin2017.factorization_pgdli(0.0, 1.0, 1.0, rank=1)
+    problem = MatrixFactorization.from_eigenvalues([1.0], n=2, Gamma=k.Gamma)
+    lemmas = jin2017.matrix_factorization(1.0, 1.0, k.Gamma)
+    steps = jin2017.local_iterations(*lemmas.regularity, lemmas.strict_saddle[2], 1e-9)
+
+    def grad(x):  # of ½‖xxᵀ − e₁e₁ᵀ‖²; a dozen times faster than that of the general problem
+        s = 2 * (x @ x)
+        return np.array([(s - 2) * x[0], s * x[1]])
+    for x in np.random.default_rng(0).standard_normal((5, 2)):
+        assert grad(x) == pytest.approx(problem.grad(x))
+    result = minimize(problem.fun, np.zeros(2), "pgd", rule="jin2017", grad=grad, hvp=problem.hvp,
+                      epsilon=k.epsilon, lipschitz_grad=k.lipschitz_grad, failure_prob=0.1,
+                      lipschitz_hess=k.lipschitz_hess, delta_f=k.delta_f, beta=k.beta,
+                      local_iterations=steps, maxiter=200_000, rng=0)
+    given = (k.lipschitz_grad, k.lipschitz_hess, k.epsilon, 2, k.delta_f, 0.1)
+    T = jin2017.pgd_constants(*given).episode_length
+    assert result.success and result.perturbed_at == (0, T + 1)
+    assert result.nit == 2 * T + 1 + steps < 1e-13 * jin2017.iteration_bound(*given)
+    assert problem.distance(result.x) <= 1e-9
+
+
+@pytest.mark.parametrize("where", ["search", "local"])
+def test_pgdli_is_cut_anywhere_and_goes_on_bit_for_bit(where):
+    problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    options = dict(method="pgd", beta=2.0, local_iterations=30, epsilon=1e-2)
+    whole = minimize(problem, np.zeros(2), rng=3, **options)
+    switch = whole.nit - 30
+    for cut in ((0, 1, switch // 2, switch) if where == "search" else (switch + 1, whole.nit - 1)):
+        part = minimize(problem, np.zeros(2), rng=3, maxiter=cut, **options)
+        assert part.status == Status.MAXITER and part.nit == cut
+        assert (part.state.local is None) == (where == "search")
+        rest = minimize(problem, state=pickle.loads(pickle.dumps(part.state)), **options)
+        assert (rest.x == whole.x).all() and rest.nit == whole.nit and rest.success
+        assert rest.perturbed_at == whole.perturbed_at and rest.state.local == 30
+
+
+def test_the_local_phase_ends_at_whichever_comes_first():
+    problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    x, search = problem.minimizers[0] + [0.0, 1e-3], practical(problem, 1e-2)
+    # The second coordinate, which is the gradient, halves with every step: 10⁻³/2⁷ < 10⁻⁵.
+    for numbers, local in ((dict(local_iterations=0), 0), (dict(local_tol=1.0), 0),
+                           (dict(local_iterations=4, local_tol=1e-30), 4),
+                           (dict(local_iterations=99, local_tol=1e-5), 7)):
+        assert states_of(PGDli(search, 2.0, **numbers), problem, x)[0][-1].local == local
+
+
+def test_too_small_a_beta_never_looks_like_success():
+    problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    for steps, status in ((3, Status.CANNOT_TELL), (2000, Status.NONFINITE)):
+        result = minimize(problem, [0.3, 0.9], "pgd", rng=0, beta=0.2, local_iterations=steps)
+        assert result.status == status and not result.success
+        assert np.isfinite(result.x).all() and np.isfinite(result.jac).all()
+
+
+def test_where_the_search_gives_up_there_is_no_local_phase():
+    problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    for fun, status in ((lambda x: 1e16, Status.PRECISION), (lambda x: np.nan, Status.NONFINITE)):
+        result = minimize(fun, np.zeros(2), "pgd", grad=problem.grad, hvp=problem.hvp, rng=0,
+                          step_size=0.5, lipschitz_hess=4.0, beta=1.0, local_iterations=5)
+        assert result.status == status and result.state.local is None and result.nit == 0

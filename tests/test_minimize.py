@@ -18,9 +18,10 @@ from saddlelib.problems import (
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
 BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star)]
-RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017")), ("psd", {}),
+RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017")),
+         ("pgd", dict(rule="jin2021")), ("pgd", dict(beta=100.0, local_iterations=5)), ("psd", {}),
          ("psd", dict(use_direction=False)), ("psd", dict(rule="published"))]
-NAMES = ["gd", "pgd", "pgd-jin2017", "psd", "psd-random", "psd-published"]
+NAMES = ["gd", "pgd", "pgd-jin2017", "pgd-jin2021", "pgdli", "psd", "psd-random", "psd-published"]
 
 
 def epsilon_for(problem):
@@ -211,6 +212,32 @@ def test_without_a_certificate_there_is_no_success():
     assert result.certificate is None and result.nhvp == 0
 
 
+def test_a_certificate_that_the_method_had_to_pay_for_is_used_all_the_same():
+    """"psd" looks at the curvature to decide whether to perturb; nothing is paid on top of that."""
+    asked, unasked = (minimize(QUARTIC, np.zeros(3), "psd", rng=0, certificate=certificate)
+                      for certificate in (True, False))
+    assert unasked.success and unasked.certificate is unasked.state.certificate
+    assert (asked.x == unasked.x).all() and asked.nhvp == unasked.nhvp
+    noisy = minimize(QUARTIC, np.zeros(3), "psd", rng=0, certificate=False, grad_noise=1e-9)
+    assert noisy.status == Status.NOT_LOOKED_AT and noisy.certificate is None
+    one = minimize(QUARTIC, np.zeros(3), "psd", rng=0, certificate=False, use_direction=False,
+                   episode_length=1)
+    assert one.status == Status.SADDLE and not one.success
+
+
+def test_a_state_goes_on_with_a_rule_that_knows_no_delta_f():
+    part = minimize(QUARTIC, np.ones(3), "pgd", rule="jin2017", rng=0, maxiter=1)
+    assert part.state.delta_f == QUARTIC.fun(np.ones(3)) - QUARTIC.f_star
+    assert minimize(QUARTIC, state=part.state, method="pgd").success
+    # And one that began without gets its own from where the rule was first asked for.
+    part = minimize(QUARTIC, [0.3, 1.0, 1.0], "pgd", rng=0, maxiter=1)
+    whole = minimize(QUARTIC, state=part.state, method="pgd", rule="jin2017")
+    half = minimize(QUARTIC, state=part.state, method="pgd", rule="jin2017", maxiter=3)
+    rest = minimize(QUARTIC, state=half.state, method="pgd", rule="jin2017")
+    assert half.state.delta_f == rest.state.delta_f == whole.state.delta_f
+    assert (rest.x == whole.x).all() and part.state.delta_f is None
+
+
 def test_a_certificate_that_cannot_tell_is_no_success():
     wide = QuadraticSaddle(np.linspace(1e-3, 1e3, 1200))
     result = minimize(wide, np.zeros(1200), epsilon=1e-3, curvature_tol=1e-4, rng=0)
@@ -295,7 +322,15 @@ GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.h
     (dict(lipschitz_hess=None, curvature_tol=0.1, hvp=None), ValueError, "certificate=False"),
     (dict(failure_prob=2.0), ValueError, "failure_prob"),
     (dict(method="adam"), ValueError, "method"),
-    (dict(method="pgd", rule="magic"), ValueError, "rule"),
+    (dict(method="pgd", rule="magic"), ValueError, "'practical' or 'jin2017' or 'jin2021'"),
+    (dict(rule="practical"), TypeError, "gd has no option rule; it takes none"),
+    (dict(method="pgd", beta=0.0, local_tol=1e-9), ValueError, "beta must be a finite number > 0"),
+    (dict(method="pgd", beta=1.0), ValueError, "local_iterations .* or local_tol"),
+    (dict(method="pgd", local_tol=1e-9), ValueError, "give beta"),
+    (dict(method="pgd", local_iterations=9), ValueError, "give beta"),
+    (dict(method="pgd", beta=1.0, local_tol=-1.0), ValueError, "local_tol"),
+    (dict(method="pgd", beta=1.0, local_iterations=1.5), TypeError, "local_iterations"),
+    (dict(method="pgd", beta=1.0, local_iterations=-1), ValueError, "local_iterations"),
     (dict(method="psd", rule="jin2017"), ValueError, "'practical' or 'published'.*got 'jin2017'"),
     (dict(method="psd", c=1.0), TypeError, "exit_radius"),
     (dict(method="psd", exit_radius=1e-9), ValueError, "exit_radius"),

@@ -114,9 +114,10 @@ class PGD:
                   \tfrac14 T_{tot} + \mathcal T
 
         steps and 1 + 2Δ_f/ℱ perturbations. At a strict saddle each of these stops the run with
-        probability at most `jin2021.escape_failure_prob` (Lemma 20); the sum is at most δ. A
-        perturbation at a point that is second-order stationary does no harm: the run stops there,
-        or goes on lower. ``stop=False`` leaves the test out, as printed.
+        probability at most `jin2021.escape_failure_prob` (Lemma 20). With the smallest ι the sum
+        of these is at most δ wherever ℓΔ_f ≥ ε²/300. A perturbation at a point that is second-order
+        stationary does no harm: the run stops there, or goes on lower. ``stop=False`` leaves the
+        test out, as printed.
 
         The printed algorithm sets t_perturb = 0, so that even at a saddle 𝒯 + 1 steps pass before
         the first perturbation. No lemma needs that. Here the first one comes as soon as the
