@@ -12,6 +12,7 @@ from .octopus import Octopus
 from .quadratic import QuadraticSaddle
 from .quartic import CoupledQuartic, QuarticSaddle, SeparableQuartic
 from .region import Region
+from .rosenbrock import Rosenbrock
 
 __all__ = [
     "CoupledQuartic",
@@ -22,6 +23,7 @@ __all__ = [
     "QuadraticSaddle",
     "QuarticSaddle",
     "Region",
+    "Rosenbrock",
     "SeparableQuartic",
     "catalogue",
 ]
@@ -41,4 +43,5 @@ def catalogue() -> list[Problem]:
         MonkeySaddle(),
         Octopus(3),
         MatrixFactorization.from_eigenvalues([1.0, 0.7, 0.4], 5, rng=0),
+        Rosenbrock(4),
     ]

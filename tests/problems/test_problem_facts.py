@@ -14,6 +14,7 @@ from saddlelib.problems import (
     Problem,
     QuadraticSaddle,
     QuarticSaddle,
+    Rosenbrock,
     SeparableQuartic,
     catalogue,
 )
@@ -34,6 +35,8 @@ PROBLEMS = [
     MatrixFactorization.from_eigenvalues([2.0], 4, rng=1),
     MatrixFactorization.from_eigenvalues([2.0, 0.5], 2, rng=2, Gamma=2.0),
     MatrixFactorization.from_eigenvalues([1.0, 1.0, 0.3], 4),
+    Rosenbrock(2, radius=1.5),
+    Rosenbrock(7),
 ]
 every_problem = pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
 
@@ -212,6 +215,17 @@ def test_distance_of_a_quadratic_ignores_its_flat_directions():
     assert problem.fun([0.0, 7.0, 0.0]) == problem.f_star == 0.0
 
 
+@pytest.mark.parametrize("dim", [4, 5, 7, 10, 30])
+def test_rosenbrock_has_a_second_minimizer_from_dimension_4_on(dim):
+    problem = Rosenbrock(dim)
+    x = problem.local_minimizer
+    assert x[0] < 0 and (x[1:] > 0).all() and problem.region.contains(x)
+    assert np.linalg.norm(problem.grad(x)) < 1e-12 * problem.lipschitz_grad
+    assert np.linalg.eigvalsh(problem.hess(x))[0] > 0.1 and problem.fun(x) > 3.5
+    with pytest.raises(ValueError, match="dim must be at least 4"):
+        Rosenbrock(3).local_minimizer  # noqa: B018
+
+
 def test_the_listed_points_of_the_separable_quartic_are_all_up_to_symmetry():
     problem = SeparableQuartic(4)
     stationary = np.array(list(product([-np.sqrt(0.5), 0.0, np.sqrt(0.5)], repeat=4)))
@@ -298,6 +312,7 @@ def test_a_problem_survives_pickling(problem):
         lambda d: CoupledQuartic(d),
         lambda d: QuarticSaddle.spread(d),
         lambda d: Octopus(d),
+        lambda d: Rosenbrock(d),
     ],
 )
 def test_dimension_100000_needs_no_square_array(make):

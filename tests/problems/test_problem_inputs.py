@@ -12,6 +12,7 @@ from saddlelib.problems import (
     QuadraticSaddle,
     QuarticSaddle,
     Region,
+    Rosenbrock,
     SeparableQuartic,
 )
 
@@ -75,6 +76,8 @@ def test_bad_directions(v, error, words):
         (lambda: CoupledQuartic(2, coupling=np.inf), ValueError, "coupling must .*got inf"),
         (lambda: CoupledQuartic(2, coupling="0"), TypeError, "coupling must be a real number"),
         (lambda: CoupledQuartic(2, radius=-1.0), ValueError, "radius must"),
+        (lambda: Rosenbrock(1), ValueError, "dim must be at least 2, got 1"),
+        (lambda: Rosenbrock(2, radius=0.0), ValueError, "radius must .* > 0, got 0.0"),
         (lambda: QuarticSaddle(gamma=0.0), ValueError, "gamma must .* > 0, got 0.0"),
         (lambda: QuarticSaddle(gamma=1j), TypeError, "gamma must be a real number"),
         (lambda: QuarticSaddle(0.1, []), ValueError, "eigenvalues must be a vector"),

@@ -14,6 +14,7 @@ from saddlelib.problems import (
     Octopus,
     QuadraticSaddle,
     QuarticSaddle,
+    Rosenbrock,
     SeparableQuartic,
 )
 
@@ -103,3 +104,12 @@ def test_factorization_constants_hold_rho_is_sharp_and_ell_has_the_stated_slack(
     ell, rho = worst_curvature(problem), worst_third_derivative(problem)
     assert 0.98 * sharp <= ell <= sharp * (1 + 1e-9) < problem.lipschitz_grad
     assert 0.98 * problem.lipschitz_hess <= rho <= problem.lipschitz_hess * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("problem", [Rosenbrock(3), Rosenbrock(5), Rosenbrock(3, radius=2.0)],
+                         ids=repr)
+def test_bounds_from_the_rows_hold_with_little_slack(problem):
+    """Gershgorin: neither constant of Rosenbrock's function is sharp, both are close."""
+    ell, rho = worst_curvature(problem), worst_third_derivative(problem)
+    assert 0.8 * problem.lipschitz_grad <= ell <= problem.lipschitz_grad
+    assert 0.8 * problem.lipschitz_hess <= rho <= problem.lipschitz_hess
