@@ -4,8 +4,9 @@ from .base import State
 from .gd import GradientDescent, gd_step
 from .pgd import PGD
 from .pgdli import PGDli
+from .probe import LanczosProbe, PSDProbe
 from .psd import PSD, CertifiedPSD
 from .repaired import RepairedPSD
 
-__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "PGDli", "RepairedPSD", "State",
-           "gd_step"]
+__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "LanczosProbe", "PGDli", "PSDProbe",
+           "RepairedPSD", "State", "gd_step"]

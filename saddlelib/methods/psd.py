@@ -268,9 +268,7 @@ class CertifiedPSD:
         """Stop at a certified point; else leave it, along a direction if one is known."""
         count = state.certificates + 1
         with _noiseless(oracle):
-            seen = certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
-                           failure_prob=self.failure_prob / (count * (count + 1)),
-                           lipschitz_hess=self.lipschitz_hess, rng=state.rng, jac=state.jac)
+            seen = self._certify(oracle, state, self.failure_prob / (count * (count + 1)))
         state.certificate, state.certificates = seen, count
         state.certificate_cost = tuple(a + b for a, b in zip(
             state.certificate_cost, (seen.nfev, seen.njev, seen.nhvp, seen.nhev), strict=True))
@@ -294,6 +292,11 @@ class CertifiedPSD:
             return
         _perturb(oracle, state, self.perturbation_radius)
         state.left = self.episode_length
+
+    def _certify(self, oracle, state, failure_prob, **options):
+        return certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
+                       failure_prob=failure_prob, lipschitz_hess=self.lipschitz_hess,
+                       rng=state.rng, jac=state.jac, **options)
 
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""

@@ -19,12 +19,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from scipy.special import betaincc
+
 from .._arguments import integer, positive, probability
 from ._numbers import setting, whole
 
 __all__ = ["MARGINAL_PROB", "PSDConstants", "descent_bound", "episode_fixed_point",
-           "iteration_bound", "marginal_threshold", "probe_count", "probe_error", "probe_spacing",
-           "psd_constants"]
+           "iteration_bound", "marginal_threshold", "probe_count", "probe_detection_prob",
+           "probe_error", "probe_spacing", "psd_constants"]
 
 MARGINAL_PROB = 1 / 12
 """What Lemma 7.1 of the authors' appendix promises: P(|⟨ξ, u⟩| ≥ `marginal_threshold`) ≥ 1/12."""
@@ -242,3 +244,53 @@ def probe_error(lipschitz_hess, spacing) -> float:
     0.5
     """
     return positive("lipschitz_hess", lipschitz_hess) * positive("spacing", spacing) / 3
+
+
+def probe_detection_prob(dim, probe_count, curvature, curvature_tol, others=0.0) -> float:
+    r"""Probability that one of m random directions reads at most −γ, for one negative eigenvalue.
+
+    Where the Hessian is constant with the eigenvalues −λ, μ, …, μ, a second difference is
+    vᵀHv = μ − (λ + μ)t with t = v₁². For v uniform on the sphere t follows Beta(½, (d−1)/2), so one
+    direction reads at most −γ with probability p, and one of m independent ones with
+
+    .. math:: 1 - (1-p)^m,\quad p = P\Big(t \ge \frac{\gamma+\mu}{\lambda+\mu}\Big)
+              = 1 - I_{(\gamma+\mu)/(\lambda+\mu)}\big(\tfrac12, \tfrac{d-1}2\big).
+
+    At λ = γ, μ > −γ, and d ≥ 2 this is zero: vᵀHv ≥ −γ, with equality for v = ±e₁ alone. In
+    general p ≤ (1−s)^{(d−1)/2} with s = (γ+μ)/(λ+μ), because t = s + (1−s)u turns the integral of
+    the density from s to 1 into (1−s)^{(d−1)/2} times one that u ≤ t bounds by 1. So the m that
+    finds the saddle grows exponentially with d. Ours; the authors' appendix (Corollary 4.2) says
+    that m = O(log(d/δ)) directions are enough.
+
+    Parameters
+    ----------
+    dim, probe_count : int
+        d ≥ 1 and m ≥ 1.
+    curvature, curvature_tol : float
+        λ > 0 and γ > 0.
+    others : float
+        μ > −λ, the other eigenvalues.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> [round(probe_detection_prob(d, probe_count(d), 2.0, 1.0), 3) for d in (2, 10, 20)]
+    [1.0, 0.834, 0.043]
+    >>> probe_detection_prob(3, 100, 1.0, 1.0)
+    0.0
+    """
+    d, m = integer("dim", dim), integer("probe_count", probe_count)
+    curvature = positive("curvature", curvature)
+    gamma, others = positive("curvature_tol", curvature_tol), float(others)
+    if not -curvature < others < math.inf:
+        raise ValueError(f"others must be a finite number > -curvature = {-curvature}, "
+                         f"got {others}")
+    share = (gamma + others) / (curvature + others)
+    if d == 1:
+        return float(share <= 1)
+    one = float(betaincc(0.5, 0.5 * (d - 1), min(max(share, 0.0), 1.0)))
+    return 1.0 if one == 1 else -math.expm1(m * math.log1p(-one))
