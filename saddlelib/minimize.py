@@ -13,7 +13,15 @@ from scipy.optimize import OptimizeResult
 
 from ._arguments import as_point, curvature_scale, integer, positive, probability
 from .curvature import Verdict, certify
-from .methods import PGD, PSD, CertifiedPSD, GradientDescent, PGDli
+from .methods import (
+    PGD,
+    PSD,
+    CertifiedPSD,
+    GradientDescent,
+    LanczosProbe,
+    PGDli,
+    PSDProbe,
+)
 from .oracle import Oracle
 
 __all__ = ["Status", "gd", "minimize", "pgd", "psd"]
@@ -94,6 +102,11 @@ _RULES = {
         "practical": _Rule(CertifiedPSD.practical, (*_SCALES, "lipschitz_hess", "failure_prob"),
                            (*_EPISODE, "exit_radius", "use_direction", "patience")),
         "published": _Rule(PSD.published, _CONSTANTS, (), "1/(2ℓ)"),
+        "probe": _Rule(PSDProbe.published, tuple(n for n in _CONSTANTS if n != "delta_f"), (),
+                       "1/(2ℓ)"),
+        "lanczos-probe": _Rule(
+            LanczosProbe.practical, (*_SCALES, "lipschitz_hess", "failure_prob"),
+            (*_EPISODE, "exit_radius", "use_direction", "patience", "probe_count")),
     },
 }
 
@@ -162,7 +175,10 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
 
         - "practical" (default, `methods.CertifiedPSD`): the same three, ``exit_radius,
           use_direction, patience``;
-        - "published" (`methods.PSD`), the authors' algorithm, which needs ``hess``: ``delta_f``.
+        - "published" (`methods.PSD`), the authors' algorithm, which needs ``hess``: ``delta_f``;
+        - "probe" (`methods.PSDProbe`), their Hessian-free variant, which may return a saddle;
+        - "lanczos-probe" (`methods.LanczosProbe`), its sound form, gradients alone: the options of
+          "practical" and ``probe_count``.
 
         ``delta_f`` is an upper bound of f(x0) − f*, taken from the problem where it is left out.
 

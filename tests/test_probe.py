@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from saddlelib import Oracle, Verdict, certify
+from saddlelib import Oracle, Status, Verdict, certify, minimize
 from saddlelib.methods import CertifiedPSD, LanczosProbe, PSDProbe
 from saddlelib.problems import QuadraticSaddle, QuarticSaddle, SeparableQuartic
 from saddlelib.theory import alpay2025
@@ -213,3 +213,25 @@ def test_lanczos_probe_names_what_is_out_of_range():
         lanczos(failure_prob=1.0)
     with pytest.raises(ValueError, match="lipschitz_grad"):
         PSDProbe.published(dim=3, **{**CONSTANTS, "lipschitz_grad": 0.0})
+
+
+def test_minimize_tells_what_each_probe_returned():
+    """Same saddle: the published probe ends at it and does not call that a success."""
+    p = SeparableQuartic(50)
+    kept = minimize(p, p.saddles[-1], "psd", rule="probe", failure_prob=0.1, rng=0)
+    m = alpay2025.probe_count(50)
+    assert kept.status == Status.SADDLE and not kept.success and kept.nit == 0
+    assert f"(the smallest of {m} random second differences was" in kept.message
+    assert kept.nfev == 2 * m + 2  # one more for result.fun
+    left = minimize(p, p.saddles[-1], "psd", rule="lanczos-probe", failure_prob=0.1, rng=0)
+    assert left.success and left.nhvp == left.nhev == 0 and p.distance(left.x) < 1e-3
+    assert left.certificate is left.state.certificate
+    few = minimize(p, p.saddles[-1], "psd", rule="lanczos-probe", failure_prob=0.1, rng=0,
+                   probe_count=4)
+    assert few.state.certificates > 1 and all(
+        few.state.certificate_cost[i] == 0 for i in (0, 2, 3))
+    with pytest.raises(ValueError, match="rule='probe' sets step_size"):
+        minimize(p, p.saddles[-1], "psd", rule="probe", step_size=0.1)
+    nan = minimize(lambda x: np.nan, np.zeros(3), "psd", rule="probe", grad=QUARTIC.grad,
+                   lipschitz_grad=2.0, lipschitz_hess=4.3, rng=0)
+    assert nan.status == Status.NONFINITE and not nan.success
