@@ -21,6 +21,7 @@ from .methods import (
     LanczosProbe,
     PGDli,
     PSDProbe,
+    RepairedPSD,
 )
 from .oracle import Oracle
 
@@ -102,6 +103,7 @@ _RULES = {
         "practical": _Rule(CertifiedPSD.practical, (*_SCALES, "lipschitz_hess", "failure_prob"),
                            (*_EPISODE, "exit_radius", "use_direction", "patience")),
         "published": _Rule(PSD.published, _CONSTANTS, (), "1/(2ℓ)"),
+        "repaired": _Rule(RepairedPSD.proved, _CONSTANTS, (), "1/ℓ"),
         "probe": _Rule(PSDProbe.published, tuple(n for n in _CONSTANTS if n != "delta_f"), (),
                        "1/(2ℓ)"),
         "lanczos-probe": _Rule(
@@ -176,6 +178,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         - "practical" (default, `methods.CertifiedPSD`): the same three, ``exit_radius,
           use_direction, patience``;
         - "published" (`methods.PSD`), the authors' algorithm, which needs ``hess``: ``delta_f``;
+        - "repaired" (`methods.RepairedPSD`), gradients alone, with the constants that chapter 2
+          proves: ``delta_f``;
         - "probe" (`methods.PSDProbe`), their Hessian-free variant, which may return a saddle;
         - "lanczos-probe" (`methods.LanczosProbe`), its sound form, gradients alone: the options of
           "practical" and ``probe_count``.

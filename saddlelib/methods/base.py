@@ -22,8 +22,8 @@ class State:
         Steps taken.
     rng : numpy.random.Generator or None
     finished : str or None
-        Why the method itself stopped: "stationary", "precision", "nonfinite" (a value it needed), or
-        None while it runs.
+        Why the method itself stopped: "stationary", "precision", "nonfinite" (a value it
+        needed), or None while it runs.
     note : str
         The numbers behind ``finished``.
     delta_f : float or None
