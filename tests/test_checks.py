@@ -1,9 +1,16 @@
 """Feedback: right answers pass, and each typical mistake gets its own hint."""
 
+import math
+
 import numpy as np
 import pytest
 
 from saddlelib.checks import check, exercises
+
+
+def certified(norms, eta, ell):
+    return eta * (1 - eta * ell / 2) * (norms[:-1] ** 2).sum()
+
 
 RIGHT = {
     "saddles-1": ["degenerate saddle", "Degenerate saddle"],
@@ -12,9 +19,18 @@ RIGHT = {
     "saddles-4": [0.5],
     "saddles-5": [lambda x, v: (12 * x**2 - 2) * v + 0.1 * (v.sum() - v)],
     "saddles-6": [(0.01, 150), [0.05, 100]],
+    "psd-1": [(0.2, 0.1, 0.00625), np.array([0.2, 0.1, math.sqrt(0.01 / 4) / 8])],
+    "psd-2": [454, 453.84, math.log(8 * 1000) / math.log1p(0.02)],
+    "psd-3": [(2.5, 2), (5 / 2, 2.0), [2.5, 2]],
+    "psd-4": [0.5035, 0.504],
+    "psd-5": [lambda eta, t, drop: math.sqrt(2 * eta * t * drop),
+              lambda eta, t, drop: np.float64(eta * t) * np.sqrt(2 * drop / max(eta * t, 1e-300))],
+    "psd-6": [certified, lambda g, eta, ell: sum((eta - eta**2 * ell / 2) * x * x for x in g[:-1])],
+    "psd-7": [(1.0, 0.007, 1250), [0.95, 0.005, 1200]],
+    "psd-8": [1e-6, np.float64(0.000001)],
 }
 
-# A typical mistake, and a word that only its own hint contains.
+# A typical mistake, and words that only its own hint contains.
 WRONG = {
     "saddles-1": [("minimizer", "both\nsides"), ("strict saddle", "second derivative"),
                   ("not stationary", "partial"), ("ridge", "Choose")],
@@ -32,6 +48,48 @@ WRONG = {
     "saddles-6": [((0.01, 20), "your window is 20"), ((1e-9, 100), "need about 2"),
                   ((0.01, 400), "within 200"), ((0.5, 150), "within 0.1"), (0.01, "pair"),
                   ((-1.0, 100), "perturbation_radius")],
+    "psd-1": [((0.04, 0.1, 0.00625), "γ: that is ρε"), ((0.1, 0.1, 0.1), "γ: that is √ε"),
+              ((7, 1, 1), "put ρ = 4"), ((0.2, 0.2, 0.00625), "the step of PGD"),
+              ((0.2, 0.5, 0.00625), "the step 1/(2ℓ)"), ((0.2, 0.1, 0.025), "that is γ/8"),
+              ((0.2, 0.1, 0.05), "an eighth"), ((0.2, 0.1, 0.00125), "that is ε/8"),
+              ((0.2, 0.1, 1.0), "into γ/(8ρ)"), (0.2, "3 numbers (γ, η, r)"),
+              ((0.2, 0.1), "3 numbers"), ((0.2, 0.1, "r"), "wants a number")],
+    "psd-2": [(449.4, "flow"), (802.7, "r/d"), (105, "pointed along"), (348.8, "edge of the ball"),
+              (197.1, "logarithms"), (-454, "negative"), (6913, "Solve")],
+    "psd-3": [((-2.5, -2), "positive"), ((2, 2.5), "wrong order"), ((2, 2), "M alone"),
+              ((0.5, 2), "T alone"), ((1, 2), "add up"), ((3, 2), "square root"),
+              ((2.5, 4), "power of the logarithm"), ((2.5, 1.75), "t_thres/f_thres"),
+              ((7, 2), "How does T"), (2.5, "2 numbers")],
+    "psd-4": [(1 / 12, "promises"), (14 / 144, "Paley"), (0.4965, "opposite"), (0.2518, "one sign"),
+              (0.3388, "2 under the root"), (0.5471, "sphere"), (0.4795, "many dimensions"),
+              (50.35, "between 0 and 1"), (0.9, "Ask")],
+    "psd-5": [(lambda eta, t, drop: 2 * eta * t * drop, "Take the root"),
+              (lambda eta, t, drop: math.sqrt(eta * t * drop), "√2 is missing"),
+              (lambda eta, t, drop: math.sqrt(2 * eta * drop), "steps is missing"),
+              (lambda eta, t, drop: t * math.sqrt(2 * eta * drop), "triangle"),
+              (lambda eta, t, drop: eta * math.sqrt(2 * t * drop), "What is η²/η"),
+              (lambda eta, t, drop: math.sqrt(2 * t * drop), "step size is missing"),
+              (lambda eta, t, drop: 1.0, "yours says 1"), (lambda eta: eta, "TypeError"),
+              (lambda eta, t, drop: None, "wants a number"), (3, "function")],
+    "psd-6": [(lambda g, eta, ell: certified(np.append(g, 0), eta, ell), "leave it out"),
+              (lambda g, eta, ell: eta * (g[:-1] ** 2).sum(), "1 − ηℓ/2 is missing"),
+              (lambda g, eta, ell: eta * (g**2).sum(), "is missing: the curvature gives back up to "
+               "ηℓ/2 of what the slope promises. And leave out the last"),
+              (lambda g, eta, ell: eta / 2 * (g[:-1] ** 2).sum(), "factor for η = 1/ℓ"),
+              (lambda g, eta, ell: certified(g, eta, ell) / eta, "step size in front"),
+              (lambda g, eta, ell: eta * (1 - eta * ell / 2) * g[:-1].sum(), "Square the norms"),
+              (lambda g, eta, ell: eta * (1 - eta * ell / 2) * g[:-1].sum() ** 2, "First square"),
+              (lambda g, eta, ell: certified(g[-2:], eta, ell), "the last step"),
+              (lambda g, eta, ell: 1.0, "yours says 1"), (lambda g: g, "TypeError"),
+              (lambda g, eta, ell: g, "wants a number"), (3, "function")],
+    "psd-7": [((1.5, 0.007, 1250), "beyond 1/ℓ"), ((1.0, 0.01, 1250), "whole descent"),
+              ((1.0, 0.007, 1300), "budget is 25000"), ((1.0, 0.007, 800), "has 800"),
+              ((1.0, 1e-5, 1250), "need about 17"), ((0.5, 0.007, 1250), "step of 0.5"),
+              ((1.0, 0.007, 1200.5), "whole number"), ((-1.0, 0.007, 1250), "positive"),
+              (1250, "3 numbers")],
+    "psd-8": [(6, "ε itself"), (-6, "ε itself"), (1e-7, "wants four"), (1e-10, "smaller by χ³"),
+              (3e-6, "power of ten"), (1e-5, "Go on"), (1e-4, "Go on"), (1e-8, "earlier"),
+              (0, "power of ten"), (-1e-6, "power of ten"), (10.0, "at most ℓ²/ρ")],
 }
 
 
@@ -52,8 +110,9 @@ def test_each_typical_mistake_gets_its_own_hint(exercise):
         feedback = check(exercise, answer)
         assert not feedback and feedback.message.startswith("Not yet.")
         assert " ".join(words.split()) in " ".join(feedback.message.split()), feedback
-        hints.append(feedback.message)
-    assert len(set(hints)) == len(hints) >= 4
+        hints.append((words, feedback.message))
+    distinct = dict(hints)
+    assert len(set(distinct.values())) == len(distinct) >= 4
 
 
 @pytest.mark.parametrize("exercise", RIGHT)

@@ -1,81 +1,15 @@
-"""Feedback for the exercises: right, not answered yet, or what the answer suggests went wrong.
-
->>> from saddlelib import checks
->>> checks.check("saddles-2", 0.03)
-saddles-2: Correct. √(ρε) = √(9 · 10⁻⁴) = 0.03.
->>> checks.check("saddles-2", 9e-4)
-saddles-2: Not yet. That is ρε. A curvature is its square root.
-"""
+"""Answers to the exercises of the chapter on saddles."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from .minimize import minimize
-from .problems import CoupledQuartic, QuarticSaddle
-from .theory import laws
-
-__all__ = ["Feedback", "check", "exercises"]
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """What `check` says; true when the answer is correct."""
-
-    exercise: str
-    correct: bool
-    message: str
-
-    def __bool__(self) -> bool:
-        return self.correct
-
-    def __repr__(self) -> str:
-        return f"{self.exercise}: {self.message}"
-
-
-def check(exercise, answer) -> Feedback:
-    """Judge an answer.
-
-    Parameters
-    ----------
-    exercise : str
-        One of `exercises()`.
-    answer : object
-        A number, a word or a function, as the exercise asks. None means not answered yet.
-
-    Raises
-    ------
-    ValueError
-        If there is no such exercise.
-    """
-    if exercise not in _CHECKS:
-        raise ValueError(f"exercise must be one of {', '.join(_CHECKS)}, got {exercise!r}")
-    if answer is None:
-        return Feedback(exercise, False, "Not answered yet. Replace None by your answer.")
-    try:
-        message = _CHECKS[exercise](answer)
-    except Exception as error:  # a reader's function may fail in any way
-        return Feedback(exercise, False, f"Not yet. {type(error).__name__}: {error}")
-    correct = message.startswith("Correct")
-    return Feedback(exercise, correct, message if correct else f"Not yet. {message}")
-
-
-def exercises() -> tuple[str, ...]:
-    """Names of all exercises."""
-    return tuple(_CHECKS)
-
-
-def _close(answer, value, rel=0.01):
-    return math.isclose(answer, value, rel_tol=rel)
-
-
-def _number(answer) -> float:
-    if isinstance(answer, bool) or not isinstance(answer, (int, float, np.integer, np.floating)):
-        raise TypeError(f"this exercise wants a number, got {answer!r}")
-    return float(answer)
+from ..minimize import minimize
+from ..problems import CoupledQuartic, QuarticSaddle
+from ..theory import laws
+from ._answers import close, number
 
 
 def _saddles_1(answer):
@@ -96,26 +30,26 @@ def _saddles_1(answer):
 
 def _saddles_2(answer):
     """The curvature tolerance for ρ = 9, ε = 1e-4."""
-    answer = _number(answer)
-    if _close(answer, 0.03):
+    answer = number(answer)
+    if close(answer, 0.03):
         return "Correct. √(ρε) = √(9 · 10⁻⁴) = 0.03."
-    if _close(answer, -0.03):
+    if close(answer, -0.03):
         return "The size is right. The threshold √(ρε) is a positive number; λ_min is held " \
                "against its negative."
-    if _close(answer, 9e-4):
+    if close(answer, 9e-4):
         return "That is ρε. A curvature is its square root."
-    if _close(answer, 1e-4):
+    if close(answer, 1e-4):
         return "That is ε, the tolerance for the gradient. Curvature has other units: use ρ too."
-    if _close(answer, 0.01):
+    if close(answer, 0.01):
         return "That is √ε. It leaves out ρ, so it would change with the units of x."
     return "Put ρ = 9 and ε = 10⁻⁴ into √(ρε)."
 
 
 def _saddles_3(answer):
     """Steps from 1e-6 to 1 at η = 0.5, γ = 0.2."""
-    answer = _number(answer)
+    answer = number(answer)
     exact = laws.escape_time(1e-6, 1.0, 0.5, 0.2)
-    if answer in (exact, math.ceil(exact)) or _close(answer, exact, 1e-3):
+    if answer in (exact, math.ceil(exact)) or close(answer, exact, 1e-3):
         return "Correct. ln(10⁶)/ln(1.1) is a little under 145 steps."
     if abs(answer - math.log(1e6) / 0.1) < 1.5:
         return "That is ln(10⁶)/(ηγ), the time of the gradient flow. One step multiplies by " \
@@ -131,16 +65,16 @@ def _saddles_3(answer):
 
 def _saddles_4(answer):
     """The largest stable step when the Hessian has eigenvalues −0.5 and 4."""
-    answer = _number(answer)
-    if _close(answer, 0.5):
+    answer = number(answer)
+    if close(answer, 0.5):
         return "Correct. |1 − 4η| < 1 exactly when η < 2/4; the negative eigenvalue sets no limit."
-    if _close(answer, 0.25):
+    if close(answer, 0.25):
         return "1/ℓ is where the guaranteed decrease is largest. The coordinate still shrinks " \
                "beyond it: where does |1 − 4η| reach 1?"
-    if _close(answer, 4.0):
+    if close(answer, 4.0):
         return "That is 2/γ with the negative curvature γ = 0.5. Along that direction f falls at " \
                "any step; look at the other eigenvalue."
-    if _close(answer, 2 / 4.5):
+    if close(answer, 2 / 4.5):
         return "Do not add the two curvatures: each coordinate lives by itself."
     return "For each eigenvalue λ the coordinate is multiplied by 1 − ηλ."
 
@@ -195,7 +129,7 @@ def _saddles_6(answer):
            f"ones need about {needed:.0f} steps; your window is {window}."
 
 
-_CHECKS = {
+CHECKS = {
     "saddles-1": _saddles_1,
     "saddles-2": _saddles_2,
     "saddles-3": _saddles_3,
