@@ -83,13 +83,15 @@ WRONG = {
               (lambda g, eta, ell: 1.0, "yours says 1"), (lambda g: g, "TypeError"),
               (lambda g, eta, ell: g, "wants a number"), (3, "function")],
     "psd-7": [((1.5, 0.007, 1250), "beyond 1/ℓ"), ((1.0, 0.01, 1250), "whole descent"),
-              ((1.0, 0.007, 1300), "budget is 25000"), ((1.0, 0.007, 800), "has 800"),
+              ((1.0, 0.007, 1300), "budget is 25000"),
+              ((1.0, 0.007, 800), "need about 1062 steps"), ((1.0, 0.007, 915), "19 of 20"),
               ((1.0, 1e-5, 1250), "need about 17"), ((0.5, 0.007, 1250), "step of 0.5"),
               ((1.0, 0.007, 1200.5), "whole number"), ((-1.0, 0.007, 1250), "positive"),
               (1250, "3 numbers")],
     "psd-8": [(6, "ε itself"), (-6, "ε itself"), (1e-7, "wants four"), (1e-10, "smaller by χ³"),
-              (3e-6, "power of ten"), (1e-5, "Go on"), (1e-4, "Go on"), (1e-8, "earlier"),
-              (0, "power of ten"), (-1e-6, "power of ten"), (10.0, "at most ℓ²/ρ")],
+              (3e-6, "power of ten"), (1e-5, "is 1.7e-14"), (1e-4, "is 8.6e-13"), (1e-8, "earlier"),
+              (0, "power of ten"), (-1e-6, "power of ten"), (10.0, "power of ten"),
+              (math.inf, "power of ten")],
 }
 
 

@@ -211,31 +211,28 @@ def _psd_7(answer):
 
 def _psd_8(answer):
     """The first ε = 10⁻ᵏ at which float64 cannot carry the test of PGD 2017."""
-    answer = number(answer)
-
-    def wall(resolved):
-        return next(k for k in range(1, 17) if not resolved(10.0**-k))
+    answer, powers = number(answer), [10.0**-k for k in range(1, 17)]
 
     def threshold(epsilon):
         return jin2017.pgd_constants(2.0, 6.0, epsilon, dim=100, delta_f=1.0).decrease_threshold
-    right = wall(lambda eps: precision.float64_can_resolve(threshold(eps), 1.0))
-    if close(answer, 10.0**-right):
-        return f"Correct. f_thres is {threshold(10.0**-right):.1e} there, and 4 units in the " \
-               f"last place of 1 are {4 * math.ulp(1.0):.1e}."
-    if abs(answer) == right:
+
+    def seen(decrease):
+        return precision.float64_can_resolve(decrease, 1.0)
+    right = next(eps for eps in powers if not seen(threshold(eps)))
+    if close(answer, right):
+        return f"Correct. f_thres is {threshold(right):.1e} there, and 4 units in the last place " \
+               f"of 1 are {4 * math.ulp(1.0):.1e}."
+    if close(abs(answer), -math.log10(right)):
         return "That is the right power. Answer with ε itself."
-    if close(answer, 10.0 ** -wall(lambda eps: threshold(eps) >= math.ulp(1.0))):
+    if close(answer, next(eps for eps in powers if threshold(eps) < math.ulp(1.0))):
         return "There f_thres is below one unit in the last place. Two values of f with a " \
                "rounding error of one unit each differ by up to two without cause, so " \
                "`precision.float64_can_resolve` wants four."
-    if close(answer, 10.0 ** -wall(lambda eps: precision.float64_can_resolve(
-            eps * math.sqrt(eps / 6.0), 1.0))):
+    if close(answer, next(eps for eps in powers if not seen(eps * math.sqrt(eps / 6.0)))):
         return "That is where √(ε³/ρ) gets lost. f_thres is smaller by χ³."
-    exponent = -math.log10(answer) if answer > 0 else math.nan
-    if not math.isclose(exponent, round(exponent, 0) if math.isfinite(exponent) else 0,
-                        abs_tol=1e-9):
-        return "Answer with a power of ten, such as 1e-3."
-    if exponent < right:
+    if not any(close(answer, eps) for eps in powers):
+        return "Answer with a power of ten below 1, such as 1e-3."
+    if answer > right:
         return f"At ε = {answer:.0e} f_thres is {threshold(answer):.1e}, which float64 still " \
                "resolves near f = 1. Go on."
     return "An earlier power of ten already fails. Start at 1e-3 and go down."
