@@ -54,11 +54,18 @@ def test_constants_refuse_what_the_theorem_does_not_cover(change, words):
         jin2017.pgd_constants(**{**ARGUMENTS, **change})
 
 
-def test_the_iteration_bound_is_theorem_3_with_its_constant():
-    """Order ℓΔ_f χ⁴/ε², at c = 1 at least 2 and little more than 2 of them."""
-    k = jin2017.pgd_constants(**ARGUMENTS)
-    unit = k.chi**4 * 2.0 * 1.0 / 1e-8
-    assert 2 * unit <= jin2017.iteration_bound(**ARGUMENTS) <= 2.001 * unit
+@pytest.mark.parametrize("c", [1.0, 0.6, 0.4, 0.05])
+def test_the_iteration_bound_is_theorem_3_with_its_constant(c):
+    """Order ℓΔ_f χ⁴/ε², and max{2/c², 1/c³} of them: descent decides for c > ½, episodes below."""
+    k = jin2017.pgd_constants(**ARGUMENTS, c=c)
+    unit = k.chi**4 * 2.0 * 1.0 / 1e-8 * max(2 / c**2, 1 / c**3)
+    assert unit <= jin2017.iteration_bound(**ARGUMENTS, c=c) <= 1.001 * unit
+
+
+def test_the_iteration_bound_allows_one_episode_after_the_last_decrease():
+    """With Δ_f → 0 nothing is left to lose, and the run ends after one episode."""
+    tiny = {**ARGUMENTS, "delta_f": 1e-30}
+    assert jin2017.iteration_bound(**tiny) == jin2017.pgd_constants(**tiny).episode_length
 
 
 def test_factorization_constants_are_those_of_the_problem():

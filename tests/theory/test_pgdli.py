@@ -27,6 +27,7 @@ def test_the_local_steps_are_the_fewest_that_the_contraction_allows(alpha, beta,
 
 def test_the_local_phase_ends_at_its_edges():
     assert jin2017.local_iterations(1.0, 2.0, 0.1, 0.1) == 0
+    assert jin2017.local_iterations(2.0, 2.0, 0.1, 0.1) == 0
     assert jin2017.local_iterations(2.0, 2.0, 1.0, 1e-9) == 1
     with pytest.raises(ValueError, match="alpha must be at most beta"):
         jin2017.local_iterations(2.0, 1.0, 1.0, 0.1)
