@@ -9,6 +9,7 @@ from .base import Problem
 from .factorization import MatrixFactorization
 from .monkey import MonkeySaddle
 from .octopus import Octopus
+from .profile import DraggedSaddle, EscapeProfile
 from .quadratic import QuadraticSaddle
 from .quartic import CoupledQuartic, QuarticSaddle, SeparableQuartic
 from .region import Region
@@ -16,6 +17,8 @@ from .rosenbrock import Rosenbrock
 
 __all__ = [
     "CoupledQuartic",
+    "DraggedSaddle",
+    "EscapeProfile",
     "MatrixFactorization",
     "MonkeySaddle",
     "Octopus",
@@ -44,4 +47,6 @@ def catalogue() -> list[Problem]:
         Octopus(3),
         MatrixFactorization.from_eigenvalues([1.0, 0.7, 0.4], 5, rng=0),
         Rosenbrock(4),
+        EscapeProfile(0.2, [1.0, 0.5, 0.1]),
+        DraggedSaddle(0.2, pull=0.25),
     ]

@@ -8,6 +8,8 @@ import pytest
 
 from saddlelib.problems import (
     CoupledQuartic,
+    DraggedSaddle,
+    EscapeProfile,
     MatrixFactorization,
     MonkeySaddle,
     Octopus,
@@ -37,6 +39,14 @@ PROBLEMS = [
     MatrixFactorization.from_eigenvalues([1.0, 1.0, 0.3], 4),
     Rosenbrock(2, radius=1.5),
     Rosenbrock(7),
+    EscapeProfile(0.3, []),
+    EscapeProfile(1.0, [0.0, 1.0], lipschitz_hess=3.0),
+    EscapeProfile(0.3, [1.0], gradient=[0.03, 0.2], lipschitz_grad=2.0),
+    EscapeProfile(0.3, [0.5], gradient=[-0.09, 0.0]),
+    EscapeProfile(0.8, [0.5], gradient=[0.9, -0.1]),
+    EscapeProfile(0.3, [-0.3, 1.0], gradient=[0.01, 0.01, 0.0]),
+    DraggedSaddle(0.3, pull=1.0, lipschitz_grad=0.9, lipschitz_hess=2.0),
+    DraggedSaddle(0.5, pull=0.05, lipschitz_grad=4.0),
 ]
 every_problem = pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
 
@@ -313,6 +323,7 @@ def test_a_problem_survives_pickling(problem):
         lambda d: QuarticSaddle.spread(d),
         lambda d: Octopus(d),
         lambda d: Rosenbrock(d),
+        lambda d: EscapeProfile(0.1, np.linspace(0, 1, d - 1)),
     ],
 )
 def test_dimension_100000_needs_no_square_array(make):

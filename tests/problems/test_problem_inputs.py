@@ -5,6 +5,8 @@ import pytest
 
 from saddlelib.problems import (
     CoupledQuartic,
+    DraggedSaddle,
+    EscapeProfile,
     MatrixFactorization,
     MonkeySaddle,
     Octopus,
@@ -90,6 +92,15 @@ def test_bad_directions(v, error, words):
         (lambda: Octopus(2, L=0), ValueError, "L must .* > 0, got 0"),
         (lambda: Octopus(2, gamma=-1.0), ValueError, "gamma must .* > 0, got -1.0"),
         (lambda: Octopus(2, tau=np.inf), ValueError, "tau must be .* > 0, got inf"),
+        (lambda: EscapeProfile(0.0), ValueError, "gamma must .* > 0, got 0.0"),
+        (lambda: EscapeProfile(2.0), ValueError, "gamma must be at most lipschitz_grad = 1.0.*2.0"),
+        (lambda: EscapeProfile(0.1, [1.5]), ValueError, r"eigenvalues must lie in \[-1.0, 1.0\]"),
+        (lambda: EscapeProfile(0.1, [1j]), TypeError, "eigenvalues must hold real numbers"),
+        (lambda: EscapeProfile(gradient=[1.0]), ValueError, "gradient must have the dimension 2"),
+        (lambda: EscapeProfile(lipschitz_hess=0), ValueError, "lipschitz_hess must .* > 0, got 0"),
+        (lambda: DraggedSaddle(0.4), ValueError, "gamma must be at most lipschitz_grad/3.*got 0.4"),
+        (lambda: DraggedSaddle(pull=1.5), ValueError, "pull must be at most 1, got 1.5"),
+        (lambda: DraggedSaddle(pull=0.0), ValueError, "pull must .* > 0, got 0.0"),
         (lambda: MatrixFactorization([1.0]), ValueError, r"matrix must be square.*\(1,\)"),
         (lambda: MatrixFactorization(np.ones((2, 3))), ValueError, r"matrix must be square.*2, 3"),
         (lambda: MatrixFactorization(np.ones((0, 0))), ValueError, "matrix must be square"),
@@ -137,6 +148,14 @@ def test_bad_arguments_are_named_with_their_value(make, error, words):
         (QuarticSaddle(0.1, [1, 1 / 3]), "QuarticSaddle(gamma=0.1, eigenvalues=[1, 0.333333])"),
         (MonkeySaddle(2), "MonkeySaddle(radius=2)"),
         (Octopus(5), "Octopus(dim=5, L=1, gamma=1, tau=2.71828)"),
+        (
+            EscapeProfile(0.1, []),
+            "EscapeProfile(gamma=0.1, eigenvalues=[], lipschitz_grad=1, lipschitz_hess=1)",
+        ),
+        (
+            DraggedSaddle(0.1),
+            "DraggedSaddle(gamma=0.1, pull=0.25, lipschitz_grad=1, lipschitz_hess=1)",
+        ),
         (MatrixFactorization(np.eye(2)), "MatrixFactorization(n=2, rank=2, Gamma=9)"),
     ],
 )

@@ -9,6 +9,8 @@ import pytest
 
 from saddlelib.problems import (
     CoupledQuartic,
+    DraggedSaddle,
+    EscapeProfile,
     MatrixFactorization,
     MonkeySaddle,
     Octopus,
@@ -31,6 +33,8 @@ SHARP = [
     Octopus(2),
     Octopus(3, L=1.5, gamma=0.5, tau=0.8),
     Octopus(2, L=0.2, gamma=2.0, tau=2.0),
+    EscapeProfile(0.2, [0.3], gradient=[0.1, 0.2], lipschitz_hess=2.0),
+    DraggedSaddle(0.2, pull=0.7, lipschitz_grad=0.8),
 ]
 FACTORIZATIONS = [
     MatrixFactorization([[2.0]]),
