@@ -140,6 +140,53 @@ def test_escape_takes_half_a_log_of_the_dimension_more(gamma):
     assert slope == pytest.approx(laws.escape_time_slope(eta, gamma), rel=0.06)
 
 
+@pytest.mark.parametrize("eta, gamma", [(0.5, 0.1), (0.05, 1.0), (1.0, 0.5), (0.25, 2.0)])
+def test_the_quartic_escape_lies_between_the_linear_law_and_its_bound(eta, gamma):
+    """Both are attained to a step: the bound is the sharper the smaller ηγ is."""
+    exit, starts = math.sqrt(gamma) / 2, np.geomspace(1e-12, 0.99, 400) * math.sqrt(gamma) / 2
+    times = first_time(QuarticSaddle(gamma, [1.0]), np.column_stack([starts, starts]),
+                       lambda x: abs(x[:, 0]) >= exit, step_size=eta, maxiter=9999)
+    least = np.array([laws.escape_time(a, exit, eta, gamma) for a in starts])
+    most = np.array([laws.quartic_escape_time(a, exit, eta, gamma) for a in starts])
+    assert (np.ceil(least - 1e-9) <= times).all() and (times <= np.ceil(most + 1e-9)).all()
+    assert (most - times).max() < 0.4
+    delay = 0.5 * math.log(4 / 3) / math.log1p(eta * gamma)
+    assert most[0] - least[0] == pytest.approx(delay)
+    assert laws.quartic_escape_time(exit, exit, eta, gamma) == 0
+    assert laws.quartic_escape_time(0, exit, eta, gamma) == math.inf
+    back = [laws.escape_start(t, exit, eta, gamma) for t in most]
+    np.testing.assert_allclose(back, starts, rtol=1e-9)
+
+
+def test_the_step_in_the_other_coordinate_grows_for_every_step_size():
+    # U(x) = |x|/√(1 − x²/γ), the claim in the proof of the bound, where a step stays inside.
+    gamma, x = 0.3, np.linspace(1e-3, 1, 999)[:-1] * math.sqrt(0.3)
+    for h in (1e-3, 0.1, 0.5, 1.0, 1.5):
+        after = abs(x * (1 + h - h * x**2 / gamma))
+        inside = after < math.sqrt(gamma)
+        growth = ((after / x) * np.sqrt((1 - x**2 / gamma) / abs(1 - after**2 / gamma)))[inside]
+        assert (growth >= (1 + h) * (1 - 1e-12)).all(), h
+
+
+@pytest.mark.parametrize("dim", [2, 100])
+def test_all_but_delta_are_out_by_the_deadline(dim):
+    eta, gamma, exit, delta = 0.5, 0.1, math.sqrt(0.1) / 2, 0.05
+    deadline = laws.escape_deadline(delta, dim, 0.01, exit, eta, gamma)
+    law = [laws.escape_probability(k, dim, 0.01, exit, eta, gamma)
+           for k in (deadline - 1, deadline)]
+    assert law[0] < 1 - delta <= law[1]
+    xi = uniform_ball(np.random.default_rng(dim), dim, 0.01, 20_000)[:, :2]
+    times = first_time(QuarticSaddle(gamma, [1.0]), xi, lambda x: abs(x[:, 0]) >= exit,
+                       step_size=eta, maxiter=9999)
+    for k in (deadline - 60, deadline - 30, deadline, deadline + 20):
+        predicted = laws.escape_probability(k, dim, 0.01, exit, eta, gamma)
+        # Four standard errors, and the bound is less than half a step late.
+        slack = predicted - laws.escape_probability(k - 0.4, dim, 0.01, exit, eta, gamma)
+        error = 4 * math.sqrt(predicted * (1 - predicted) / 20_000)
+        assert -error <= np.mean(times <= k) - predicted <= slack + error
+    assert laws.escape_deadline(delta, dim, 100.0, exit, eta, gamma) == 0
+
+
 def test_exit_times_of_the_octopus_grow_by_the_predicted_ratio():
     """Measured with the discrete step; the continuous ratio (L + γ)/γ would be 2, not 2.71."""
     L, gamma, eta = 1.0, 1.0, 0.25
@@ -180,6 +227,9 @@ def test_a_run_that_still_moves_is_not_called_still():
     (lambda: laws.escape_time(1.0, 1.0, -0.1, 0.1), "step_size"),
     (lambda: laws.ball_coordinate_quantile(0, 1.0), "dim"),
     (lambda: laws.ball_coordinate_quantile(3, 1.0, 1.0), "prob"),
+    (lambda: laws.quartic_escape_time(0.1, 1.0, 0.1, 1.0), "exit must be less than"),
+    (lambda: laws.escape_start(-1, 0.5, 0.1, 1.0), "steps"),
+    (lambda: laws.escape_deadline(1.0, 3, 0.1, 0.5, 0.1, 1.0), "failure_prob"),
     (lambda: first_time(QuadraticSaddle([-1.0, 1.0]), np.zeros(2), abs, step_size=1, maxiter=3),
      "starts"),
 ])

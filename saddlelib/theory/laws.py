@@ -13,7 +13,9 @@ from scipy.special import betaincc, betaincinv
 
 from .._arguments import integer, positive, probability
 
-__all__ = ["ball_coordinate_quantile", "ball_coordinate_tail", "escape_time", "escape_time_slope"]
+__all__ = ["ball_coordinate_quantile", "ball_coordinate_tail", "escape_deadline",
+           "escape_probability", "escape_start", "escape_time", "escape_time_slope",
+           "quartic_escape_time"]
 
 
 def escape_time(start, exit, step_size, gamma) -> float:
@@ -29,6 +31,98 @@ def escape_time(start, exit, step_size, gamma) -> float:
     growth = math.log1p(positive("step_size", step_size) * positive("gamma", gamma))
     start, exit = abs(float(start)), positive("exit", exit)
     return math.inf if start == 0 else math.log(exit / start) / growth
+
+
+def quartic_escape_time(start, exit, step_size, gamma) -> float:
+    r"""An upper bound on `escape_time` for `QuarticSaddle`, whose cubic term slows the escape.
+
+    Gradient descent there is x ← x(1 + ηγ − ηx²), so no step multiplies |x| by more than 1 + ηγ,
+    and `escape_time` is a lower bound. But U(x) = |x|/√(1 − x²/γ) grows at least by that factor:
+    with h = ηγ, a = 1 − x²/γ and Q = (1 + h)², the claim U(x⁺)² ≥ Q·U(x)² reads
+
+    .. math:: F(a) = (1 + ha)^2\,\big(Q - (Q-1)a\big) - Q \ge 0 .
+
+    F is a cubic that falls from +∞ to −∞, with F(0) = F(1) = 0 and F′(0) = h²(3 + 2h) > 0: its
+    third root is negative, so F ≥ 0 on [0, 1]. Hence k ≥ ln(U(exit)/U(start))/ln(1 + ηγ) steps
+    suffice, for every η > 0. For exit = √γ/2 and a small start this is ½ ln(4/3)/ln(1 + ηγ) steps
+    more than the linear model has.
+
+    Returns a real number of steps, infinite when start is 0, and 0 where |start| ≥ exit. Raises
+    ValueError unless 0 < exit < √γ.
+
+    Examples
+    --------
+    >>> late = quartic_escape_time(1e-3, 0.5, 0.1, 1.0) - escape_time(1e-3, 0.5, 0.1, 1.0)
+    >>> round(late, 3), round(0.5 * math.log(4 / 3) / math.log(1.1), 3)
+    (1.509, 1.509)
+    """
+    growth = math.log1p(positive("step_size", step_size) * positive("gamma", gamma))
+    exit, start = _inside("exit", exit, gamma), abs(float(start))
+    if start == 0:
+        return math.inf
+    if start >= exit:
+        return 0.0
+    bend = 0.5 * (math.log1p(-start * start / gamma) - math.log1p(-exit * exit / gamma))
+    return (math.log(exit / start) + bend) / growth
+
+
+def escape_start(steps, exit, step_size, gamma) -> float:
+    """The |x₁| from which `quartic_escape_time` is ``steps`` ≥ 0; exit itself at 0 steps.
+
+    w/√(1 + w²/γ) with w = U(exit)(1 + ηγ)^(−steps).
+
+    Examples
+    --------
+    >>> escape_start(0, 0.5, 0.1, 1.0)
+    0.5
+    >>> round(quartic_escape_time(escape_start(40, 0.5, 0.1, 1.0), 0.5, 0.1, 1.0), 9)
+    40.0
+    """
+    growth = math.log1p(positive("step_size", step_size) * positive("gamma", gamma))
+    exit, steps = _inside("exit", exit, gamma), float(steps)
+    if not steps >= 0:
+        raise ValueError(f"steps must be >= 0, got {steps}")
+    w = exit / math.sqrt(1 - exit * exit / gamma) * math.exp(-steps * growth)
+    return min(w / math.sqrt(1 + w * w / gamma), exit)
+
+
+def escape_probability(steps, dim, radius, exit, step_size, gamma) -> float:
+    """P(|x₁| reaches exit within ``steps`` steps) from ξ uniform on the ball around the saddle.
+
+    Gradient descent on `QuarticSaddle` in dimension d, started at the saddle plus ξ. Its
+    coordinates do not meet, so only ξ₁ counts, and |ξ₁| ≥ `escape_start` is enough by
+    `quartic_escape_time`: the true probability is at least this. By `escape_time` it is at most
+    P(|ξ₁| ≥ exit (1 + ηγ)^(−steps)).
+
+    Examples
+    --------
+    >>> round(escape_probability(114, 100, 0.01, 0.15, 0.5, 0.1), 2)
+    0.51
+    """
+    return ball_coordinate_tail(dim, radius, escape_start(steps, exit, step_size, gamma))
+
+
+def escape_deadline(failure_prob, dim, radius, exit, step_size, gamma) -> int:
+    """The first step by which all but a fraction δ of the perturbations are out.
+
+    The smallest integer k ≥ 0 with `escape_probability` ≥ 1 − δ: `quartic_escape_time` from the
+    δ-quantile of |ξ₁|, rounded up. It grows like (½ ln d + ln(1/(rδ)))/ln(1 + ηγ).
+
+    Examples
+    --------
+    >>> escape_deadline(0.05, 100, 0.01, 0.15, 0.5, 0.1)
+    163
+    """
+    start = ball_coordinate_quantile(dim, radius, probability("failure_prob", failure_prob))
+    return math.ceil(quartic_escape_time(start, exit, step_size, gamma))
+
+
+def _inside(name, value, gamma) -> float:
+    value = positive(name, value)
+    if not value * value < gamma:
+        raise ValueError(f"{name} must be less than √γ = {math.sqrt(gamma):.3g}, where the "
+                         f"minimizer is, got {value!r}; √γ/2 is half way")
+    return value
 
 
 def escape_time_slope(step_size, gamma) -> float:
