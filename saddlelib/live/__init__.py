@@ -1,5 +1,6 @@
 """Live figures: one ES module and one widget class each, on one shared pure module."""
 
+from .episode import EscapeEpisode
 from .saddle_map import SaddleMap
 
-__all__ = ["SaddleMap"]
+__all__ = ["EscapeEpisode", "SaddleMap"]
