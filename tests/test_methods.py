@@ -176,7 +176,7 @@ def practical(problem, epsilon):
 def states_of(method, problem, x0, seed=0):
     oracle = Oracle(problem)
     states = [method.init(oracle, x0, seed)]
-    while states[-1].finished is None:
+    while states[-1].finished is None and states[-1].nit < 20_000:
         states.append(method.step(oracle, states[-1]))
     return states, oracle
 

@@ -25,7 +25,7 @@ def method_for(problem, epsilon, iota, **options):
                        lipschitz_hess=problem.lipschitz_hess, iota=iota, **options)
 
 
-def run(method, problem, x0, seed=0, steps=10**6):
+def run(method, problem, x0, seed=0, steps=20_000):
     """All states of one run, and the oracle that counted it."""
     oracle = Oracle(problem)
     states = [method.init(oracle, np.array(x0, dtype=float), seed)]
