@@ -180,9 +180,8 @@ def test_every_slider_moves_by_keyboard_and_no_extreme_breaks_it(figure):
             live.page.keyboard.press(key)
             assert slider.input_value() != before, label
             live.page.wait_for_timeout(350)
-            text = live.root.text_content()
+            text = live.root.text_content() + slider.get_attribute("aria-valuetext")
             assert not re.search("NaN|undefined|Infinity", text), (label, key)
-            assert slider.get_attribute("aria-valuetext")
         slider.fill(middle)
     for key in ("Home", "End"):  # all at once
         for label in SLIDERS:

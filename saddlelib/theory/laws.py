@@ -1,4 +1,4 @@
-r"""Elementary laws of gradient descent near a strict saddle, derived in chapter 1.
+r"""Elementary laws of gradient descent near a strict saddle, derived in chapters 1 and 2.
 
 Along an eigenvector with curvature −γ, one step of size η multiplies the coordinate by 1 + ηγ. From
 a_0 the coordinate reaches a after ln(a/a_0)/ln(1 + ηγ) steps. A perturbation uniform on a ball of

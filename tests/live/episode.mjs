@@ -23,13 +23,17 @@ process.stdout.write(JSON.stringify({
     const coordinates = figure.drawCoordinates(state);
     const p = figure.show(figure.predict(state), coordinates);
     const batch = new figure.Batch(p, coordinates);
-    const sizes = [];
+    const [sizes, medians] = [[], []];
+    while (batch.done < 20) {
+      batch.grow(1);
+      medians.push(batch.median());
+    }
     while (!batch.complete) {
       batch.grow(1000);
       sizes.push(batch.done);
     }
     return {
-      sizes, ell: p.ell, step_size: p.stepSize, exit: p.exit, radius: p.theoryRadius,
+      sizes, medians, ell: p.ell, step_size: p.stepSize, exit: p.exit, radius: p.theoryRadius,
       deadline: p.deadline, median: p.median, length: p.episodeLength, kmax: p.kmax, bin: p.bin,
       theory_deadline: p.theoryDeadline, x1: p.x1, escape: tell(p.escape),
       band: steps.map((t) => p.band.map((x) => p.after(x, t))),

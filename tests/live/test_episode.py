@@ -170,6 +170,7 @@ def test_the_histogram_has_the_predicted_distribution(js, name):
     noise = 1.95 / math.sqrt(len(times))  # Kolmogorov's 99.9 %
     assert (measured >= predicted - noise).all() and (measured <= earliest + noise).all()
     assert found["measured_median"] == np.median(times)
+    assert found["medians"] == [np.median(times[:n]) for n in range(1, 21)]
     assert found["measured_median"] / figure.predicted_median == pytest.approx(1, abs=0.03)
     assert found["measured_late"] == np.mean(times > figure.deadline)
     error = math.sqrt(figure.failure_prob / figure.runs)
