@@ -79,6 +79,19 @@ def test_factorization_constants_are_those_of_the_problem():
             jin2017.matrix_factorization(*bad)
 
 
+def test_factorization_constants_follow_the_scale_of_the_matrix():
+    """M → aM is U → √a U and f → a² f: curvatures and Γ scale with a, lengths with √a."""
+    a = 5.0
+    k, scaled = (jin2017.matrix_factorization(s, 0.4 * s, 3 * s) for s in (1.0, a))
+    assert scaled.lipschitz_grad == pytest.approx(a * k.lipschitz_grad)
+    assert scaled.lipschitz_hess == pytest.approx(a**0.5 * k.lipschitz_hess)
+    powers = np.array([a**1.5, a, a**0.5])
+    assert scaled.strict_saddle == pytest.approx(powers * k.strict_saddle)
+    assert scaled.regularity == pytest.approx(a * np.array(k.regularity))
+    one = jin2017.matrix_factorization(2.0, 2.0, 2.0)  # one eigenvalue, the smallest region
+    assert one.lipschitz_grad == 16 and one.regularity == pytest.approx((4 / 3, 20))
+
+
 def test_factorization_is_a_strict_saddle_function_with_the_printed_constants():
     """At every U: ‖∇f‖ ≥ θ, or λ_min ≤ −γ, or a minimizer within ζ (Jin et al. 2017, Lemma 7)."""
     p = MatrixFactorization.from_eigenvalues([1.0, 0.7, 0.4], n=6)
@@ -200,6 +213,17 @@ def test_exit_times_of_the_octopus_grow_by_the_predicted_ratio():
     assert stay[-1] / stay[-2] == pytest.approx(ratio, rel=0.05)
     with pytest.raises(ValueError, match="1/\\(2L\\)"):
         du2017.exit_time_ratio(0.5, L, gamma)
+
+
+@pytest.mark.parametrize("eta, L, gamma", [(0.1, 2.0, 0.7), (0.9, 0.5, 3.0), (1e-3, 40.0, 0.2)])
+def test_what_one_step_shrinks_the_ratio_grows_back(eta, L, gamma):
+    """(1 − 2ηL)(1 + 2ηγ)^(ratio − 1) = 1, so units of time drop out."""
+    ratio = du2017.exit_time_ratio(eta, L, gamma)
+    assert (1 - 2 * eta * L) * (1 + 2 * eta * gamma) ** (ratio - 1) == pytest.approx(1, rel=1e-9)
+    assert du2017.exit_time_ratio(eta / 8, 8 * L, 8 * gamma) == pytest.approx(ratio)
+    for too_large in (0.5 / L, 0.6 / L):
+        with pytest.raises(ValueError, match="step_size"):
+            du2017.exit_time_ratio(too_large, L, gamma)
 
 
 def test_float64_stops_gradient_descent_on_the_octopus_for_good():

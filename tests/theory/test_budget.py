@@ -8,8 +8,9 @@ import pytest
 from saddlelib import minimize
 from saddlelib.problems import QuarticSaddle
 from saddlelib.theory import alpay2025, jin2017, jin2021
+from saddlelib.theory._numbers import whole
 from saddlelib.theory.budget import budget, duration
-from saddlelib.theory.precision import decrease_warning, float64_can_resolve
+from saddlelib.theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
 
 SETTING = dict(lipschitz_grad=10.0, lipschitz_hess=0.1, epsilon=1e-3, dim=10, delta_f=1.0,
                failure_prob=0.1)
@@ -49,6 +50,21 @@ def test_time_is_evaluations_times_their_cost_and_money_is_time():
             2e-6 * (row.gradients + row.values))
 
 
+def test_time_is_nothing_but_evaluations():
+    """However short a gradient: no constant is added, and money is linear in time."""
+    for row in budget(**SETTING, gradient_seconds=1e-40, price_per_hour=1.0):
+        assert row.seconds == pytest.approx(1e-40 * (row.gradients + row.values), rel=1e-12, abs=0)
+        assert row.money == pytest.approx(row.seconds / 3600, rel=1e-12, abs=0)
+
+
+def test_where_nothing_is_left_to_lose_one_episode_remains():
+    """Δ_f → 0: PGD 2017 perturbs once, two values of f, one gradient beside its steps."""
+    setting = {**SETTING, "delta_f": 1e-25}
+    row = budget(**setting, gradient_seconds=1.0)["PGD 2017"]
+    assert row.values == pytest.approx(2)
+    assert row.gradients == pytest.approx(jin2017.iteration_bound(**setting) + 1, rel=1e-12)
+
+
 def test_c_belongs_to_2017_alone():
     whole, quarter = (budget(**SETTING, gradient_seconds=1.0, c=c) for c in (1.0, 0.25))
     assert quarter["PGD 2017"].gradients > 10 * whole["PGD 2017"].gradients
@@ -79,7 +95,7 @@ def test_what_float64_cannot_carry_is_said_beside_the_method():
     assert "PSD: the promised" in str(offset)
     half = 0.5 * k.decrease / (4 * np.finfo(float).eps)  # ℱ/2 is what Lemma 20 promises
     assert budget(**SETTING, gradient_seconds=1.0, fun_scale=2 * half)["PGD 2021"].warning
-    assert not budget(**SETTING, gradient_seconds=1.0, fun_scale=half / 2)["PGD 2021"].warning
+    assert not budget(**SETTING, gradient_seconds=1.0, fun_scale=half)["PGD 2021"].warning
 
 
 @pytest.mark.parametrize("value", [1.0, 3.7, 1e-9, 1e6, -2.5])
@@ -88,6 +104,25 @@ def test_four_units_in_the_last_place_is_where_a_decrease_is_seen(value):
     assert float64_can_resolve(4 * unit, value) and not decrease_warning(4 * unit, value)
     assert not float64_can_resolve(3.99 * unit, value) and decrease_warning(3.99 * unit, value)
     assert float64_can_resolve(0.0, math.inf) and float64_can_resolve(0.0, math.nan)
+
+
+@pytest.mark.parametrize("lost, kept, told", [(1, 2, True), (1, 3, False), (1, 8, False),
+                                              (2, 5, True), (2, 6, False)])
+def test_a_perturbation_may_lose_half_of_itself_and_no_more(lost, kept, told):
+    """Equal entries, of which those beside a coordinate 1 are lost and those beside 0 kept."""
+    xi = np.full(lost + kept, np.spacing(1.0) / 4)
+    x = np.repeat([1.0, 0.0], [lost, kept])
+    radius = np.linalg.norm(xi)
+    assert (lost / (lost + kept) > 1 / 4) == told
+    said = perturbation_warning(radius, x, xi)
+    assert bool(said) == told and (not told or f"{radius:.2g} is lost" in said)
+
+
+def test_a_perturbation_that_is_rounded_up_is_kept():
+    """0.7 units in the last place become one: 3/7 are wrong, which is less than half."""
+    unit = np.spacing(1.0)
+    assert not perturbation_warning(unit, np.ones(1), np.array([0.7 * unit]))
+    assert perturbation_warning(unit, np.ones(1), np.array([0.6 * unit]))  # 2/3
 
 
 def test_no_setting_overflows():
@@ -115,8 +150,18 @@ def test_no_setting_overflows():
 def test_durations_are_said_in_the_unit_people_use():
     said = [duration(s) for s in (0.0, 5e-5, 0.02, 2.0, 59.0, 60.0, 3600.0, 86400.0, 3.15576e7)]
     assert said == ["0 ms", "0.05 ms", "20 ms", "2 s", "59 s", "1 min", "1 h", "1 days", "1 years"]
+    assert duration(9.5) == "9.5 s" and duration(10.4) == "10 s" and duration(30 * 60) == "30 min"
     with pytest.raises(ValueError, match="seconds"):
         duration(-1.0)
+
+
+@pytest.mark.parametrize("n", [1, 3, 1000, 1_280_000_000])
+def test_a_number_of_steps_is_rounded_up_but_not_for_rounding_alone(n):
+    assert whole("n", float(n)) == whole("n", n * (1 + 2**-52)) == whole("n", n * (1 - 2**-52)) == n
+    assert whole("n", n * (1 + 2**-48)) == n + 1
+    for too_large in (math.inf, math.nan):
+        with pytest.raises(ValueError, match="n is larger than float64"):
+            whole("n", too_large)
 
 
 @pytest.mark.parametrize("change, words", [
