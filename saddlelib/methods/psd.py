@@ -16,7 +16,13 @@ from ..theory.precision import decrease_warning, float64_can_resolve, perturbati
 from .base import State
 from .gd import gd_step
 
-__all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState"]
+__all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_step"]
+
+# How often a displacement along negative curvature is doubled at most: where f is unbounded below
+# the end is the budget's and not the largest float's.
+MOST_DOUBLINGS = 30
+# How much longer the next step is tried where the last one showed no positive curvature.
+_GROWTH = 4.0
 
 
 @dataclass(repr=False)
@@ -140,6 +146,10 @@ class CertifiedPSDState(PSDState):
         How many there were.
     certificate_cost : tuple of 4 int
         Values, gradients, Hessian-vector products and Hessians that all of them took.
+    value : float
+        f(x) where the line search knows it, else nan.
+    trial : float or None
+        The step that the line search tries next, as a multiple of the gradient; None for η.
     """
 
     anchor: np.ndarray | None = None
@@ -149,13 +159,15 @@ class CertifiedPSDState(PSDState):
     certificate: Certificate | None = None
     certificates: int = 0
     certificate_cost: tuple[int, int, int, int] = (0, 0, 0, 0)
+    value: float = math.nan
+    trial: float | None = None
 
 
 @dataclass(frozen=True)
 class CertifiedPSD:
     r"""PSD with a certificate for its eigenvalue, the direction it finds, and episodes that end.
 
-    It departs from `PSD` in four ways.
+    It departs from `PSD` in five ways.
 
     - The curvature comes from `saddlelib.certify`: Hessian-vector products or differences of
       gradients, with a stated failure probability. The k-th certificate may fail with probability
@@ -165,13 +177,25 @@ class CertifiedPSD:
 
       .. math:: f(x + tv) \le f(x) - \tfrac16|\lambda|t^2 = f(x) - \tfrac23|\lambda|^3/\rho^2 ;
 
-      where this fails, ρ was too small, and t is halved until f(x + tv) ≤ f(x) − \|λ\|t²/6.
+      where this fails, ρ was too small, and t is halved until f(x + tv) ≤ f(x) − \|λ\|t²/6. With
+      ``line_search`` t is doubled as long as that lowers f further, for one value each.
     - Where no direction is known (or ``use_direction`` is false) the perturbation is that of `PSD`,
       and its episode ends as soon as the iterate is ``exit_radius`` away from its start and f has
       fallen by ``decrease_threshold``.
     - An episode that does not lower f by ``decrease_threshold`` in ``episode_length`` steps goes
       back to its start, or stays where f is lower. After ``patience`` of them in a row the method
       stops, and the certificate says at what.
+    - With ``line_search`` a step outside an episode is x − s∇f(x), where s ≥ η is first the shorter
+      step of Barzilai & Borwein (1988, IMA J. Numer. Anal. 8, 141-148), ⟨Δx, Δ∇f⟩/‖Δ∇f‖², from the
+      step before, or 4 times the last step where that showed curvature ≤ 0. It has to give what
+      η = 1/ℓ guarantees,
+
+      .. math:: f(x - s\nabla f(x)) \le f(x) - \tfrac12\eta\|\nabla f(x)\|^2 ,
+
+      or s shrinks to the minimizer of the parabola through what is known, at least to s/2, down to
+      η; so N_descent ≤ 2ℓΔf/ε² holds for these steps too. Where η itself falls short, ℓ is wrong
+      there, and s is halved until f falls by ½ s‖∇f(x)‖². Where rounding hides such a decrease, and
+      where gradients are noisy, the step is η.
 
     Parameters
     ----------
@@ -186,6 +210,8 @@ class CertifiedPSD:
         need it.
     use_direction : bool
     patience : int
+    line_search : bool
+        False keeps the step at η and the displacement at 2\|λ\|/ρ: fewer values, more gradients.
 
     `CertifiedPSD.practical` fills them in from the scales of the problem.
     """
@@ -201,6 +227,7 @@ class CertifiedPSD:
     lipschitz_hess: float | None = None
     use_direction: bool = True
     patience: int = 3
+    line_search: bool = True
 
     def __post_init__(self):
         for name in ("step_size", "epsilon", "curvature_tol", "perturbation_radius", "exit_radius",
@@ -217,7 +244,7 @@ class CertifiedPSD:
     def practical(cls, *, step_size, epsilon, dim, lipschitz_hess=None, curvature_tol=None,
                   failure_prob=1e-4, perturbation_radius=None, exit_radius=None,
                   episode_length=None, decrease_threshold=None, use_direction=True,
-                  patience=3) -> CertifiedPSD:
+                  patience=3, line_search=True) -> CertifiedPSD:
         r"""With numbers a person can choose; what is left out follows the scales of the problem.
 
         With γ = √(ρε) and the length S = √(ε/ρ) = ε/γ on which curvature −γ can be lost:
@@ -239,30 +266,63 @@ class CertifiedPSD:
         if decrease_threshold is None:
             decrease_threshold = 0.1 * epsilon**2 / gamma
         return cls(step_size, epsilon, gamma, r, exit_radius, decrease_threshold, episode_length,
-                   failure_prob, rho or None, use_direction, patience)
+                   failure_prob, rho or None, use_direction, patience,
+                   line_search)
 
     def init(self, oracle, x0, rng=None) -> CertifiedPSDState:
         """State at x0; costs one gradient. ``rng`` is a seed or a Generator."""
         return CertifiedPSDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng))
 
     def step(self, oracle, state) -> CertifiedPSDState:
-        """One step; costs one gradient.
+        """One step; costs one gradient, and with ``line_search`` one value, seldom more.
 
         Where the gradient is small it also costs a certificate, one value, and one gradient and a
-        few values for the displacement; in an episode one value a step beyond the exit radius.
+        few values for the displacement, which is all of the step if it leads to a small gradient;
+        in an episode one value a step beyond the exit radius.
         """
         new = state.copy()
         new.last_perturbation = None
         if state.left == 0 and np.linalg.norm(state.jac) <= self.epsilon:
             self._look(oracle, new)
-        if new.finished is None:
-            new.x = gd_step(new.x, new.jac, self.step_size)
-            new.jac = oracle.grad(new.x)
-            new.nit = state.nit + 1
-            if new.left > 0:
-                new.left -= 1
-                self._judge(oracle, new)
+        if new.finished is not None:
+            return new
+        new.nit = state.nit + 1
+        if new.left > 0:
+            new.left -= 1
+            self._plain(oracle, new)
+            self._judge(oracle, new)
+        elif np.linalg.norm(new.jac) > self.epsilon:  # else the displacement was the step
+            if self.line_search and not oracle.grad_noise:
+                self._descend(oracle, new)
+            else:
+                self._plain(oracle, new)
         return new
+
+    def _plain(self, oracle, state):
+        """x − η∇f(x), without a look at f."""
+        state.x = gd_step(state.x, state.jac, self.step_size)
+        state.jac = oracle.grad(state.x)
+        state.value, state.trial = math.nan, None
+
+    def _descend(self, oracle, state):
+        """A step along −∇f, as long as f says that it may be, and never worse than η promises."""
+        x, jac, eta = state.x, state.jac, self.step_size
+        value = oracle.fun(x) if math.isnan(state.value) else state.value
+        slope = float(jac @ jac)
+        length = eta if state.trial is None else state.trial
+        while float64_can_resolve(0.5 * min(length, eta) * slope, value):
+            moved = gd_step(x, jac, length)
+            state.value = oracle.fun(moved)
+            if state.value <= value - 0.5 * min(length, eta) * slope:
+                break
+            length = _shorter(length, eta, value, slope, state.value)
+        else:
+            length, moved, state.value = eta, gd_step(x, jac, eta), math.nan
+        state.x, state.jac = moved, oracle.grad(moved)
+        change = jac - state.jac  # ∇f(x) − ∇f(x − s∇f(x)), that is s∇²f·∇f to first order
+        curved = float(change @ jac)
+        state.trial = max(eta, length * curved / float(change @ change) if curved > 0
+                          else _GROWTH * length)
 
     def _look(self, oracle, state):
         """Stop at a certified point; else leave it, along a direction if one is known."""
@@ -281,7 +341,7 @@ class CertifiedPSD:
             state.note = f"{state.failed} episodes in a row did not lower f"
             return
         state.anchor, state.jac_anchor = state.x, state.jac
-        state.f_anchor = oracle.fun(state.x)
+        state.f_anchor = oracle.fun(state.x) if math.isnan(state.value) else state.value
         known = seen.verdict is Verdict.NEGATIVE_CURVATURE
         if known and self.use_direction and self._displace(oracle, state, seen):
             state.failed = 0
@@ -301,33 +361,89 @@ class CertifiedPSD:
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""
         rho = self.lipschitz_hess or self.curvature_tol**2 / self.epsilon
-        curvature = -seen.min_eig
-        sign = -1.0 if seen.direction @ state.jac > 0 else 1.0
-        length = 2 * curvature / rho
-        while length >= self.perturbation_radius:
-            decrease = curvature * length**2 / 6
-            if not float64_can_resolve(decrease, state.f_anchor):
-                return False
-            step = (sign * length) * seen.direction
-            moved = state.x + step
-            if oracle.fun(moved) <= state.f_anchor - decrease:
-                _move(oracle, state, step, moved)
-                return True
-            length /= 2
-        return False
+        step, value = curvature_step(oracle, state.x, state.f_anchor, state.jac, seen, rho,
+                                     shortest=self.perturbation_radius, double=self.line_search)
+        if step is None:
+            return False
+        _move(oracle, state, step, state.x + step)
+        state.value = value
+        return True
 
     def _judge(self, oracle, state):
         """End the episode where it has done its work, or has had its time."""
         far = np.linalg.norm(state.x - state.anchor) >= self.exit_radius
         if not far and state.left > 0:
             return
-        value = oracle.fun(state.x)
-        if value <= state.f_anchor - self.decrease_threshold:
+        state.value = oracle.fun(state.x)
+        if state.value <= state.f_anchor - self.decrease_threshold:
             state.left = state.failed = 0
         elif state.left == 0:
             state.failed += 1
-            if not value < state.f_anchor:
+            if not state.value < state.f_anchor:
                 state.x, state.jac = state.anchor, state.jac_anchor
+                state.value = state.f_anchor
+
+
+def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shortest=0.0,
+                   double=True):
+    r"""The displacement t v of `CertifiedPSD` along the direction of a certificate, and f there.
+
+    Parameters
+    ----------
+    oracle : Oracle
+    x, jac : ndarray, shape (d,)
+        The point and its gradient, for the sign of t.
+    value : float
+        f(x).
+    certificate : Certificate
+        With the verdict `Verdict.NEGATIVE_CURVATURE`: λ = ``min_eig`` < 0 and v = ``direction``.
+    lipschitz_hess : float
+        ρ > 0. \|t\| starts at 2\|λ\|/ρ and is halved until f falls by \|λ\|t²/6.
+    shortest : float
+        Where that needs a \|t\| below this, or f cannot show it, (None, nan) is returned.
+    double : bool
+        Whether t is doubled as long as f falls, `MOST_DOUBLINGS` times at most.
+
+    Each length costs one value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib import Oracle, certify
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> oracle, x = Oracle(QuarticSaddle(0.25, [1.0])), np.zeros(2)
+    >>> seen = certify(oracle, x, epsilon=1e-3, rng=0)
+    >>> step, value = curvature_step(oracle, x, 0.0, x, seen, oracle.problem.lipschitz_hess)
+    >>> abs(step).round(3).tolist(), round(value, 4)      # the minimizer is at (0.5, 0)
+    ([0.333, 0.0], -0.0108)
+    """
+    curvature = -certificate.min_eig
+    sign = -1.0 if certificate.direction @ jac > 0 else 1.0
+    length, step = 2 * curvature / lipschitz_hess, None
+    while step is None:
+        decrease = curvature * length**2 / 6
+        if length < shortest or not float64_can_resolve(decrease, value):
+            return None, math.nan
+        trial = (sign * length) * certificate.direction
+        reached = oracle.fun(x + trial)
+        if reached <= value - decrease:
+            step = trial
+        length /= 2
+    for _ in range(MOST_DOUBLINGS if double else 0):
+        further = oracle.fun(x + 2 * step)
+        if not (further < reached and math.isfinite(further)):
+            break
+        step, reached = 2 * step, further
+    return step, reached
+
+
+def _shorter(length, step_size, value, slope, reached):
+    """The next length to try when ``length`` led to f = ``reached``."""
+    if length <= step_size:
+        return 0.5 * length
+    excess = reached - value + slope * length  # of the parabola over its tangent
+    fitted = 0.5 * slope * length**2 / excess if math.isfinite(excess) else 0.0
+    return max(step_size, min(max(fitted, 0.1 * length), 0.5 * length))
 
 
 def _perturb(oracle, state, radius):
