@@ -101,7 +101,8 @@ _RULES = {
     },
     "psd": {
         "practical": _Rule(CertifiedPSD.practical, (*_SCALES, "lipschitz_hess", "failure_prob"),
-                           (*_EPISODE, "exit_radius", "use_direction", "patience")),
+                           (*_EPISODE, "exit_radius", "use_direction", "line_search",
+                            "patience")),
         "published": _Rule(PSD.published, _CONSTANTS, (), "1/(2ℓ)"),
         "repaired": _Rule(RepairedPSD.proved, _CONSTANTS, (), "1/ℓ"),
         "probe": _Rule(PSDProbe.published, tuple(n for n in _CONSTANTS if n != "delta_f"), (),
@@ -176,7 +177,7 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         For "psd":
 
         - "practical" (default, `methods.CertifiedPSD`): the same three, ``exit_radius,
-          use_direction, patience``;
+          use_direction, line_search, patience``;
         - "published" (`methods.PSD`), the authors' algorithm, which needs ``hess``: ``delta_f``;
         - "repaired" (`methods.RepairedPSD`), gradients alone, with the constants that chapter 2
           proves: ``delta_f``;
