@@ -154,6 +154,28 @@ def test_the_guaranteed_decrease_is_attained_by_the_cubic():
     assert curvature * t**2 / 2 - rho * t**3 / 6 == pytest.approx(curvature * t**2 / 6)
 
 
+def test_one_value_is_enough_for_a_displacement_that_meets_the_guarantee():
+    """The cubic that attains it, with ρ a thousandth too large: the first length is taken."""
+    method = CertifiedPSD.practical(step_size=0.1, epsilon=1e-3, dim=2, lipschitz_hess=3.003,
+                                    line_search=False)
+    oracle = Oracle(lambda x: -x[0]**2 / 4 + abs(x[0])**3 / 2 + x[1]**2 / 4,
+                    grad=lambda x: np.array([-x[0] / 2 + 1.5 * abs(x[0]) * x[0], x[1] / 2]),
+                    hvp=lambda x, v: np.array([(3 * abs(x[0]) - 0.5) * v[0], v[1] / 2]))
+    state = method.step(oracle, method.init(oracle, np.zeros(2), rng=0))
+    assert np.linalg.norm(state.last_perturbation) == pytest.approx(1 / 3.003)
+    assert oracle.nfev == 2
+
+
+def test_a_direction_that_does_not_lower_f_gives_way_to_chance():
+    """Lengths are tried down to the radius of the perturbation, one value each."""
+    method, oracle = certified(), Oracle(lambda x: 0.0, grad=QUARTIC.grad, hvp=QUARTIC.hvp)
+    state = method.step(oracle, method.init(oracle, np.zeros(3), rng=0))
+    assert state.left == method.episode_length - 1
+    assert np.linalg.norm(state.last_perturbation) <= method.perturbation_radius
+    longest = 2 * 0.5 / QUARTIC.lipschitz_hess
+    assert oracle.nfev == 2 + int(np.log2(longest / method.perturbation_radius))
+
+
 def test_a_displacement_that_is_too_long_is_halved_until_f_falls():
     method = CertifiedPSD.practical(step_size=0.1, epsilon=1e-3, dim=3, lipschitz_hess=0.01,
                                     line_search=False)
@@ -200,6 +222,8 @@ def test_a_displacement_onto_the_next_saddle_is_a_step_of_its_own():
     assert result.success and result.fun == pytest.approx(octopus.f_star)
     assert result.nit == result.state.episodes == 4 and result.njev == 1 + 4
     assert result.perturbed_at == (0, 1, 2, 3)
+    # f(x0), then for each 2|λ|/ρ, seven doublings and one too far, at last f of the result.
+    assert result.nfev == 1 + 4 * 9 + 1
 
 
 SMOOTH = [p for p in catalogue() if p.name in (
@@ -239,9 +263,10 @@ def bowl(eigenvalues):
     return dict(problem=lambda x: 0.5 * x @ (h * x), grad=lambda x: h * x, hvp=lambda x, v: h * v)
 
 
-def test_the_second_step_is_the_short_one_of_barzilai_and_borwein():
-    """⟨Δx, Δ∇f⟩/‖Δ∇f‖² = ⟨g, Hg⟩/‖Hg‖² for a quadratic, with g the gradient before."""
-    h, eta, x0 = np.array([0.2, 1.0]), 0.5, np.array([1.0, 0.3])
+@pytest.mark.parametrize("h, longer", [([0.2, 1.0], True), ([-0.9, 1.0], False)])
+def test_the_second_step_is_the_short_one_of_barzilai_and_borwein(h, longer):
+    """⟨Δx, Δ∇f⟩/‖Δ∇f‖² = ⟨g, Hg⟩/‖Hg‖² for a quadratic, with g the gradient before; or η."""
+    h, eta, x0 = np.array(h), 0.5, np.array([1.0, 1.0])
     method = CertifiedPSD.practical(step_size=eta, epsilon=1e-6, dim=2, lipschitz_hess=1.0)
     oracle = Oracle(**bowl(h))
     first = method.step(oracle, method.init(oracle, x0, rng=0))
@@ -249,8 +274,8 @@ def test_the_second_step_is_the_short_one_of_barzilai_and_borwein():
     assert (oracle.nfev, oracle.njev) == (2, 2)
     second = method.step(oracle, first)
     length = (h * x0) @ (h**2 * x0) / ((h**2 * x0) @ (h**2 * x0))
-    assert length > 1.2 * eta
-    np.testing.assert_allclose(second.x, first.x - length * h * first.x, rtol=1e-14)
+    assert length > 0 and (length > 1.2 * eta) == longer
+    np.testing.assert_allclose(second.x, first.x - max(length, eta) * h * first.x, rtol=1e-14)
     assert (oracle.nfev, oracle.njev) == (3, 3)
 
 
@@ -305,6 +330,29 @@ def test_where_f_cannot_be_read_the_step_is_eta():
         state = method.step(oracle, state)
         x = x - 0.25 * np.array([1.0, 4.0]) * x
     np.testing.assert_array_equal(state.x, x)
+
+
+@pytest.mark.parametrize("lie", [lambda x: np.nan, lambda x: -x @ x])
+def test_a_line_search_that_never_succeeds_ends(lie):
+    """Values that are not numbers, or belong to another function: the step is η after all."""
+    method = CertifiedPSD.practical(step_size=0.25, epsilon=1e-6, dim=2, lipschitz_hess=1.0)
+    oracle, x = Oracle(lie, grad=lambda x: x), np.array([1.0, 1.0])
+    state = method.step(oracle, method.init(oracle, x, rng=0))
+    np.testing.assert_array_equal(state.x, 0.75 * x)
+    assert oracle.njev == 2 and oracle.nfev < 40 and np.isnan(state.value)
+
+
+@pytest.mark.parametrize("options", [{}, dict(use_direction=False), dict(line_search=False),
+                                     dict(use_direction=False, episode_length=1)], ids=str)
+def test_a_value_that_the_state_carries_is_the_value_of_its_point(options):
+    """Also after an episode that went back, and where the method last knew another point's."""
+    method, oracle = certified(**options), Oracle(QUARTIC)
+    state, known = method.init(oracle, np.array([0.0, 0.01, 0.01]), rng=0), 0
+    while state.finished is None:
+        state = method.step(oracle, state)
+        known += not np.isnan(state.value)
+        assert np.isnan(state.value) or state.value == QUARTIC.fun(state.x)
+    assert (known > 0) == method.line_search or options.get("use_direction") is False
 
 
 def test_noisy_gradients_are_followed_without_a_look_at_f():

@@ -23,6 +23,8 @@ __all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_st
 MOST_DOUBLINGS = 30
 # How much longer the next step is tried where the last one showed no positive curvature.
 _GROWTH = 4.0
+# Below this fraction of η a step is no longer halved: the gradient is wrong, and not the step.
+_SHORTEST = 1e-9
 
 
 @dataclass(repr=False)
@@ -310,7 +312,8 @@ class CertifiedPSD:
         value = oracle.fun(x) if math.isnan(state.value) else state.value
         slope = float(jac @ jac)
         length = eta if state.trial is None else state.trial
-        while float64_can_resolve(0.5 * min(length, eta) * slope, value):
+        while (length > _SHORTEST * eta and math.isfinite(value)
+               and float64_can_resolve(0.5 * min(length, eta) * slope, value)):
             moved = gd_step(x, jac, length)
             state.value = oracle.fun(moved)
             if state.value <= value - 0.5 * min(length, eta) * slope:
@@ -422,7 +425,8 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     length, step = 2 * curvature / lipschitz_hess, None
     while step is None:
         decrease = curvature * length**2 / 6
-        if length < shortest or not float64_can_resolve(decrease, value):
+        if (length < shortest or not math.isfinite(value)
+                or not float64_can_resolve(decrease, value)):
             return None, math.nan
         trial = (sign * length) * certificate.direction
         reached = oracle.fun(x + trial)
