@@ -263,6 +263,13 @@ def bowl(eigenvalues):
     return dict(problem=lambda x: 0.5 * x @ (h * x), grad=lambda x: h * x, hvp=lambda x, v: h * v)
 
 
+def test_the_length_of_one_descent_is_tried_first_in_the_next():
+    """It outlives a displacement: on this octopus every arm takes one step, the first one two."""
+    result = minimize(Octopus(10, L=1.5), np.zeros(10), "psd", rng=0)
+    assert result.success and result.state.episodes == 10
+    assert result.nit == 11 and result.njev == 1 + 10 + 11
+
+
 @pytest.mark.parametrize("h, longer", [([0.2, 1.0], True), ([-0.9, 1.0], False)])
 def test_the_second_step_is_the_short_one_of_barzilai_and_borwein(h, longer):
     """⟨Δx, Δ∇f⟩/‖Δ∇f‖² = ⟨g, Hg⟩/‖Hg‖² for a quadratic, with g the gradient before; or η."""

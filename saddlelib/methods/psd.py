@@ -187,10 +187,10 @@ class CertifiedPSD:
     - An episode that does not lower f by ``decrease_threshold`` in ``episode_length`` steps goes
       back to its start, or stays where f is lower. After ``patience`` of them in a row the method
       stops, and the certificate says at what.
-    - With ``line_search`` a step outside an episode is x − s∇f(x), where s ≥ η is first the shorter
-      step of Barzilai & Borwein (1988, IMA J. Numer. Anal. 8, 141-148), ⟨Δx, Δ∇f⟩/‖Δ∇f‖², from the
-      step before, or 4 times the last step where that showed curvature ≤ 0. It has to give what
-      η = 1/ℓ guarantees,
+    - With ``line_search`` a step outside an episode is x − s∇f(x). The first s is η, a later one
+      the shorter step of Barzilai & Borwein (1988, IMA J. Numer. Anal. 8, 141-148),
+      ⟨Δx, Δ∇f⟩/‖Δ∇f‖², from the step of this kind before, or 4 times that step's s where it showed
+      curvature ≤ 0, and η where these are less. It has to give what η = 1/ℓ guarantees,
 
       .. math:: f(x - s\nabla f(x)) \le f(x) - \tfrac12\eta\|\nabla f(x)\|^2 ,
 
