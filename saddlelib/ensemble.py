@@ -1,13 +1,352 @@
-"""Gradient descent from many starts at once, by the same update rule."""
+"""Many runs at once: the same methods, with the plain steps of all runs taken together."""
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from ._arguments import integer, positive
-from .methods import gd_step
+from ._arguments import as_point, integer, positive
+from .methods import Method, State, Wait, gd_step
+from .minimize import Status
+from .oracle import Oracle
 
-__all__ = ["first_time", "settle"]
+__all__ = ["Runs", "first_time", "run", "settle"]
+
+# Numbers of one array of a chunk of rows: with the few arrays a step works on, it fits the cache of
+# one core.
+_CHUNK = 20_000
+
+# Why plain steps end.
+_LOOK, _UNTIL, _NONFINITE, _STILL = 1, 2, 3, 4
+
+_RUNNING = None  # beside the values of Status
+_ENDS = {"precision": Status.PRECISION, "nonfinite": Status.NONFINITE}
+
+
+@dataclass(frozen=True, repr=False)
+class Runs:
+    """How n runs ended: for every row what `saddlelib.minimize` says without a certificate.
+
+    Attributes
+    ----------
+    x, jac : ndarray, shape (n, d)
+        The last points and the gradients there.
+    fun : ndarray, shape (n,)
+    nit, nfev, njev, nhvp, nhev : ndarray of int, shape (n,)
+        Steps and oracle calls of each row; ``nfev`` includes ``fun``.
+    status : ndarray of int, shape (n,)
+        Values of `saddlelib.Status`; ``CALLBACK`` where ``until`` stopped the row.
+    finished : ndarray of str, shape (n,)
+        Why the method itself stopped, "" where it did not.
+    reached : ndarray of float, shape (n,)
+        The step at which ``until`` first held; inf where it did not.
+    perturbed_at : list of tuple of int
+    states : list of State
+        ``saddlelib.minimize(problem, state=states[i], ...)`` goes on with row i.
+    """
+
+    x: np.ndarray
+    jac: np.ndarray
+    fun: np.ndarray
+    nit: np.ndarray
+    nfev: np.ndarray
+    njev: np.ndarray
+    nhvp: np.ndarray
+    nhev: np.ndarray
+    status: np.ndarray
+    finished: np.ndarray
+    reached: np.ndarray
+    perturbed_at: list
+    states: list
+
+    def __len__(self):
+        return len(self.x)
+
+    def __repr__(self):
+        ends, counts = np.unique(self.status, return_counts=True)
+        said = ", ".join(f"{m} {Status(s).name}" for s, m in zip(ends, counts, strict=True))
+        return f"Runs({len(self)} rows: {said})" if said else "Runs(0 rows)"
+
+
+def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
+    """Run one method from many starts: what a loop over single runs gives, sooner.
+
+    Row i is the single run from ``starts[i]`` with ``rng=seeds[i]``, to rounding: the gradients
+    come from batches. Plain steps of all rows are taken together; where a method looks around (see
+    `methods.Wait`), its own ``step`` takes over for that row.
+
+    Parameters
+    ----------
+    problem : Problem
+    starts : ndarray, shape (n, d), or (d,), or sequence of State
+        The starts; or one start for all ``seeds``; or the ``states`` of earlier runs, to go on.
+    method : Method
+        One of `saddlelib.methods`.
+    seeds : sequence of n int or numpy.random.Generator, optional
+        Fresh ones by default. States bring their own.
+    maxiter : int
+        Most steps of each row in this call.
+    until : callable, optional
+        Maps points (m, d) to booleans (m,); a row stops at its first iterate, the start included,
+        where that is True.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument and the remedy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib.methods import PGD
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle.spread(10)
+    >>> pgd = PGD.practical(step_size=1.0, epsilon=1e-3, dim=10, lipschitz_hess=1.9)
+    >>> runs = run(problem, np.zeros(10), pgd, seeds=range(50), maxiter=2000,
+    ...            until=lambda x: abs(x[:, 0]) > 0.2)
+    >>> len(runs), bool(np.isfinite(runs.reached).all())
+    (50, True)
+    """
+    if isinstance(method, type) or not (hasattr(method, "init") and hasattr(method, "step")):
+        raise TypeError(f"method must be an object of saddlelib.methods, for example "
+                        f"GradientDescent(step_size=0.1), got {method!r}")
+    maxiter = integer("maxiter", maxiter, least=0)
+    states, oracles = _begin(problem, starts, method, seeds)
+    last = [state.nit + maxiter for state in states]
+    status, reached = [_RUNNING] * len(states), np.full(len(states), np.inf)
+
+    def ask_until(rows):
+        if until is not None and rows:
+            met = _mask(until, _stack(states, rows, "x"))
+            for i in np.array(rows)[met].tolist():
+                status[i], reached[i] = Status.CALLBACK, states[i].nit
+
+    def running(rows) -> list:
+        """Those of the rows that go on, as the loop of `minimize` decides."""
+        on = []
+        for i in rows:
+            if status[i] is not _RUNNING:
+                continue
+            if states[i].finished is not None:
+                status[i] = _ENDS.get(states[i].finished, Status.NOT_LOOKED_AT)
+            elif states[i].nit >= last[i]:
+                status[i] = Status.MAXITER
+            else:
+                on.append(i)
+        return on
+
+    for i, state in enumerate(states):
+        if not np.isfinite(state.jac).all():
+            status[i] = Status.NONFINITE
+    ask_until([i for i in range(len(states)) if status[i] is _RUNNING])
+    rows = running(range(len(states)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        while rows:
+            if type(method).step is not Method.step:  # steps of another kind, row by row
+                for i in rows:
+                    new = method.step(oracles[i], states[i])
+                    if np.isfinite(new.x).all() and np.isfinite(new.jac).all():
+                        states[i] = new
+                    else:
+                        status[i] = Status.NONFINITE
+                ask_until([i for i in rows if status[i] is _RUNNING])
+            else:
+                before = {i: states[i] for i in rows}
+                _look(problem, method, rows, states, oracles)
+                rows = running(rows)
+                for i, steps, why in _advance(problem, method, rows, states, last, until):
+                    oracles[i].njev += steps
+                    if why == _UNTIL:
+                        status[i], reached[i] = Status.CALLBACK, states[i].nit
+                    elif why == _NONFINITE:
+                        oracles[i].njev += 1
+                        status[i] = Status.NONFINITE
+                        if not steps:
+                            states[i] = before[i]
+            rows = running(rows)
+    return _runs(problem, states, oracles, status, reached)
+
+
+def _look(problem, method, rows, states, oracles):
+    """Let every row look; the values and gradients that this takes come from batches."""
+    if len(rows) > 1:
+        for i, value in zip(rows, problem.fun(_stack(states, rows, "x")).tolist(), strict=True):
+            oracles[i].at, oracles[i].value = states[i].x, value
+    moved = []
+    for i in rows:
+        states[i] = new = states[i].copy()
+        method.look(oracles[i], new)
+        if new.jac is None:
+            moved.append(i)
+    if moved:
+        for i, jac in zip(moved, problem.grad(_stack(states, moved, "x")), strict=True):
+            states[i].jac = jac
+            oracles[i].njev += 1
+
+
+def _advance(problem, method, rows, states, last, until):
+    """Take plain steps from the rows until each wants to look; yields (row, steps, why)."""
+    if not rows:
+        return
+    waits = [method.waits(states[i]) for i in rows]
+    most = [last[i] - states[i].nit for i in rows]
+    ends = _descend(problem, _stack(states, rows, "x"), _stack(states, rows, "jac"),
+                    method.step_size, waits, most, until)
+    for i, x, jac, steps, why in zip(rows, *ends[:2], *map(np.ndarray.tolist, ends[2:]),
+                                     strict=True):
+        if steps > 1 and getattr(states[i], "last_perturbation", None) is not None:
+            states[i].last_perturbation = None
+        if steps:
+            method.moved(states[i], x, jac, steps)
+        yield i, steps, why
+
+
+def _stack(states, rows, name):
+    return np.array([getattr(states[i], name) for i in rows])
+
+
+class _Oracle(Oracle):
+    """The oracle of one row; may know f or ∇f at one array already, from a batch."""
+
+    at = value = jac = None
+
+    def fun(self, x) -> float:
+        """f(x)."""
+        if x is not self.at or self.value is None:
+            return super().fun(x)
+        self.nfev += 1
+        return self.value
+
+    def grad(self, x) -> np.ndarray:
+        """∇f(x)."""
+        if x is not self.at or self.jac is None:
+            return super().grad(x)
+        self.njev += 1
+        return self.jac
+
+
+def _begin(problem, starts, method, seeds):
+    """The first state of every row and its oracle, which has counted what that cost."""
+    if not hasattr(problem, "dim"):
+        raise TypeError(f"problem must be a saddlelib Problem, which takes batches, got "
+                        f"{problem!r}; loop over saddlelib.minimize for a plain function")
+    if isinstance(starts, Sequence) and starts and isinstance(starts[0], State):
+        if seeds is not None:
+            raise ValueError("states bring their own random generators; leave seeds out")
+        for state in starts:
+            as_point("starts", state.x, problem)
+        return copy.deepcopy(list(starts)), [_Oracle(problem) for _ in starts]
+    seeds = seeds if seeds is None else list(seeds)
+    if seeds is not None and np.ndim(starts) == 1:
+        starts = np.tile(starts, (len(seeds), 1))
+    points = _points(problem, starts)
+    if seeds is None:
+        seeds = [None] * len(points)
+    elif len(seeds) != len(points):
+        raise ValueError(f"seeds must have one entry for each of the {len(points)} starts, got "
+                         f"{len(seeds)}")
+    if not np.isfinite(points).all():
+        raise ValueError("starts must be finite")
+    states, oracles = [], []
+    for x, jac, seed in zip(points, problem.grad(points), seeds, strict=True):
+        oracle = _Oracle(problem)
+        oracle.at, oracle.jac = x, jac
+        states.append(method.init(oracle, x, np.random.default_rng(seed)))
+        oracle.at = oracle.jac = None
+        oracles.append(oracle)
+    return states, oracles
+
+
+def _runs(problem, states, oracles, status, reached):
+    shape = (len(states), problem.dim)
+    x = np.array([state.x for state in states]).reshape(shape)
+    nfev, njev, nhvp, nhev = (np.array([getattr(oracle, name) for oracle in oracles], dtype=int)
+                              for name in ("nfev", "njev", "nhvp", "nhev"))
+    return Runs(
+        x=x, jac=np.array([state.jac for state in states]).reshape(shape), fun=problem.fun(x),
+        nit=np.array([state.nit for state in states], dtype=int), nfev=nfev + 1, njev=njev,
+        nhvp=nhvp, nhev=nhev, status=np.array(status, dtype=int),
+        finished=np.array([state.finished or "" for state in states], dtype=str), reached=reached,
+        perturbed_at=[getattr(state, "perturbed_at", ()) for state in states], states=states)
+
+
+def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
+    """Take plain steps from every row as long as its wait says.
+
+    ``waits`` and ``most`` have one entry for each row: a `Wait`, and a number of steps ≥ 1 that
+    ends it in any case. With ``still`` a row also ends where the next step changes no bit of it, and a
+    row that would become non-finite ends at its last finite point.
+
+    Returns the points, their gradients, the steps taken and why they ended.
+    """
+    n, dim = x.shape
+    points, grads, why = np.empty_like(x), np.empty_like(x), np.zeros(n, dtype=np.int8)
+    steps = np.minimum([wait.steps for wait in waits], most).astype(np.int64)
+    # A hair too early does no harm: the method looks, and waits again.
+    threshold = np.array([wait.grad_threshold for wait in waits]) * (1 + 1e-12)
+    radius = np.array([wait.radius for wait in waits]) * (1 - 1e-12)
+    anchors = {j: wait.anchor for j, wait in enumerate(waits) if wait.anchor is not None}
+    begin, taken = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    size = max(1, _CHUNK // dim)
+    # While no square of a gradient overflows, points stay finite, short of such step sizes.
+    watch_x = not (step_size < 1e100 and np.abs(x).max(initial=0) < 1e300)
+    rows, X, G = np.arange(0), x[:0], jac[:0]
+    begun, k, changed = 0, 0, True
+    while True:
+        if begun < n and len(rows) <= 0.75 * size:
+            more = np.arange(begun, min(n, begun + size - len(rows)))
+            begin[more], begun, changed = k, begun + len(more), True
+            rows = np.concatenate([rows, more])
+            X, G = np.concatenate([X, x[more]]), np.concatenate([G, jac[more]])
+        if not len(rows):
+            return points, grads, taken, why
+        if changed:
+            end = (begin + steps)[rows]
+            first_end, small, far = end.min(), threshold[rows], radius[rows]
+            sees_grad, sees_distance = small.max() > -np.inf, far.min() < np.inf
+            if sees_distance:
+                anchor = np.stack([anchors.get(j, X[0]) for j in rows.tolist()])
+            alive, changed = np.ones(len(rows), dtype=bool), False
+        k += 1
+        new_X = gd_step(X, G, step_size)
+        new_G = problem.grad(new_X)
+        ends = []
+        if k >= first_end:
+            ends.append((_LOOK, end <= k))
+        if sees_grad:
+            squares = np.vecdot(new_G, new_G)
+            ends.append((_LOOK, np.sqrt(squares) <= small))
+            total = squares.sum()
+        else:
+            total = np.vdot(new_G, new_G)
+        if sees_distance:
+            ends.append((_LOOK, np.linalg.norm(new_X - anchor, axis=1) >= far))
+        if until is not None:
+            ends.append((_UNTIL, _mask(until, new_X)))
+        if still:
+            ends.append((_STILL, (new_X == X).all(axis=1)))
+        if watch_x or not math.isfinite(total):
+            lost = ~(np.isfinite(new_X).all(axis=1) & np.isfinite(new_G).all(axis=1))
+            new_X[lost], new_G[lost] = X[lost], G[lost]
+            ends.append((_NONFINITE, lost))
+        X, G = new_X, new_G
+        ends = [(reason, met) for reason, met in ends if met.any()]
+        if ends:
+            stop = np.zeros(len(rows), dtype=np.int8)
+            for reason, met in ends:
+                stop[met] = reason
+            gone = (alive & (stop > 0)).nonzero()[0]
+            ended, stop = rows[gone], stop[gone]
+            points[ended], grads[ended], why[ended] = X[gone], G[gone], stop
+            taken[ended] = k - begin[ended] - (stop >= _NONFINITE)
+            alive[gone] = False
+            on = alive.nonzero()[0]
+            if len(on) <= 0.9 * len(rows):  # until then they cost less than moving the others
+                rows, X, G, changed = rows[on], X[on], G[on], True
 
 
 def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:
@@ -38,19 +377,11 @@ def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:
     ...            step_size=1.0, maxiter=100)
     array([ 2., inf])
     """
-    points, step_size, maxiter = _arguments(problem, starts, step_size, maxiter)
-    times = np.full(len(points), np.inf)
-    running = np.arange(len(points))
-    for step in range(maxiter + 1):
-        done = np.asarray(reached(points), dtype=bool)
-        if done.any():
-            times[running[done]] = step
-            running, points = running[~done], points[~done]
-        if not len(running) or step == maxiter:
-            break
-        moved = gd_step(points, problem.grad(points), step_size)
-        alive = (moved != points).any(axis=1)  # a step that changes nothing is the last one
-        running, points = running[alive], moved[alive]
+    points = _points(problem, starts)
+    met = _mask(reached, points)
+    times = np.where(met, 0.0, np.inf)
+    _, _, steps, why = _gradient_descent(problem, points[~met], step_size, maxiter, reached)
+    times[~met] = np.where(why == _UNTIL, steps, np.inf)
     return times
 
 
@@ -79,18 +410,27 @@ def settle(problem, starts, *, step_size, maxiter) -> tuple[np.ndarray, np.ndarr
     >>> settle(QuadraticSaddle([1.0]), np.array([[3.0]]), step_size=1.0, maxiter=5)
     (array([[0.]]), array([ True]))
     """
-    points, step_size, maxiter = _arguments(problem, starts, step_size, maxiter)
-    for step in range(maxiter + 1):
-        moved = gd_step(points, problem.grad(points), step_size)
-        still = (moved == points).all(axis=1)
-        if still.all() or step == maxiter:
-            return points, still
-        points = moved
+    points, jac, _, _ = _gradient_descent(problem, _points(problem, starts), step_size, maxiter)
+    return points, (gd_step(points, jac, step_size) == points).all(axis=1)
 
 
-def _arguments(problem, starts, step_size, maxiter):
+def _gradient_descent(problem, points, step_size, maxiter, until=None):
+    """Plain steps from every row until it is still; what `_descend` returns."""
     step_size, maxiter = positive("step_size", step_size), integer("maxiter", maxiter, least=0)
+    jac, n = problem.grad(points), len(points)
+    if maxiter == 0:
+        return points, jac, np.zeros(n, dtype=int), np.zeros(n, dtype=int)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _descend(problem, points, jac, step_size, [Wait()] * n, [maxiter] * n, until, True)
+
+
+def _mask(condition, points):
+    return np.asarray(condition(points), dtype=bool)
+
+
+def _points(problem, starts):
+    """A copy of the starts as floats."""
     points = np.array(starts, dtype=float)
     if points.ndim != 2 or points.shape[1] != problem.dim:
         raise ValueError(f"starts must have shape (n, {problem.dim}), got {points.shape}")
-    return points, step_size, maxiter
+    return points

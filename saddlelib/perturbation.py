@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 __all__ = ["gaussian", "uniform_ball", "uniform_sphere"]
@@ -39,7 +41,8 @@ def uniform_ball(rng, dim, radius=1.0, size=None) -> np.ndarray:
 def uniform_sphere(rng, dim, radius=1.0, size=None) -> np.ndarray:
     """Points uniform on the sphere of a given radius around 0; arguments as `uniform_ball`."""
     z = rng.standard_normal(dim if size is None else (size, dim))
-    return z * (radius / np.linalg.norm(z, axis=-1, keepdims=True))
+    norm = math.sqrt(z @ z) if size is None else np.linalg.norm(z, axis=-1, keepdims=True)
+    return z * (radius / norm)
 
 
 def gaussian(rng, dim, radius=1.0, size=None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The algorithms: each is *init* and *step* on an explicit state, and nothing else."""
 
-from .base import State
+from .base import Method, State, Wait
 from .gd import GradientDescent, gd_step
 from .pgd import PGD
 from .pgdli import PGDli
@@ -8,5 +8,5 @@ from .probe import LanczosProbe, PSDProbe
 from .psd import PSD, CertifiedPSD
 from .repaired import RepairedPSD
 
-__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "LanczosProbe", "PGDli", "PSDProbe",
-           "RepairedPSD", "State", "gd_step"]
+__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "LanczosProbe", "Method", "PGDli",
+           "PSDProbe", "RepairedPSD", "State", "Wait", "gd_step"]

@@ -1,13 +1,14 @@
-"""What every method carries from step to step."""
+"""What every method carries from step to step, and what it tells a loop over many runs."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["State"]
+__all__ = ["Method", "State", "Wait", "gd_step"]
 
 
 @dataclass(repr=False)
@@ -47,3 +48,58 @@ class State:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(nit={self.nit}, finished={self.finished!r})"
+
+
+class Wait(NamedTuple):
+    """How long a method takes plain gradient steps without looking.
+
+    It looks again after the step that is number ``steps``, or that arrives where
+    ‖∇f‖₂ ≤ grad_threshold, or where ‖x − anchor‖₂ ≥ radius, whichever comes first.
+    """
+
+    steps: float = math.inf
+    grad_threshold: float = -math.inf
+    anchor: np.ndarray | None = None
+    radius: float = math.inf
+
+
+class Method:
+    """What all methods share: a look around, then a plain gradient step of length ``step_size``.
+
+    A method adds ``init(oracle, x0, rng)`` and `look`. One that says in `waits` how long it will
+    not look again runs from many starts at once as fast as gradient descent does. A method whose
+    steps are of another kind overrides `step`.
+    """
+
+    step_size: float
+
+    def step(self, oracle, state) -> State:
+        """One step, which leaves ``state`` as it was: `look`, then x − η∇f(x)."""
+        new = state.copy()
+        self.look(oracle, new)
+        if new.finished is None:
+            if new.jac is None:
+                new.jac = oracle.grad(new.x)
+            x = gd_step(new.x, new.jac, self.step_size)
+            self.moved(new, x, oracle.grad(x))
+        return new
+
+    def look(self, oracle, state):
+        """Do in place what comes before a plain step: stop, or perturb.
+
+        Where x changes, ``jac`` may be None: the gradient is then computed for the step.
+        """
+
+    def moved(self, state, x, jac, steps=1):
+        """Bring a state in place to x, where so many plain steps led, with its gradient."""
+        state.x, state.jac = x, jac
+        state.nit += steps
+
+    def waits(self, state) -> Wait:
+        """The plain steps from here, after a look, until the next look that can do anything."""
+        return Wait(steps=1)
+
+
+def gd_step(x, grad, step_size):
+    """x − η∇f(x), for one point (d,) or a batch (n, d)."""
+    return x - step_size * grad

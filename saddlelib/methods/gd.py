@@ -6,18 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import State
+from .base import Method, State, Wait, gd_step
 
 __all__ = ["GradientDescent", "gd_step"]
 
 
-def gd_step(x, grad, step_size):
-    """x − η∇f(x), for one point (d,) or a batch (n, d)."""
-    return x - step_size * grad
-
-
 @dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(Method):
     """x_{k+1} = x_k − η∇f(x_k) until ‖∇f(x_k)‖₂ ≤ grad_threshold.
 
     Parameters
@@ -32,18 +27,20 @@ class GradientDescent:
     grad_threshold: float = 0.0
 
     def init(self, oracle, x0, rng=None) -> State:
-        """State at x0; costs one gradient."""
-        return self._judge(State(x=x0, jac=oracle.grad(x0), rng=rng))
+        """State at x0; costs one gradient, as every step does."""
+        state = State(x=x0, jac=oracle.grad(x0), rng=rng)
+        self._judge(state)
+        return state
 
-    def step(self, oracle, state) -> State:
-        """One step; costs one gradient."""
-        new = state.copy()
-        new.x = gd_step(state.x, state.jac, self.step_size)
-        new.jac = oracle.grad(new.x)
-        new.nit = state.nit + 1
-        return self._judge(new)
+    def waits(self, state) -> Wait:
+        """Until the gradient is small."""
+        return Wait(grad_threshold=self.grad_threshold)
+
+    def moved(self, state, x, jac, steps=1):
+        """Stop where the gradient is small."""
+        super().moved(state, x, jac, steps)
+        self._judge(state)
 
     def _judge(self, state):
         if np.linalg.norm(state.jac) <= self.grad_threshold:
             state.finished = "stationary"
-        return state

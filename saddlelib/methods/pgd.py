@@ -11,8 +11,7 @@ from .._arguments import curvature_scale, integer, positive
 from ..perturbation import uniform_ball
 from ..theory import jin2017, jin2021
 from ..theory.precision import decrease_warning, perturbation_warning
-from .base import State
-from .gd import gd_step
+from .base import Method, State, Wait
 
 __all__ = ["PGD", "PGDState"]
 
@@ -41,7 +40,7 @@ class PGDState(State):
 
 
 @dataclass(frozen=True)
-class PGD:
+class PGD(Method):
     r"""Gradient descent that adds one small random displacement where the gradient is small.
 
     Algorithm 2 of Jin et al. 2017 (arXiv:1703.00887). At step t, with g = ∇f(x_t):
@@ -165,21 +164,19 @@ class PGD:
         return PGDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng),
                         t_noise=0 if self.wait else -self.episode_length - 1)
 
-    def step(self, oracle, state) -> PGDState:
-        """One step; costs one gradient, one more where it perturbs, and a value for each test."""
-        new = state.copy()
-        new.last_perturbation = None
+    def look(self, oracle, state):
+        """Perturb, or judge an episode; costs a gradient for the one, and a value for each test."""
+        state.last_perturbation = None
         since = state.nit - state.t_noise
         if since > self.episode_length and np.linalg.norm(state.jac) <= self.grad_threshold:
-            self._perturb(oracle, new)
-            since = 0
-        if since == self.episode_length and new.x_tilde is not None:
-            self._judge(oracle, new)
-        if new.finished is None:
-            new.x = gd_step(new.x, new.jac, self.step_size)
-            new.jac = oracle.grad(new.x)
-            new.nit = state.nit + 1
-        return new
+            self._perturb(oracle, state)
+        elif since == self.episode_length and state.x_tilde is not None:
+            self._judge(oracle, state)
+
+    def waits(self, state) -> Wait:
+        """Until the episode is over; after it, until the gradient is small."""
+        left = self.episode_length - (state.nit - state.t_noise)
+        return Wait(steps=left) if left > 0 else Wait(grad_threshold=self.grad_threshold)
 
     def _perturb(self, oracle, state):
         x, value = state.x, math.nan
@@ -195,9 +192,8 @@ class PGD:
         if state.note:
             state.finished = "precision"
             return
-        moved = x + xi
         state.x_tilde, state.f_tilde, state.jac_tilde = x, value, state.jac
-        state.x, state.jac = moved, oracle.grad(moved)
+        state.x, state.jac = x + xi, None
         state.last_perturbation, state.t_noise = xi, state.nit
         state.perturbed_at = (*state.perturbed_at, state.nit)
 

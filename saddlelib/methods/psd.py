@@ -13,7 +13,7 @@ from ..curvature import Certificate, Verdict, certify
 from ..perturbation import uniform_ball
 from ..theory import alpay2025
 from ..theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
-from .base import State
+from .base import Method, State, Wait
 from .gd import gd_step
 
 __all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_step"]
@@ -52,7 +52,7 @@ class PSDState(State):
 
 
 @dataclass(frozen=True)
-class PSD:
+class PSD(Method):
     r"""Descend; where the gradient is small, look at the smallest eigenvalue, and perturb.
 
     Algorithm 1 of the authors' repository of Alpay & Alakkad 2025. At step t, outside an episode:
@@ -103,18 +103,20 @@ class PSD:
                              "hess, or use CertifiedPSD (rule='practical'), which needs none")
         return PSDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng))
 
-    def step(self, oracle, state) -> PSDState:
-        """One step; costs one gradient, and a Hessian and a gradient more where it perturbs."""
-        new = state.copy()
-        new.last_perturbation = None
+    def look(self, oracle, state):
+        """Costs a Hessian, and a gradient more where it perturbs."""
+        state.last_perturbation = None
         if state.left == 0 and np.linalg.norm(state.jac) <= self.epsilon:
-            self._look(oracle, new)
-        if new.finished is None:
-            new.x = gd_step(new.x, new.jac, self.step_size)
-            new.jac = oracle.grad(new.x)
-            new.nit = state.nit + 1
-            new.left = max(new.left - 1, 0)
-        return new
+            self._look(oracle, state)
+
+    def waits(self, state) -> Wait:
+        """Until the episode is over; outside, until the gradient is small."""
+        return Wait(steps=state.left) if state.left > 0 else Wait(grad_threshold=self.epsilon)
+
+    def moved(self, state, x, jac, steps=1):
+        """Count down the steps of the episode."""
+        super().moved(state, x, jac, steps)
+        state.left = max(state.left - steps, 0)
 
     def _look(self, oracle, state):
         hess = oracle.hess(state.x)
@@ -166,7 +168,7 @@ class CertifiedPSDState(PSDState):
 
 
 @dataclass(frozen=True)
-class CertifiedPSD:
+class CertifiedPSD(Method):
     r"""PSD with a certificate for its eigenvalue, the direction it finds, and episodes that end.
 
     It departs from `PSD` in five ways.

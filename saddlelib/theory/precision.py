@@ -53,7 +53,8 @@ def perturbation_warning(radius, x, xi) -> str:
     >>> perturbation_warning(1e-17, np.ones(2), np.array([6e-18, 8e-18]))[-43:]
     'float64 resolves its coordinates to 2.2e-16'
     """
-    if np.linalg.norm((x + xi) - x - xi) <= 0.5 * np.linalg.norm(xi):
+    lost = (x + xi) - x - xi
+    if lost @ lost <= 0.25 * (xi @ xi):
         return ""
     return (f"a perturbation of radius {radius:.2g} is lost when added to x: float64 resolves its "
             f"coordinates to {np.spacing(np.abs(x).max()):.2g}")
