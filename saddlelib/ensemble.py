@@ -278,8 +278,8 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
     """Take plain steps from every row as long as its wait says.
 
     ``waits`` and ``most`` have one entry for each row: a `Wait`, and a number of steps ≥ 1 that
-    ends it in any case. With ``still`` a row also ends where the next step changes no bit of it, and a
-    row that would become non-finite ends at its last finite point.
+    ends it in any case. With ``still`` a row also ends where the next step changes no bit of it,
+    and a row that would become non-finite ends at its last finite point.
 
     Returns the points, their gradients, the steps taken and why they ended.
     """
