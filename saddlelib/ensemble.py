@@ -292,7 +292,7 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
     anchors = {j: wait.anchor for j, wait in enumerate(waits) if wait.anchor is not None}
     begin, taken = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     size = max(1, _CHUNK // dim)
-    # While no square of a gradient overflows, points stay finite, short of such step sizes.
+    # While gradients are finite, points stay finite, short of such step sizes.
     watch_x = not (step_size < 1e100 and np.abs(x).max(initial=0) < 1e300)
     rows, X, G = np.arange(0), x[:0], jac[:0]
     begun, k, changed = 0, 0, True
@@ -318,11 +318,13 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
         if k >= first_end:
             ends.append((_LOOK, end <= k))
         if sees_grad:
-            squares = np.vecdot(new_G, new_G)
-            ends.append((_LOOK, np.sqrt(squares) <= small))
-            total = squares.sum()
-        else:
-            total = np.vdot(new_G, new_G)
+            # Squares of what has nearly vanished are subnormal and slow: only where they decide.
+            near = (np.abs(new_G).max(axis=1) <= small).nonzero()[0]
+            if len(near):
+                met = np.zeros(len(rows), dtype=bool)
+                met[near] = np.linalg.norm(new_G[near], axis=1) <= small[near]
+                ends.append((_LOOK, met))
+        total = new_G.sum()
         if sees_distance:
             ends.append((_LOOK, np.linalg.norm(new_X - anchor, axis=1) >= far))
         if until is not None:
