@@ -43,7 +43,8 @@ book: _build/.book
 # What is measured against a clock runs afterwards, alone.
 test: book
 	@$(PY) -m pytest -n 2 --dist loadfile --nbval -m "not timing" tests saddlelib chapters
-	@$(PY) -m pytest -m timing tests/test_site_figure.py
+	@$(PY) -m pytest -m timing tests/test_site_figure.py tests/test_site_budget.py \
+		tests/test_site_episode.py
 
 serve: book
 	@echo "The book is on http://127.0.0.1:$(PORT)/ until you press Ctrl-C."

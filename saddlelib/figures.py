@@ -14,8 +14,8 @@ import numpy as np
 __all__ = ["COLORS", "contours", "histogram_with_law", "new_axes", "path", "png",
            "points_with_law", "series"]
 
-COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "theory": "#000000", "saddle": "#CC79A7",
-          "minimizer": "#009E73"}
+COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
+          "theory": "#000000", "saddle": "#CC79A7", "minimizer": "#009E73"}
 
 
 def new_axes(width=5.0, height=3.2, columns=1):
