@@ -1,6 +1,7 @@
 """Live figures: one ES module and one widget class each, on one shared pure module."""
 
+from .budget import BudgetCalculator
 from .episode import EscapeEpisode
 from .saddle_map import SaddleMap
 
-__all__ = ["EscapeEpisode", "SaddleMap"]
+__all__ = ["BudgetCalculator", "EscapeEpisode", "SaddleMap"]

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from .._arguments import positive
-from . import alpay2025, jin2017, jin2021
+from . import alpay2025, episode, jin2017, jin2021
 from .precision import decrease_warning
 
 __all__ = ["Budget", "BudgetTable", "budget", "duration"]
@@ -107,6 +107,7 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
     - "PGD 2021": T_tot of `jin2021.iteration_bound` at `jin2021.smallest_iota`, and one more
       gradient every 𝒯 steps.
     - "PSD": `alpay2025.iteration_bound`, one more gradient an episode and M + 1 eigenvalues.
+    - "repaired PSD": `episode.iteration_bound`, gradients alone.
 
     Parameters
     ----------
@@ -141,10 +142,11 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
     >>> table = budget(10.0, 0.1, 1e-3, dim=10, delta_f=1.0, gradient_seconds=1e-5,
     ...                price_per_hour=2.0, taken={"PSD": 226_786})
     >>> print(table)
-    method    gradients   values  eigenvalues           time    money    taken    times
-    PGD 2017      3e+14  4.8e+09            0       95 years  1.7e+06        –        –
-    PGD 2021    3.1e+17        0            0  100,000 years  1.7e+09        –        –
-    PSD         2.9e+14        0      1.3e+09       92 years  1.6e+06  2.3e+05  1.3e+09
+    method        gradients   values  eigenvalues           time    money    taken    times
+    PGD 2017          3e+14  4.8e+09            0       95 years  1.7e+06        –        –
+    PGD 2021        3.1e+17        0            0  100,000 years  1.7e+09        –        –
+    PSD             2.9e+14        0      1.3e+09       92 years  1.6e+06  2.3e+05  1.3e+09
+    repaired PSD    3.1e+14        0            0       98 years  1.7e+06        –        –
     """
     c, delta_f = positive("c", c), positive("delta_f", delta_f)
     gradient_seconds = positive("gradient_seconds", gradient_seconds)
@@ -188,6 +190,10 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
                     "has returned a second-order stationary point",
                     alpay2025.iteration_bound(*given) + float(k.max_episodes), 0.0,
                     float(k.max_episodes) + 1, k.decrease, False))
+    steps = episode.smallest_episode_length(*given)
+    k = episode.episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, steps)
+    rows.append(row("repaired PSD", "chapter 2", "has returned a second-order stationary point",
+                    episode.iteration_bound(*given), 0.0, 0.0, k.decrease, False))
     if taken:
         raise ValueError(f"taken must name some of {', '.join(r.method for r in rows)}, got "
                          f"{', '.join(map(repr, taken))}")

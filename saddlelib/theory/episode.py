@@ -125,6 +125,9 @@ def episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, episode_leng
                          f"{LEAST_TIME / (eta * gamma):.6g}, got {steps}")
     exit_decrease = eps * length / (13 * tau**3)
     r = math.sqrt(exit_decrease / (2 * ell))
+    if r == 0:
+        raise ValueError(f"epsilon = {eps:.3g} makes the certified decrease underflow; use a "
+                         f"larger epsilon")
     growth = steps * math.log1p(eta * gamma)
     width = 2 / tau * length * math.exp(-growth)
     # The two factors of the probability separately: the width alone may leave the range of float64.
@@ -158,13 +161,11 @@ def smallest_episode_length(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_
 
     def enough(steps):
         k = episode_constants(ell, rho, eps, d, steps, eta)
-        if k.exit_decrease == 0:
-            raise ValueError(f"epsilon = {eps:.3g} makes the certified decrease underflow; "
-                             "use a larger epsilon")
         return (1 + 2 * (delta_f / k.exit_decrease)) * k.failure_prob <= delta
-    low = whole("episode_length", LEAST_TIME / eta / (math.sqrt(rho) * math.sqrt(eps)))
-    while eta * (math.sqrt(rho) * math.sqrt(eps)) * low < LEAST_TIME:
-        low += 1  # rounding
+    growth = eta * (math.sqrt(rho) * math.sqrt(eps))
+    low = whole("episode_length", LEAST_TIME / growth if growth else math.inf)
+    if growth * low < LEAST_TIME:
+        low += 1 + (low >> 48)  # rounding, by one step or by the last bits of very many
     if enough(low):
         return low
     high = 2 * low

@@ -7,7 +7,7 @@ import pytest
 
 from saddlelib import minimize
 from saddlelib.problems import QuarticSaddle
-from saddlelib.theory import alpay2025, jin2017, jin2021
+from saddlelib.theory import alpay2025, episode, jin2017, jin2021
 from saddlelib.theory._numbers import whole
 from saddlelib.theory.budget import budget, duration
 from saddlelib.theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
@@ -18,7 +18,8 @@ SETTING = dict(lipschitz_grad=10.0, lipschitz_hess=0.1, epsilon=1e-3, dim=10, de
 
 def test_each_row_is_its_theory():
     table = budget(**SETTING, gradient_seconds=1.0)
-    assert [row.method for row in table] == ["PGD 2017", "PGD 2021", "PSD"] and len(table) == 3
+    assert [row.method for row in table] == ["PGD 2017", "PGD 2021", "PSD", "repaired PSD"]
+    assert len(table) == 4
     k = jin2017.pgd_constants(**SETTING)
     episodes = 1 + SETTING["delta_f"] / k.decrease_threshold
     assert table["PGD 2017"].gradients == pytest.approx(
@@ -32,7 +33,9 @@ def test_each_row_is_its_theory():
     assert table["PSD"].gradients == pytest.approx(
         4 * 10.0 / 1e-6 + k.max_episodes * (k.episode_length + 1), rel=1e-12)
     assert table["PSD"].eigenvalues == k.max_episodes + 1
-    assert table["PGD 2017"].eigenvalues == table["PGD 2021"].eigenvalues == 0
+    row = table["repaired PSD"]
+    assert row.gradients == episode.iteration_bound(**SETTING) and row.values == 0
+    assert table["PGD 2017"].eigenvalues == row.eigenvalues == table["PGD 2021"].eigenvalues == 0
     with pytest.raises(KeyError, match="PGD 2017"):
         table["Adam"]
 
@@ -168,7 +171,7 @@ def test_a_number_of_steps_is_rounded_up_but_not_for_rounding_alone(n):
     (dict(gradient_seconds=0.0), "gradient_seconds"), (dict(price_per_hour=-1.0), "price_per_hour"),
     (dict(value_seconds=0.0), "value_seconds"), (dict(eigenvalue_seconds=-1.0), "eigenvalue_sec"),
     (dict(fun_scale=0.0), "fun_scale"), (dict(c=2.0), "c must"), (dict(epsilon=1e5), "ℓ²/ρ"),
-    (dict(delta_f=0.0), "delta_f"), (dict(taken={"Adam": 3}), "PGD 2021, PSD, got 'Adam'"),
+    (dict(delta_f=0.0), "delta_f"), (dict(taken={"Adam": 3}), "PGD 2021, PSD, repaired PSD, got 'Adam'"),
     (dict(taken={"PSD": 0}), "taken\\['PSD'\\]"),
 ])
 def test_bad_input_is_named(change, words):

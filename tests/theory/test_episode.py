@@ -206,3 +206,11 @@ def test_bad_arguments_are_named(change, named):
     good = dict(lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.01, dim=3, episode_length=200)
     with pytest.raises((ValueError, TypeError), match=named):
         episode_constants(**(good | change))
+
+
+@pytest.mark.parametrize("epsilon", [1e-36, 1e-60, 1e-120])
+def test_episodes_longer_than_float64_can_count_end_the_search_all_the_same(epsilon):
+    steps = smallest_episode_length(1.0, 1.0, epsilon, 10, 1.0)
+    assert 100 < steps * math.sqrt(epsilon) < 2000  # τ, a logarithm
+    with pytest.raises(ValueError, match="epsilon"):
+        smallest_episode_length(1.0, 1.0, 1e-250, 10, 1.0)

@@ -1,0 +1,96 @@
+"""Make budget.svg: ``python figures/make_budget.py``.
+
+The first state of the budget calculator of chapter 2, for readers without scripts: the gradients
+that each theory asks for in the setting of the authors' figures, and how they grow as ε shrinks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from make import INK, SOFT, STYLE
+from matplotlib.figure import Figure
+
+from saddlelib.figures import COLORS
+from saddlelib.live import BudgetCalculator
+from saddlelib.theory.budget import duration
+
+HERE = Path(__file__).resolve().parent
+PSD = "#56B4E9"
+LOOK = {"PGD 2017": (COLORS["pgd"], "-"), "PGD 2021": (COLORS["pgd"], "--"), "PSD": (PSD, "-"),
+        "repaired PSD": (PSD, "--")}
+
+
+def power(number):
+    """2.9e+14 as 2.9·10¹⁴."""
+    digits, exponent = f"{number:.1e}".split("e")
+    return f"{digits}·10" + str(int(exponent)).translate(str.maketrans("-0123456789",
+                                                                       "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def said(seconds):
+    """A time as the live figure says it."""
+    number, unit = duration(seconds).split()
+    return f"{power(float(number)) if 'e+' in number else number} {unit}"
+
+
+def bars(figure):
+    """The picture of a calculator, as a matplotlib Figure."""
+    table = figure.table
+    picture = Figure(figsize=(7.6, 3.4), layout="constrained")
+    left, right = picture.subplots(1, 2, width_ratios=[1.35, 1])
+    for i, row in enumerate(table):
+        colour, line = LOOK[row.method]
+        solid = line == "-"
+        left.barh(-i, row.gradients, left=1, height=0.4, color=colour if solid else "white",
+                  edgecolor=colour, hatch=None if solid else "////")
+        left.text(1, -i + 0.27, f"{row.method}: {power(row.gradients)} gradients, "
+                  f"{said(row.seconds)}, costs {power(row.money)}", va="bottom", fontsize=8)
+    left.set(xscale="log", xlim=(1, 1e18), yticks=[], ylim=(0.3 - len(table), 0.75),
+             title="gradients at most, log scale")
+    left.set_xticks([10.0**n for n in range(0, 19, 3)],
+                    labels=["1", *(f"10{str(n).translate(_UP)}" for n in range(3, 19, 3))])
+
+    setting = {name: getattr(figure, name) for name in (
+        "lipschitz_grad", "lipschitz_hess", "failure_prob", "delta_f", "dim", "gradient_seconds")}
+    epsilons = np.logspace(0, -8, 17)
+    asked = [BudgetCalculator(epsilon=e, **setting).table for e in epsilons]
+    for row in table:
+        colour, line = LOOK[row.method]
+        right.plot(epsilons, [t[row.method].gradients for t in asked], line, color=colour,
+                   label=row.method)
+        right.plot(figure.epsilon, row.gradients, "o", color=colour, markeredgecolor=INK,
+                   markersize=5)
+    right.axvline(figure.epsilon, color=INK, linewidth=0.8)
+    for slope, name in [(-2, "ε$^{-2}$"), (-2.5, "ε$^{-5/2}$")]:
+        right.plot(epsilons[:14], epsilons[:14]**slope, ":", color=SOFT, linewidth=1)
+        right.text(epsilons[13] * 0.6, epsilons[13]**slope, name, va="center")
+    right.set(xscale="log", yscale="log", xlim=(1, 1e-8), title="gradients at most, as ε shrinks",
+              xlabel="accuracy ε, smaller to the right")
+    right.set_xticks([10.0**-n for n in range(0, 9, 2)],
+                     labels=["1", *(f"10⁻{str(n).translate(_UP)}" for n in range(2, 9, 2))])
+    right.set_yticks([10.0**n for n in range(0, 31, 6)],
+                     labels=["1", *(f"10{str(n).translate(_UP)}" for n in range(6, 31, 6))])
+    right.legend(frameon=False, fontsize=7.5)
+    for axes in (left, right):
+        axes.minorticks_off()
+        axes.grid(color="#eceff2", linewidth=0.6)
+        axes.set_axisbelow(True)
+    return picture
+
+
+_UP = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def main(folder=HERE):
+    """Write the picture into a folder and return its path."""
+    path = Path(folder) / "budget.svg"
+    with matplotlib.rc_context(STYLE):
+        bars(BudgetCalculator()).savefig(path, metadata={"Date": None, "Creator": None})
+    return path
+
+
+if __name__ == "__main__":
+    print(main().name)
