@@ -18,9 +18,8 @@ from saddlelib.live import BudgetCalculator
 from saddlelib.theory.budget import duration
 
 HERE = Path(__file__).resolve().parent
-PSD = "#56B4E9"
-LOOK = {"PGD 2017": (COLORS["pgd"], "-"), "PGD 2021": (COLORS["pgd"], "--"), "PSD": (PSD, "-"),
-        "repaired PSD": (PSD, "--")}
+LOOK = {"PGD 2017": (COLORS["pgd"], "-"), "PGD 2021": (COLORS["pgd2021"], "--"),
+        "PSD": (COLORS["psd"], "-"), "repaired PSD": (COLORS["psd"], "--")}
 
 
 def power(number):

@@ -9,6 +9,7 @@ import pytest
 
 from saddlelib import Status, minimize
 from saddlelib.ensemble import first_time, settle
+from saddlelib.methods import PGD
 from saddlelib.perturbation import uniform_ball
 from saddlelib.problems import QuadraticSaddle, Rosenbrock, SeparableQuartic
 from saddlelib.theory import alpay2025
@@ -153,3 +154,14 @@ def test_psd_probe_returns_the_saddle_of_their_quartic_that_psd_leaves(dim):
     assert abs(kept / seeds - law) < 0.2 and (kept == seeds or dim == 10)
     sound = minimize(p, p.saddles[-1], "psd", rule="lanczos-probe", step_size=0.05, rng=0, **NAMED)
     assert sound.success and p.distance(sound.x) < 1e-3
+
+
+def test_pgd_adds_one_window_to_the_descent():
+    """What the chapter adds without running it: at a minimizer PGD waits once, in full."""
+    p = SeparableQuartic(10)
+    x0 = np.random.default_rng(0).uniform(-0.5, 0.5, 10)
+    options = dict(step_size=0.05, epsilon=EPSILON, rng=0)
+    plain, pgd = minimize(p, x0, "gd", **options), minimize(p, x0, "pgd", **options)
+    wait = PGD.practical(step_size=0.05, epsilon=EPSILON, dim=10,
+                         curvature_tol=np.sqrt(24.0 * EPSILON)).episode_length
+    assert pgd.success and pgd.nit == plain.nit + wait > plain.nit + 500
