@@ -171,7 +171,8 @@ def test_a_number_of_steps_is_rounded_up_but_not_for_rounding_alone(n):
     (dict(gradient_seconds=0.0), "gradient_seconds"), (dict(price_per_hour=-1.0), "price_per_hour"),
     (dict(value_seconds=0.0), "value_seconds"), (dict(eigenvalue_seconds=-1.0), "eigenvalue_sec"),
     (dict(fun_scale=0.0), "fun_scale"), (dict(c=2.0), "c must"), (dict(epsilon=1e5), "ℓ²/ρ"),
-    (dict(delta_f=0.0), "delta_f"), (dict(taken={"Adam": 3}), "PGD 2021, PSD, repaired PSD, got 'Adam'"),
+    (dict(delta_f=0.0), "delta_f"),
+    (dict(taken={"Adam": 3}), "PGD 2021, PSD, repaired PSD, got 'Adam'"),
     (dict(taken={"PSD": 0}), "taken\\['PSD'\\]"),
 ])
 def test_bad_input_is_named(change, words):
