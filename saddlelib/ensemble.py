@@ -11,6 +11,7 @@ import numpy as np
 
 from ._arguments import as_point, integer, positive
 from .methods import Method, State, Wait, gd_step
+from .methods.base import perturb
 from .minimize import Status
 from .oracle import Oracle
 
@@ -22,6 +23,9 @@ _CHUNK = 20_000
 
 # Why plain steps end.
 _LOOK, _UNTIL, _NONFINITE, _STILL = 1, 2, 3, 4
+
+# Where the gradients stand in a row of counts.
+_NJEV = 1
 
 _RUNNING = None  # beside the values of Status
 _ENDS = {"precision": Status.PRECISION, "nonfinite": Status.NONFINITE}
@@ -115,7 +119,7 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
         raise TypeError(f"method must be an object of saddlelib.methods, for example "
                         f"GradientDescent(step_size=0.1), got {method!r}")
     maxiter = integer("maxiter", maxiter, least=0)
-    states, oracles = _begin(problem, starts, method, seeds)
+    states, oracle = _begin(problem, starts, method, seeds)
     last = [state.nit + maxiter for state in states]
     status, reached = [_RUNNING] * len(states), np.full(len(states), np.inf)
 
@@ -148,7 +152,8 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
         while rows:
             if type(method).step is not Method.step:  # steps of another kind, row by row
                 for i in rows:
-                    new = method.step(oracles[i], states[i])
+                    new = method.step(oracle, states[i])
+                    oracle.charge(i)
                     if np.isfinite(new.x).all() and np.isfinite(new.jac).all():
                         states[i] = new
                     else:
@@ -156,36 +161,43 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
                 ask_until([i for i in rows if status[i] is _RUNNING])
             else:
                 before = {i: states[i] for i in rows}
-                _look(problem, method, rows, states, oracles)
+                _look(problem, method, rows, states, oracle)
                 rows = running(rows)
                 for i, steps, why in _advance(problem, method, rows, states, last, until):
-                    oracles[i].njev += steps
+                    oracle.counts[i][_NJEV] += steps
                     if why == _UNTIL:
                         status[i], reached[i] = Status.CALLBACK, states[i].nit
                     elif why == _NONFINITE:
-                        oracles[i].njev += 1
+                        oracle.counts[i][_NJEV] += 1
                         status[i] = Status.NONFINITE
                         if not steps:
                             states[i] = before[i]
             rows = running(rows)
-    return _runs(problem, states, oracles, status, reached)
+    return _runs(problem, states, oracle.counts, status, reached)
 
 
-def _look(problem, method, rows, states, oracles):
-    """Let every row look; the values and gradients that this takes come from batches."""
-    if len(rows) > 1:
-        for i, value in zip(rows, problem.fun(_stack(states, rows, "x")).tolist(), strict=True):
-            oracles[i].at, oracles[i].value = states[i].x, value
-    moved = []
-    for i in rows:
+def _look(problem, method, rows, states, oracle):
+    """Let every row look; values, perturbations and the gradients after them come in batches."""
+    values = [None] * len(rows)
+    if len(rows) > 1 and type(method).look is not Method.look:
+        values = problem.fun(_stack(states, rows, "x")).tolist()
+    perturbed, radii = [], []
+    for i, value in zip(rows, values, strict=True):
         states[i] = new = states[i].copy()
-        method.look(oracles[i], new)
-        if new.jac is None:
-            moved.append(i)
+        oracle.at, oracle.value = new.x, value
+        radius = method.look(oracle, new)
+        oracle.charge(i)
+        if radius is not None:
+            perturbed.append(new)
+            radii.append(radius)
+    oracle.at = oracle.value = None
+    if perturbed:
+        perturb(perturbed, radii)
+    moved = [i for i in rows if states[i].jac is None]
     if moved:
         for i, jac in zip(moved, problem.grad(_stack(states, moved, "x")), strict=True):
             states[i].jac = jac
-            oracles[i].njev += 1
+            oracle.counts[i][_NJEV] += 1
 
 
 def _advance(problem, method, rows, states, last, until):
@@ -210,9 +222,25 @@ def _stack(states, rows, name):
 
 
 class _Oracle(Oracle):
-    """The oracle of one row; may know f or ∇f at one array already, from a batch."""
+    """The oracle of all rows; may know f or ∇f at one array already, from a batch.
+
+    ``counts`` has [nfev, njev, nhvp, nhev] for each row.
+    """
 
     at = value = jac = None
+
+    def __init__(self, problem, rows):
+        super().__init__(problem)
+        self.counts = [[0, 0, 0, 0] for _ in range(rows)]
+
+    def charge(self, row):
+        """Put down to a row what was asked since the last time."""
+        counts = self.counts[row]
+        counts[0] += self.nfev
+        counts[_NJEV] += self.njev
+        counts[2] += self.nhvp
+        counts[3] += self.nhev
+        self.nfev = self.njev = self.nhvp = self.nhev = 0
 
     def fun(self, x) -> float:
         """f(x)."""
@@ -230,7 +258,7 @@ class _Oracle(Oracle):
 
 
 def _begin(problem, starts, method, seeds):
-    """The first state of every row and its oracle, which has counted what that cost."""
+    """The first state of every row, and the oracle, which has counted what they cost."""
     if not hasattr(problem, "dim"):
         raise TypeError(f"problem must be a saddlelib Problem, which takes batches, got "
                         f"{problem!r}; loop over saddlelib.minimize for a plain function")
@@ -239,7 +267,7 @@ def _begin(problem, starts, method, seeds):
             raise ValueError("states bring their own random generators; leave seeds out")
         for state in starts:
             as_point("starts", state.x, problem)
-        return copy.deepcopy(list(starts)), [_Oracle(problem) for _ in starts]
+        return copy.deepcopy(list(starts)), _Oracle(problem, len(starts))
     seeds = seeds if seeds is None else list(seeds)
     if seeds is not None and np.ndim(starts) == 1:
         starts = np.tile(starts, (len(seeds), 1))
@@ -251,21 +279,19 @@ def _begin(problem, starts, method, seeds):
                          f"{len(seeds)}")
     if not np.isfinite(points).all():
         raise ValueError("starts must be finite")
-    states, oracles = [], []
-    for x, jac, seed in zip(points, problem.grad(points), seeds, strict=True):
-        oracle = _Oracle(problem)
-        oracle.at, oracle.jac = x, jac
-        states.append(method.init(oracle, x, np.random.default_rng(seed)))
-        oracle.at = oracle.jac = None
-        oracles.append(oracle)
-    return states, oracles
+    states, oracle = [], _Oracle(problem, len(points))
+    rows = zip(points, problem.grad(points), seeds, strict=True)
+    for i, (oracle.at, oracle.jac, seed) in enumerate(rows):
+        states.append(method.init(oracle, oracle.at, np.random.default_rng(seed)))
+        oracle.charge(i)
+    oracle.at = oracle.jac = None
+    return states, oracle
 
 
-def _runs(problem, states, oracles, status, reached):
+def _runs(problem, states, counts, status, reached):
     shape = (len(states), problem.dim)
     x = np.array([state.x for state in states]).reshape(shape)
-    nfev, njev, nhvp, nhev = (np.array([getattr(oracle, name) for oracle in oracles], dtype=int)
-                              for name in ("nfev", "njev", "nhvp", "nhev"))
+    nfev, njev, nhvp, nhev = np.array(counts, dtype=int).reshape(-1, 4).T.copy()
     return Runs(
         x=x, jac=np.array([state.jac for state in states]).reshape(shape), fun=problem.fun(x),
         nit=np.array([state.nit for state in states], dtype=int), nfev=nfev + 1, njev=njev,

@@ -16,17 +16,18 @@ def uniform_ball(rng, dim, radius=1.0, size=None) -> np.ndarray:
 
     Parameters
     ----------
-    rng : numpy.random.Generator
+    rng : numpy.random.Generator, or list of m of them
+        From a list one point each, the one that each would draw alone, bit for bit.
     dim : int
         d ≥ 1.
     radius : float
-        r ≥ 0, in the units of x.
+        r ≥ 0, in the units of x; for a list also an array of shape (m, 1).
     size : int, optional
-        How many points; without it, one point.
+        How many points; without it, one point. Not for a list.
 
     Returns
     -------
-    ndarray, shape (d,) or (size, d)
+    ndarray, shape (d,) or (size, d) or (m, d)
 
     Examples
     --------
@@ -34,6 +35,12 @@ def uniform_ball(rng, dim, radius=1.0, size=None) -> np.ndarray:
     >>> bool(np.linalg.norm(uniform_ball(np.random.default_rng(0), 5, 0.1)) <= 0.1)
     True
     """
+    if isinstance(rng, list):
+        z, u = np.empty((len(rng), dim)), []
+        for row, generator in zip(z, rng, strict=True):
+            generator.standard_normal(out=row)
+            u.append(generator.random() ** (1.0 / dim))
+        return z * (radius / np.sqrt(np.vecdot(z, z))[:, np.newaxis]) * np.array(u)[:, np.newaxis]
     direction = uniform_sphere(rng, dim, radius, size)
     return direction * rng.random(None if size is None else (size, 1)) ** (1.0 / dim)
 

@@ -254,7 +254,7 @@ def test_a_wait_saves_the_looks():
     class Watched(PGD):
         def look(self, oracle, state):
             looks.append(state.nit)
-            super().look(oracle, state)
+            return super().look(oracle, state)
 
     runs = run(problem, np.zeros((4, 6)), Watched(0.5, 1e-2, 1e-3, 1e-4, 150), seeds=range(4),
                maxiter=2000)

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Method", "State", "Wait", "gd_step"]
+from ..perturbation import uniform_ball
+from ..theory.precision import perturbation_survives, perturbation_warning
+
+__all__ = ["Method", "State", "Wait", "gd_step", "perturb"]
 
 
 @dataclass(repr=False)
@@ -76,7 +79,9 @@ class Method:
     def step(self, oracle, state) -> State:
         """One step, which leaves ``state`` as it was: `look`, then x − η∇f(x)."""
         new = state.copy()
-        self.look(oracle, new)
+        radius = self.look(oracle, new)
+        if radius is not None:
+            perturb([new], [radius])
         if new.finished is None:
             if new.jac is None:
                 new.jac = oracle.grad(new.x)
@@ -84,10 +89,11 @@ class Method:
             self.moved(new, x, oracle.grad(x))
         return new
 
-    def look(self, oracle, state):
-        """Do in place what comes before a plain step: stop, or perturb.
+    def look(self, oracle, state) -> float | None:
+        """Do in place what comes before a plain step, for example stop.
 
-        Where x changes, ``jac`` may be None: the gradient is then computed for the step.
+        A number that is returned is the radius for `perturb`. Where a look changes x itself,
+        ``jac`` may be None: the gradient is then computed for the step.
         """
 
     def moved(self, state, x, jac, steps=1):
@@ -98,6 +104,23 @@ class Method:
     def waits(self, state) -> Wait:
         """The plain steps from here, after a look, until the next look that can do anything."""
         return Wait(steps=1)
+
+
+def perturb(states, radii):
+    """Add to each state in place a ξ uniform on the ball of its radius, from its own generator.
+
+    The states have ``last_perturbation`` and ``perturbed_at``. Where float64 swallows ξ a state
+    stays where it is, is finished ("precision"), and its note says why.
+    """
+    x = np.array([state.x for state in states])
+    xi = uniform_ball([state.rng for state in states], x.shape[1], np.array(radii)[:, np.newaxis])
+    survives = perturbation_survives(x, xi).tolist()
+    for state, radius, moved, step, ok in zip(states, radii, x + xi, xi, survives, strict=True):
+        if ok:
+            state.x, state.jac, state.last_perturbation = moved, None, step
+            state.perturbed_at = (*state.perturbed_at, state.nit)
+        else:
+            state.finished, state.note = "precision", perturbation_warning(radius, state.x, step)
 
 
 def gd_step(x, grad, step_size):

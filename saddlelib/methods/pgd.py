@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arguments import curvature_scale, integer, positive
-from ..perturbation import uniform_ball
 from ..theory import jin2017, jin2021
-from ..theory.precision import decrease_warning, perturbation_warning
+from ..theory.precision import decrease_warning
 from .base import Method, State, Wait
 
 __all__ = ["PGD", "PGDState"]
@@ -164,38 +163,37 @@ class PGD(Method):
         return PGDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng),
                         t_noise=0 if self.wait else -self.episode_length - 1)
 
-    def look(self, oracle, state):
-        """Perturb, or judge an episode; costs a gradient for the one, and a value for each test."""
+    def look(self, oracle, state) -> float | None:
+        """Ask for a perturbation, or judge an episode; costs a value for each test."""
         state.last_perturbation = None
         since = state.nit - state.t_noise
-        if since > self.episode_length and np.linalg.norm(state.jac) <= self.grad_threshold:
-            self._perturb(oracle, state)
-        elif since == self.episode_length and state.x_tilde is not None:
+        if (since > self.episode_length
+                and math.sqrt(state.jac @ state.jac) <= self.grad_threshold):
+            return self._begin(oracle, state)
+        if since == self.episode_length and state.x_tilde is not None:
             self._judge(oracle, state)
+        return None
 
     def waits(self, state) -> Wait:
         """Until the episode is over; after it, until the gradient is small."""
         left = self.episode_length - (state.nit - state.t_noise)
         return Wait(steps=left) if left > 0 else Wait(grad_threshold=self.grad_threshold)
 
-    def _perturb(self, oracle, state):
-        x, value = state.x, math.nan
+    def _begin(self, oracle, state) -> float | None:
+        """Begin an episode at x̃ = x, with the radius of its perturbation, if it can be judged."""
+        value = math.nan
         if self.decrease_threshold is not None:
-            value = oracle.fun(x)
+            value = oracle.fun(state.x)
             if not math.isfinite(value):
                 state.finished = "nonfinite"
-                return
+                return None
             state.note = decrease_warning(self.decrease_threshold, value)
-        if not state.note:
-            xi = uniform_ball(state.rng, x.size, self.perturbation_radius)
-            state.note = perturbation_warning(self.perturbation_radius, x, xi)
-        if state.note:
-            state.finished = "precision"
-            return
-        state.x_tilde, state.f_tilde, state.jac_tilde = x, value, state.jac
-        state.x, state.jac = x + xi, None
-        state.last_perturbation, state.t_noise = xi, state.nit
-        state.perturbed_at = (*state.perturbed_at, state.nit)
+            if state.note:
+                state.finished = "precision"
+                return None
+        state.x_tilde, state.f_tilde, state.jac_tilde = state.x, value, state.jac
+        state.t_noise = state.nit
+        return self.perturbation_radius
 
     def _judge(self, oracle, state):
         """Return x̃ where the episode has not lowered f."""

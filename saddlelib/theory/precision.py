@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-__all__ = ["decrease_warning", "float64_can_resolve", "perturbation_warning"]
+__all__ = ["decrease_warning", "float64_can_resolve", "perturbation_survives",
+           "perturbation_warning"]
 
 
 def float64_can_resolve(decrease, value) -> bool:
@@ -42,8 +43,21 @@ def decrease_warning(decrease, value, tested=True) -> str:
     return f"{what}: float64 resolves f = {value:.6g} to {math.ulp(value):.2g}"
 
 
+def perturbation_survives(x, xi):
+    """Whether adding ξ to x keeps at least half of ξ; for vectors (d,) or batches (m, d).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> perturbation_survives(np.ones((2, 1)), np.array([[0.1], [1e-17]])).tolist()
+    [True, False]
+    """
+    lost = (x + xi) - x - xi
+    return np.vecdot(lost, lost) <= 0.25 * np.vecdot(xi, xi)
+
+
 def perturbation_warning(radius, x, xi) -> str:
-    """What to tell the user when adding ξ to x loses more than half of ξ to rounding; else "".
+    """What to tell the user when `perturbation_survives` is false; else "".
 
     ``x`` and ``xi`` have shape (d,); ``radius`` is that of the ball ξ was drawn from.
 
@@ -53,8 +67,7 @@ def perturbation_warning(radius, x, xi) -> str:
     >>> perturbation_warning(1e-17, np.ones(2), np.array([6e-18, 8e-18]))[-43:]
     'float64 resolves its coordinates to 2.2e-16'
     """
-    lost = (x + xi) - x - xi
-    if lost @ lost <= 0.25 * (xi @ xi):
+    if perturbation_survives(x, xi):
         return ""
     return (f"a perturbation of radius {radius:.2g} is lost when added to x: float64 resolves its "
             f"coordinates to {np.spacing(np.abs(x).max()):.2g}")
