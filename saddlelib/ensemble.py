@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -176,6 +178,19 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
     return _runs(problem, states, oracle.counts, status, reached)
 
 
+@contextlib.contextmanager
+def _collector_paused():
+    """No search for cyclic garbage: the states made here stay, and it would find them each time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_collector_paused()
 def _look(problem, method, rows, states, oracle):
     """Let every row look; values, perturbations and the gradients after them come in batches."""
     values = [None] * len(rows)
@@ -257,6 +272,7 @@ class _Oracle(Oracle):
         return self.jac
 
 
+@_collector_paused()
 def _begin(problem, starts, method, seeds):
     """The first state of every row, and the oracle, which has counted what they cost."""
     if not hasattr(problem, "dim"):
@@ -315,53 +331,44 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
     # A hair too early does no harm: the method looks, and waits again.
     threshold = np.array([wait.grad_threshold for wait in waits]) * (1 + 1e-12)
     radius = np.array([wait.radius for wait in waits]) * (1 - 1e-12)
-    anchors = {j: wait.anchor for j, wait in enumerate(waits) if wait.anchor is not None}
+    if radius.min(initial=np.inf) < np.inf:
+        anchors = np.array([at if wait.anchor is None else wait.anchor
+                            for at, wait in zip(x, waits, strict=True)])
     begin, taken = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    size = max(1, _CHUNK // dim)
     # While gradients are finite, points stay finite, short of such step sizes.
     watch_x = not (step_size < 1e100 and np.abs(x).max(initial=0) < 1e300)
-    rows, X, G = np.arange(0), x[:0], jac[:0]
-    begun, k, changed = 0, 0, True
-    while True:
-        if begun < n and len(rows) <= 0.75 * size:
-            more = np.arange(begun, min(n, begun + size - len(rows)))
-            begin[more], begun, changed = k, begun + len(more), True
-            rows = np.concatenate([rows, more])
-            X, G = np.concatenate([X, x[more]]), np.concatenate([G, jac[more]])
-        if not len(rows):
-            return points, grads, taken, why
+    begun = min(n, max(1, _CHUNK // dim))
+    rows, alive = np.arange(begun), np.ones(begun, dtype=bool)
+    X, G, k, changed = x[rows], jac[rows], 0, True
+    while alive.any():
         if changed:
-            end = (begin + steps)[rows]
-            first_end, small, far = end.min(), threshold[rows], radius[rows]
+            first_end, small, far = (begin + steps)[rows].min(), threshold[rows], radius[rows]
             sees_grad, sees_distance = small.max() > -np.inf, far.min() < np.inf
-            if sees_distance:
-                anchor = np.stack([anchors.get(j, X[0]) for j in rows.tolist()])
-            alive, changed = np.ones(len(rows), dtype=bool), False
+            changed = False
         k += 1
-        new_X = gd_step(X, G, step_size)
-        new_G = problem.grad(new_X)
+        last_X, last_G = X, G
+        X = gd_step(X, G, step_size)
+        G = problem.grad(X)
         ends = []
         if k >= first_end:
-            ends.append((_LOOK, end <= k))
+            ends.append((_LOOK, begin[rows] + steps[rows] <= k))
         if sees_grad:
             # Squares of what has nearly vanished are subnormal and slow: only where they decide.
-            near = (np.abs(new_G).max(axis=1) <= small).nonzero()[0]
+            near = (np.abs(G).max(axis=1) <= small).nonzero()[0]
             if len(near):
                 met = np.zeros(len(rows), dtype=bool)
-                met[near] = np.linalg.norm(new_G[near], axis=1) <= small[near]
+                met[near] = np.linalg.norm(G[near], axis=1) <= small[near]
                 ends.append((_LOOK, met))
-        total = new_G.sum()
         if sees_distance:
-            ends.append((_LOOK, np.linalg.norm(new_X - anchor, axis=1) >= far))
+            ends.append((_LOOK, np.linalg.norm(X - anchors[rows], axis=1) >= far))
         if until is not None:
-            ends.append((_UNTIL, _mask(until, new_X)))
+            ends.append((_UNTIL, _mask(until, X)))
         if still:
-            ends.append((_STILL, (new_X == X).all(axis=1)))
-        if watch_x or not math.isfinite(total):
-            lost = ~(np.isfinite(new_X).all(axis=1) & np.isfinite(new_G).all(axis=1))
-            new_X[lost], new_G[lost] = X[lost], G[lost]
+            ends.append((_STILL, (X == last_X).all(axis=1)))
+        if watch_x or not math.isfinite(G.sum()):
+            lost = ~(np.isfinite(X).all(axis=1) & np.isfinite(G).all(axis=1))
+            X, G = (np.where(lost[:, np.newaxis], *pair) for pair in ((last_X, X), (last_G, G)))
             ends.append((_NONFINITE, lost))
-        X, G = new_X, new_G
         ends = [(reason, met) for reason, met in ends if met.any()]
         if ends:
             stop = np.zeros(len(rows), dtype=np.int8)
@@ -372,9 +379,17 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
             points[ended], grads[ended], why[ended] = X[gone], G[gone], stop
             taken[ended] = k - begin[ended] - (stop >= _NONFINITE)
             alive[gone] = False
-            on = alive.nonzero()[0]
-            if len(on) <= 0.9 * len(rows):  # until then they cost less than moving the others
-                rows, X, G, changed = rows[on], X[on], G[on], True
+            if np.count_nonzero(alive) <= 0.9 * len(rows):  # until then they cost less than this
+                changed, free = True, (~alive).nonzero()[0]
+                more = np.arange(begun, min(n, begun + len(free)))
+                if len(more):  # the next rows take the places of those that ended
+                    begun, free = begun + len(more), free[:len(more)]
+                    X, G = X.copy(), G.copy()  # whatever the problem still holds of them
+                    rows[free], X[free], G[free], alive[free] = more, x[more], jac[more], True
+                    begin[more] = k
+                if not alive.all():
+                    rows, X, G, alive = rows[alive], X[alive], G[alive], alive[alive]
+    return points, grads, taken, why
 
 
 def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:
