@@ -21,7 +21,7 @@ __all__ = ["Runs", "first_time", "run", "settle"]
 
 # Numbers of one array of a chunk of rows: with the few arrays a step works on, it fits the cache of
 # one core.
-_CHUNK = 20_000
+_CHUNK = 40_000
 
 # Why plain steps end.
 _LOOK, _UNTIL, _NONFINITE, _STILL = 1, 2, 3, 4
@@ -342,39 +342,33 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
     X, G, k, changed = x[rows], jac[rows], 0, True
     while alive.any():
         if changed:
-            first_end, small, far = (begin + steps)[rows].min(), threshold[rows], radius[rows]
-            sees_grad, sees_distance = small.max() > -np.inf, far.min() < np.inf
+            end, small, far = begin[rows] + steps[rows], threshold[rows], radius[rows]
+            first_end, sees_grad, sees_distance = end.min(), small.max() > -np.inf, far.min() < np.inf
             changed = False
         k += 1
         last_X, last_G = X, G
         X = gd_step(X, G, step_size)
         G = problem.grad(X)
-        ends = []
+        stop = np.zeros(len(rows), dtype=np.int8)
         if k >= first_end:
-            ends.append((_LOOK, begin[rows] + steps[rows] <= k))
+            stop[end <= k] = _LOOK
         if sees_grad:
             # Squares of what has nearly vanished are subnormal and slow: only where they decide.
             near = (np.abs(G).max(axis=1) <= small).nonzero()[0]
             if len(near):
-                met = np.zeros(len(rows), dtype=bool)
-                met[near] = np.linalg.norm(G[near], axis=1) <= small[near]
-                ends.append((_LOOK, met))
+                stop[near[np.linalg.norm(G[near], axis=1) <= small[near]]] = _LOOK
         if sees_distance:
-            ends.append((_LOOK, np.linalg.norm(X - anchors[rows], axis=1) >= far))
+            stop[np.linalg.norm(X - anchors[rows], axis=1) >= far] = _LOOK
         if until is not None:
-            ends.append((_UNTIL, _mask(until, X)))
+            stop[_mask(until, X)] = _UNTIL
         if still:
-            ends.append((_STILL, (X == last_X).all(axis=1)))
+            stop[(X == last_X).all(axis=1)] = _STILL
         if watch_x or not math.isfinite(G.sum()):
             lost = ~(np.isfinite(X).all(axis=1) & np.isfinite(G).all(axis=1))
             X, G = (np.where(lost[:, np.newaxis], *pair) for pair in ((last_X, X), (last_G, G)))
-            ends.append((_NONFINITE, lost))
-        ends = [(reason, met) for reason, met in ends if met.any()]
-        if ends:
-            stop = np.zeros(len(rows), dtype=np.int8)
-            for reason, met in ends:
-                stop[met] = reason
-            gone = (alive & (stop > 0)).nonzero()[0]
+            stop[lost] = _NONFINITE
+        gone = (stop * alive).nonzero()[0]
+        if len(gone):
             ended, stop = rows[gone], stop[gone]
             points[ended], grads[ended], why[ended] = X[gone], G[gone], stop
             taken[ended] = k - begin[ended] - (stop >= _NONFINITE)

@@ -125,4 +125,5 @@ def perturb(states, radii):
 
 def gd_step(x, grad, step_size):
     """x − η∇f(x), for one point (d,) or a batch (n, d)."""
-    return x - step_size * grad
+    step = step_size * grad
+    return np.subtract(x, step, out=step)
