@@ -82,8 +82,9 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
     """Run one method from many starts: what a loop over single runs gives, sooner.
 
     Row i is the single run from ``starts[i]`` with ``rng=seeds[i]``, to rounding: the gradients
-    come from batches. Plain steps of all rows are taken together; where a method looks around (see
-    `methods.Wait`), its own ``step`` takes over for that row.
+    come from batches. Plain steps of all rows are taken together, and so are perturbations; where a
+    method looks around (see `methods.Wait`), its own ``look`` decides for each row. A method with
+    steps of another kind takes them row by row.
 
     Parameters
     ----------
@@ -334,17 +335,17 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
     if radius.min(initial=np.inf) < np.inf:
         anchors = np.array([at if wait.anchor is None else wait.anchor
                             for at, wait in zip(x, waits, strict=True)])
-    begin, taken = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    begin, last = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     # While gradients are finite, points stay finite, short of such step sizes.
     watch_x = not (step_size < 1e100 and np.abs(x).max(initial=0) < 1e300)
     begun = min(n, max(1, _CHUNK // dim))
     rows, alive = np.arange(begun), np.ones(begun, dtype=bool)
-    X, G, k, changed = x[rows], jac[rows], 0, True
-    while alive.any():
+    X, G, k, living, changed = x[rows], jac[rows], 0, begun, True
+    while living:
         if changed:
             end, small, far = begin[rows] + steps[rows], threshold[rows], radius[rows]
-            first_end, sees_grad, sees_distance = end.min(), small.max() > -np.inf, far.min() < np.inf
-            changed = False
+            sees_grad, sees_distance = small.max() > -np.inf, far.min() < np.inf
+            first_end, changed = end.min(), False
         k += 1
         last_X, last_G = X, G
         X = gd_step(X, G, step_size)
@@ -369,11 +370,10 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
             stop[lost] = _NONFINITE
         gone = (stop * alive).nonzero()[0]
         if len(gone):
-            ended, stop = rows[gone], stop[gone]
-            points[ended], grads[ended], why[ended] = X[gone], G[gone], stop
-            taken[ended] = k - begin[ended] - (stop >= _NONFINITE)
-            alive[gone] = False
-            if np.count_nonzero(alive) <= 0.9 * len(rows):  # until then they cost less than this
+            ended = rows[gone]
+            points[ended], grads[ended], why[ended], last[ended] = X[gone], G[gone], stop[gone], k
+            alive[gone], living = False, living - len(gone)
+            if living <= 0.9 * len(rows):  # until then they cost less than this
                 changed, free = True, (~alive).nonzero()[0]
                 more = np.arange(begun, min(n, begun + len(free)))
                 if len(more):  # the next rows take the places of those that ended
@@ -381,9 +381,10 @@ def _descend(problem, x, jac, step_size, waits, most, until=None, still=False):
                     X, G = X.copy(), G.copy()  # whatever the problem still holds of them
                     rows[free], X[free], G[free], alive[free] = more, x[more], jac[more], True
                     begin[more] = k
-                if not alive.all():
+                living += len(more)
+                if living < len(rows):
                     rows, X, G, alive = rows[alive], X[alive], G[alive], alive[alive]
-    return points, grads, taken, why
+    return points, grads, last - begin - (why >= _NONFINITE), why
 
 
 def first_time(problem, starts, reached, *, step_size, maxiter) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Many runs at once are the single runs: same points, counts, ends and perturbations."""
 
+import gc
 import math
 import pickle
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from saddlelib.methods import (
     Wait,
     gd_step,
 )
+from saddlelib.perturbation import uniform_ball
 from saddlelib.problems import (
     CoupledQuartic,
     MatrixFactorization,
@@ -189,6 +191,50 @@ def test_gradients_that_are_nan_stop_a_row_before_them():
     assert (runs.nit == 0).any() and (runs.nit > 0).any()
 
 
+class Bowl(QuadraticSaddle):
+    """½‖x‖², whose gradient is the very array that was asked about."""
+
+    def _grad(self, X):
+        return X
+
+
+def test_a_row_takes_the_place_of_another_even_where_the_gradient_is_the_point(monkeypatch):
+    from saddlelib import ensemble
+    monkeypatch.setattr(ensemble, "_CHUNK", 6)
+    starts = np.geomspace(1e-2, 1e2, 15)[:, np.newaxis] * np.ones(2)
+    check(Bowl([1.0, 1.0]), starts, GradientDescent(0.25, 0.05), range(15), 100)
+
+
+def test_perturbations_of_many_rows_are_those_of_each_alone():
+    """The same draws, bit for bit; and one row whose ξ float64 swallows stops alone."""
+    generators = [np.random.default_rng(seed) for seed in range(9)]
+    radii = np.geomspace(1e-9, 1e3, 9)[:, np.newaxis]
+    together = uniform_ball(generators, 7, radii)
+    for seed, radius, xi in zip(range(9), radii[:, 0], together, strict=True):
+        alone = np.random.default_rng(seed)
+        assert (xi == uniform_ball(alone, 7, radius)).all()
+        assert alone.bit_generator.state == generators[seed].bit_generator.state
+    starts = np.array([[0.0, 0.0], [0.0, 1e9], [0.0, 1e-3]])
+    flat = QuadraticSaddle([-1e-12, 1e-12])
+    runs = check(flat, starts, PGD(0.5, 1e-9, 1e-2, None, 5), range(3), 8)
+    assert runs.status.tolist() == [Status.MAXITER, Status.PRECISION, Status.MAXITER]
+    assert runs.perturbed_at == [(0, 6), (), (0, 6)] and (runs.x[1] == starts[1]).all()
+
+
+def test_the_collector_is_left_as_it_was():
+    was_on = gc.isenabled()
+    try:
+        for on in (True, False):
+            (gc.enable if on else gc.disable)()
+            run(PROBLEMS[0], np.zeros(6), methods(PROBLEMS[0])["pgd"], seeds=range(3), maxiter=5)
+            assert gc.isenabled() == on
+            with pytest.raises(ValueError, match="hess"):
+                run(PROBLEMS[0], np.zeros(6), Unable(0.1), seeds=range(3), maxiter=5)
+            assert gc.isenabled() == on
+    finally:
+        (gc.enable if was_on else gc.disable)()
+
+
 def test_no_rows_and_one_row():
     problem, pgd = PROBLEMS[0], methods(PROBLEMS[0])["pgd"]
     runs = run(problem, np.empty((0, 6)), pgd, maxiter=9)
@@ -219,6 +265,13 @@ class Halving:
         new.jac = oracle.grad(new.x)
         new.finished = "stationary" if new.nit == 3 else None
         return new
+
+
+class Unable(GradientDescent):
+    """A method that cannot begin."""
+
+    def init(self, oracle, x0, rng=None):
+        raise ValueError("no hess")
 
 
 class Circling(Method):
