@@ -191,18 +191,31 @@ def test_gradients_that_are_nan_stop_a_row_before_them():
     assert (runs.nit == 0).any() and (runs.nit > 0).any()
 
 
-class Bowl(QuadraticSaddle):
-    """½‖x‖², whose gradient is the very array that was asked about."""
+class Slope(QuadraticSaddle):
+    """x1 + … + xd, whose gradients are one read-only array."""
+
+    def _fun(self, X):
+        return X.sum(axis=1)
 
     def _grad(self, X):
-        return X
+        return np.broadcast_to(np.ones(self.dim), X.shape)
 
 
-def test_a_row_takes_the_place_of_another_even_where_the_gradient_is_the_point(monkeypatch):
+def test_a_row_takes_the_place_of_another_and_writes_into_nothing_it_does_not_own(monkeypatch):
+    """Neither into what the problem returned nor into what ``until`` was shown."""
     from saddlelib import ensemble
     monkeypatch.setattr(ensemble, "_CHUNK", 6)
-    starts = np.geomspace(1e-2, 1e2, 15)[:, np.newaxis] * np.ones(2)
-    check(Bowl([1.0, 1.0]), starts, GradientDescent(0.25, 0.05), range(15), 100)
+    shown, kept = [], []
+
+    def below(x):
+        shown.append(x)
+        kept.append(x.copy())
+        return x[:, 0] < -1
+
+    starts = np.arange(15.0)[:, np.newaxis] * np.ones(2)
+    runs = check(Slope([1.0, 1.0]), starts, GradientDescent(0.25), range(15), 100, below)
+    assert (runs.nit == 4 * np.arange(15) + 5).all()
+    assert all((x == was).all() for x, was in zip(shown, kept, strict=True))
 
 
 def test_perturbations_of_many_rows_are_those_of_each_alone():
