@@ -79,27 +79,46 @@ def lab(tmp_path_factory):
         server.wait(20)
 
 
+def run_all(visit, lab, name):
+    """Open a chapter in JupyterLab and run all of it; gives the page."""
+    page = visit.page
+    page.goto(f"{lab}/lab/tree/chapters/{name}?token=letmein&reset")
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=MINUTE)
+    for _ in range(240):  # JupyterLab shows "idle" even before the page has a kernel
+        kernels = [session["kernel"] for session in ask(lab, "sessions")
+                   if session["path"].endswith(name)]
+        if kernels and kernels[0]["connections"] and kernels[0]["execution_state"] == "idle":
+            break
+        page.wait_for_timeout(250)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=MINUTE)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function("""() => {
+        const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
+            .map((p) => p.textContent);
+        return prompts.length && prompts.every((p) => /\\[\\d+\\]/.test(p));
+    }""", timeout=3 * MINUTE)
+    return page
+
+
 @pytest.fixture(scope="module")
 def chapter(browser, lab):
-    """Open the first chapter in JupyterLab and run all of it."""
+    """The first chapter, all of it run."""
     with Visit(browser, width=1280, height=1000) as visit:
-        page = visit.page
-        page.goto(f"{lab}/lab/tree/chapters/saddles.ipynb?token=letmein&reset")
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=MINUTE)
-        for _ in range(240):  # JupyterLab shows "idle" even before the page has a kernel
-            kernels = ask(lab, "kernels")
-            if kernels and kernels[0]["connections"] and kernels[0]["execution_state"] == "idle":
-                break
-            page.wait_for_timeout(250)
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=MINUTE)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        page.wait_for_function("""() => {
-            const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
-                .map((p) => p.textContent);
-            return prompts.length && prompts.every((p) => /\\[\\d+\\]/.test(p));
-        }""", timeout=2 * MINUTE)
-        yield page
+        yield run_all(visit, lab, "saddles.ipynb")
+
+
+@pytest.fixture(scope="module")
+def psd_theory(browser, lab):
+    """The second chapter, all of it run."""
+    with Visit(browser, width=1280, height=1000) as visit:
+        yield run_all(visit, lab, "psd_theory.ipynb")
+
+
+@pytest.fixture(params=["chapter", "psd_theory"])
+def each_chapter(request):
+    """One chapter after the other."""
+    return request.getfixturevalue(request.param)
 
 
 def text_changes(locator, before):
@@ -114,7 +133,8 @@ def numbers(text):
     return [float(word) for word in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
 
 
-def test_no_cell_fails_and_every_page_is_rendered(chapter):
+def test_no_cell_fails_and_every_page_is_rendered(each_chapter):
+    chapter = each_chapter
     errors = chapter.locator("[data-mime-type='application/vnd.jupyter.error'], .jp-RenderedText "
                              "[data-mime-type='application/vnd.jupyter.stderr']")
     assert errors.count() == 0
@@ -123,7 +143,8 @@ def test_no_cell_fails_and_every_page_is_rendered(chapter):
     assert not re.search(r"^:::|^```\{", text, re.MULTILINE)
 
 
-def test_a_slider_changes_its_picture(chapter, record_property):
+def test_a_slider_changes_its_picture(each_chapter, record_property):
+    chapter = each_chapter
     picture = chapter.locator(".jp-OutputArea-output img.widget-image, .widget-image img").first
     picture.scroll_into_view_if_needed()
     before = picture.get_attribute("src")
@@ -175,3 +196,14 @@ def test_python_moves_the_figure(chapter):
         arg=[start.element_handle(), place["x"], place["y"]],
         timeout=10_000,
     )
+
+
+def test_the_figures_of_the_second_chapter_answer_in_jupyterlab(psd_theory):
+    for root in (".escape-episode", ".budget-calculator"):
+        figure = psd_theory.locator(root).first
+        figure.scroll_into_view_if_needed()
+        before = figure.text_content()
+        slider = figure.locator("input[type=range]").first
+        slider.focus()
+        psd_theory.keyboard.press("ArrowRight")
+        text_changes(figure, before)

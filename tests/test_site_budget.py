@@ -60,7 +60,7 @@ def press(live, label, *keys):
 
 def gradients(live):
     """The numbers of gradients on the page, by method."""
-    cells = live.rows.locator(".bc-line span:first-child").all_text_contents()
+    cells = live.rows.locator(".bc-line b + span > span:first-child").all_text_contents()
     return dict(zip(live.rows.locator("b").all_text_contents(), cells, strict=True))
 
 
