@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from saddlelib import Oracle, Status, minimize
-from saddlelib.methods import PGD, GradientDescent, PGDli
+from saddlelib.methods import PGD, GradientDescent, PGDli, gd_step
 from saddlelib.perturbation import gaussian, uniform_ball, uniform_sphere
 from saddlelib.problems import MatrixFactorization, QuarticSaddle, catalogue
 from saddlelib.theory import jin2017
@@ -297,3 +297,11 @@ def test_where_the_search_gives_up_there_is_no_local_phase():
         result = minimize(fun, np.zeros(2), "pgd", grad=problem.grad, hvp=problem.hvp, rng=0,
                           step_size=0.5, lipschitz_hess=4.0, beta=1.0, local_iterations=5)
         assert result.status == status and result.state.local is None and result.nit == 0
+
+
+def test_a_gradient_step_takes_numbers_points_and_batches():
+    assert gd_step(1.0, 4.0, 0.25) == 0.0
+    x, g = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[4.0, 0.0], [0.0, 4.0]])
+    moved = gd_step(x, g, 0.25)
+    assert moved.tolist() == [[0.0, 2.0], [3.0, 3.0]] and x[0, 0] == 1.0 and g[0, 0] == 4.0
+    assert gd_step(x[0], g[0], 0.25).tolist() == [0.0, 2.0]

@@ -124,6 +124,7 @@ def perturb(states, radii):
 
 
 def gd_step(x, grad, step_size):
-    """x − η∇f(x), for one point (d,) or a batch (n, d)."""
+    """x − η∇f(x), for a number, one point (d,) or a batch (n, d)."""
     step = step_size * grad
-    return np.subtract(x, step, out=step)
+    # The product has no other reader, so a batch is written there instead of into new memory.
+    return np.subtract(x, step, out=step) if isinstance(step, np.ndarray) else x - step
