@@ -1,44 +1,33 @@
 import * as budget_model from "./budget_model.js";
+import * as page from "./page.js";
 
 // The budget calculator. Its state lives in the widget's model (get, set, on, off and
 // save_changes, nothing else), so the same module runs in Jupyter and on a static page.
+
+const { decades, fill, h, powerOfTen } = page;
 
 const SETTING = ["lipschitz_grad", "lipschitz_hess", "epsilon", "failure_prob", "delta_f", "dim"];
 const STATE = [...SETTING, "gradient_seconds", "price_per_hour", "runs"];
 const AUTHORS = { lipschitz_grad: 10, lipschitz_hess: 0.1, epsilon: 1e-3, failure_prob: 0.1,
                   delta_f: 1, dim: 10 };
 
-// Twenty stops a decade, each a number of two digits; dimensions are whole numbers.
-function stops(low, high, tidy = (x) => x) {
-  const found = new Set();
-  for (let i = 0; i <= 20 * (high - low) + 1e-9; i += 1) {
-    found.add(tidy(Number((10 ** (low + i / 20)).toPrecision(2))));
-  }
-  return [...found];
-}
 const SLIDERS = {
-  lipschitz_grad: ["ℓ of the gradient", stops(-2, 4)],
-  lipschitz_hess: ["ρ of the Hessian", stops(-3, 4)],
-  epsilon: ["accuracy ε", stops(-8, 0)],
-  failure_prob: ["failure chance δ", stops(-6, -0.3)],
-  delta_f: ["height Δf", stops(-4, 4)],
-  dim: ["dimension d", stops(0, 9, Math.round)],
-  gradient_seconds: ["one gradient", stops(-9, 2)],
-  price_per_hour: ["one hour costs", [0, ...stops(-2, 3)]],
+  lipschitz_grad: ["ℓ of the gradient", decades(-2, 4)],
+  lipschitz_hess: ["ρ of the Hessian", decades(-3, 4)],
+  epsilon: ["accuracy ε", decades(-8, 0)],
+  failure_prob: ["failure chance δ", decades(-6, -0.3)],
+  delta_f: ["height Δf", decades(-4, 4)],
+  dim: ["dimension d", decades(0, 9, { tidy: Math.round })],
+  gradient_seconds: ["one gradient", decades(-9, 2)],
+  price_per_hour: ["one hour costs", [0, ...decades(-2, 3)]],
 };
-const nearest = (values, x) => values.reduce((best, v, i) =>
-  (Math.abs(Math.log(v / x)) < Math.abs(Math.log(values[best] / x)) ? i : best), values.length - 1);
-const stopOf = (values, x) => (x > 0 ? nearest(values, x) : 0);
 
 /* -- numbers as a person writes them -- */
 
-const superscript = (n) => String(n).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻");
-
 // 1.3e+05 becomes 1.3·10⁵, 1e+05 becomes 10⁵, and what is one stands in the singular.
 const pretty = (words) => words
-  .replace(/(\d)e([+-]\d+)/g, (_, digit, n) => `${digit}·10${superscript(Number(n))}`)
+  .replace(/(\d)e([+-]\d+)/g, (_, digit, n) => `${digit}·10${page.superscript(Number(n))}`)
   .replace(/(^|[^.\d])1·10/g, "$110").replace(/^1 (day|year)s$/, "1 $1").replace(/-/g, "−");
-const powerOfTen = (n) => (n === 0 ? "1" : `10${superscript(n)}`);
 const number = (x) => pretty(budget_model.count(x));
 const short = (x) => pretty(budget_model.general(x, x >= 1e3 && x < 1e5 ? 5 : 3));
 
@@ -100,36 +89,16 @@ function took({ gradients, taken }, what = "") {
 
 /* -- the page -- */
 
-const isDark = () => {
-  const sphinx = document.documentElement.dataset.theme;
-  if (sphinx === "dark" || sphinx === "light") return sphinx === "dark";
-  const lab = document.body.dataset.jpThemeLight;
-  return lab ? lab === "false" : matchMedia("(prefers-color-scheme: dark)").matches;
-};
-
-function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-const h = (tag, attributes = {}, ...children) =>
-  fill(document.createElement(tag), attributes, children);
 const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
 function slider(name, [label, values]) {
-  const input = h("input", { type: "range", "aria-label": label, "data-name": name, min: 0,
-                             max: values.length - 1, step: 1 });
-  const output = h("span", { class: "bc-value", "aria-hidden": "true" });
-  const box = h("label", { class: "bc-slider" }, h("span", {}, h("span", {}, label), output), input);
-  const show = (value) => {
-    input.value = stopOf(values, value);
-    const words = name === "gradient_seconds" ? time(value)
-      : name === "price_per_hour" && !value ? "no price" : short(value);
-    input.setAttribute("aria-valuetext", words);
-    output.textContent = words;
-  };
-  return { name, input, box, show, value: () => values[input.valueAsNumber] };
+  const { input, box, show } = page.slider("bc", label, { min: 0, step: 1,
+                                                             max: values.length - 1 });
+  const words = (value) => (name === "gradient_seconds" ? time(value)
+    : name === "price_per_hour" && !value ? "no price" : short(value));
+  return { name, input, box, value: () => values[input.valueAsNumber],
+           show: (value) => show(page.stopOf(values, value), words(value)) };
 }
 
 // One row: name, numbers, bar, and what a run took. The rows keep their height, so that the
@@ -224,7 +193,7 @@ function drawCurves(root, s, width, height) {
       }
     });
   }
-  fill(root, { viewBox: `0 0 ${width} ${height}`, width, height }, []).replaceChildren(...parts);
+  fill(root, { viewBox: `0 0 ${width} ${height}`, width, height }).replaceChildren(...parts);
 }
 
 const NOTES = [
@@ -241,20 +210,9 @@ const NOTES = [
 ];
 
 function render({ model: widget, el }) {
-  const read = () => Object.fromEntries(STATE.map((name) => [name, widget.get(name)]));
-  let current = null;
   let width = 0;
-  let unsaved = false; // saved once a frame, not once an event
-  let frames = 0;
-  let request = 0;
-  const invalidate = () => {
-    if (!request) request = requestAnimationFrame(frame);
-  };
-  const write = (changes) => {
-    for (const [name, value] of Object.entries(changes)) widget.set(name, value);
-    unsaved = true;
-    invalidate();
-  };
+  const { read, write, invalidate, begin } =
+    page.loop(widget, { state: STATE, name: "budget", draw });
 
   const bars = budget_model.METHODS.map(bar);
   const [clock, axis] = ["bc-axis bc-clock", "bc-axis"].map((name) =>
@@ -264,8 +222,7 @@ function render({ model: widget, el }) {
     const value = h("b");
     return { value, node: h("li", { class: `bc-m${i}` }, `${method} × `, value) };
   });
-  const summary = h("p", { class: "bc-summary", "data-testid": "summary", role: "status",
-                           "aria-live": "polite", "aria-atomic": "true" });
+  const summary = page.status("bc");
   const warnings = h("ul", { class: "bc-warnings", "data-testid": "warnings" });
   const sliders = Object.entries(SLIDERS).map(([name, given]) => slider(name, given));
   const presets = h("div", { class: "bc-presets", role: "group", "aria-label": "settings" });
@@ -280,28 +237,19 @@ function render({ model: widget, el }) {
     h("ul", { class: "bc-legend" }, ...finer.map(({ node }) => node)));
   const root = h("div", { class: "budget-calculator", role: "group", "aria-label":
     "How many gradients, how much time and money does each theory ask for?" },
-    h("div", { class: "bc-views" }, left, right), summary,
+    h("div", { class: "bc-views" }, left, right), summary.node,
     h("div", { class: "bc-sliders" }, ...sliders.map(({ box }) => box)), presets, warnings,
-    h("details", { class: "bc-notes" }, h("summary", {}, "What is drawn"),
-      ...NOTES.map((words) => h("p", {}, words))));
+    page.notes("bc", NOTES));
   el.append(root);
 
   function showPresets() {
     const given = widget.get("runs").map((run) => [run.name, run]);
     presets.replaceChildren(...[["the authors’ figure", AUTHORS], ...given].map(([name, to]) => {
-      const button = h("button", { type: "button" }, name);
       const names = STATE.filter((key) => key !== "runs" && key in to);
-      button.addEventListener("click", () =>
+      return page.button(name, () =>
         write(Object.fromEntries(names.map((key) => [key, to[key]]))));
-      return button;
     }));
-    quiet();
-  }
-  // JupyterLab reads keys before the page does: here they are not its shortcuts.
-  function quiet() {
-    for (const node of root.querySelectorAll("input, button, summary")) {
-      node.setAttribute("data-lm-suppress-shortcuts", "true");
-    }
+    page.quiet(root);
   }
 
   function layout() {
@@ -311,10 +259,9 @@ function render({ model: widget, el }) {
     return true;
   }
 
-  function frame() {
-    request = 0;
-    if (!width && !layout()) return;
-    current = compute(read());
+  function draw() {
+    if (!width && !layout()) return false;
+    const current = compute(read());
     const { rows } = current;
     bars.forEach(({ show }, i) => show(rows?.[i], current));
     drawAxes(clock, axis, current, left.clientWidth);
@@ -328,56 +275,21 @@ function render({ model: widget, el }) {
       h("li", {}, `⚠ ${row.method}: ${pretty(row.warning)}`)));
     for (const { name, show } of sliders) show(current[name]);
     root.classList.toggle("bc-empty", !rows);
-    say(summarize(current));
-    if (unsaved) widget.save_changes();
-    unsaved = false;
-    if (frames === 0) performance.mark("budget:visible");
-    frames += 1;
-    if (frames % 1000 === 0) performance.clearMarks("budget:drawn"); // they are kept for ever
-    performance.mark("budget:drawn");
-  }
-
-  // A screen reader reads every change of the summary: a few a second are enough.
-  let [said, saidAt, timer] = ["", -Infinity, 0];
-  function say(words) {
-    if (words === said) return;
-    said = words;
-    timer ||= setTimeout(() => {
-      timer = 0;
-      saidAt = performance.now();
-      summary.textContent = said;
-    }, Math.max(0, saidAt + 200 - performance.now()));
+    summary.say(summarize(current));
+    return true;
   }
 
   for (const { name, input, value } of sliders) {
     input.addEventListener("input", () => write({ [name]: value() }));
   }
-  for (const name of STATE) widget.on(`change:${name}`, invalidate);
   widget.on("change:runs", showPresets);
-  const resized = new ResizeObserver(() => {
-    if (layout()) invalidate();
-  });
-  resized.observe(root);
-  const retheme = () => {
-    root.dataset.dark = isDark();
-  };
-  const themed = new MutationObserver(retheme);
-  themed.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  themed.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", retheme);
-  retheme();
   showPresets();
-  invalidate();
+  const end = begin(root, { layout });
 
   return () => {
-    for (const name of STATE) widget.off(`change:${name}`, invalidate);
     widget.off("change:runs", showPresets);
-    resized.disconnect();
-    themed.disconnect();
-    scheme.removeEventListener("change", retheme);
-    cancelAnimationFrame(request);
-    clearTimeout(timer);
+    end();
+    summary.stop();
   };
 }
 

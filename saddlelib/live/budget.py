@@ -95,7 +95,7 @@ class BudgetCalculator(anywidget.AnyWidget):
     '7.7e+11'
     """
 
-    _esm = bundle("budget_model", "budget")
+    _esm = bundle("page", "budget_model", "budget")
     _css = (HERE / "budget.css").read_text(encoding="utf-8")
 
     # The setting of the authors' figures, where every constant of PSD is printed.

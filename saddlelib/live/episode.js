@@ -1,7 +1,10 @@
 import * as model from "./model.js";
+import * as page from "./page.js";
 
 // The live figure of one escape episode, and of many. Its state lives in the
 // widget's model (get, set, on, off and save_changes, nothing else).
+
+const { button, clamp, decades, h, niceStep, steps } = page;
 
 const STATE = ["dim", "gamma", "step_factor", "perturbation_radius", "failure_prob", "runs",
                "seed", "draw", "on_manifold"];
@@ -181,27 +184,9 @@ class Batch {
 
 /* -- numbers and sentences -- */
 
-const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
-
-// Three significant digits: 0.05, 354, 1e-6.
-function short(x, digits = 3) {
-  const size = Math.abs(x);
-  const words = x === 0 || (size >= 1e-3 && size < 1e5) ? String(Number(x.toPrecision(digits)))
-    : x.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
-  return words.replace(/-/g, "\u2212");
-}
-
+// A size as in 1e5, without the plus of its exponent.
+const short = (x, digits) => page.short(x, digits).replace("e+", "e");
 const percent = (x) => `${short(100 * x)} %`;
-const steps = (n) => `${n} step${n === 1 ? "" : "s"}`;
-const powerOfTen = (n) =>
-  (n === 0 ? "1" : `10${String(n).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻")}`);
-
-// 1, 2 or 5 times a power of ten, so that about `count` ticks span `range`.
-function niceStep(range, count) {
-  const power = 10 ** Math.floor(Math.log10(range / count));
-  return power * [1, 2, 5, 10].find((m) => m * power >= range / count);
-}
-
 const times = (ratio) => (ratio < 9.95 ? ratio.toFixed(1) : short(ratio, 2));
 
 function summarize(p) {
@@ -244,70 +229,8 @@ function measured(p, batch) {
 
 /* -- colours and a pen -- */
 
-function isDark() {
-  const sphinx = document.documentElement.dataset.theme;
-  if (sphinx === "dark" || sphinx === "light") return sphinx === "dark";
-  const lab = document.body.dataset.jpThemeLight;
-  return lab ? lab === "false" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
-function palette(root) {
-  const css = getComputedStyle(root);
-  const names = "bg ink soft line run law band late".split(" ");
-  return { font: `12px ${css.fontFamily}`,
-           ...Object.fromEntries(names.map((n) => [n, css.getPropertyValue(`--ee-${n}`).trim()])) };
-}
-
-// Draws in CSS pixels on a canvas of the device's pixels, cleared first.
-function penOn(canvas, { width, height, ratio }, colours) {
-  const [w, t] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== w || canvas.height !== t) Object.assign(canvas, { width: w, height: t });
-  const c = canvas.getContext("2d");
-  c.setTransform(ratio, 0, 0, ratio, 0, 0);
-  c.clearRect(0, 0, width, height);
-  c.lineJoin = "round";
-  c.font = colours.font;
-  const trace = (points) => {
-    c.beginPath();
-    for (const point of points) c.lineTo(...point);
-  };
-  const fill = (points, colour) => {
-    trace(points);
-    c.fillStyle = colour;
-    c.fill();
-  };
-  return {
-    c, colours, fill,
-    path(points, colour, { width: thick = 1, dash = [] } = {}) {
-      trace(points);
-      Object.assign(c, { strokeStyle: colour, lineWidth: thick });
-      c.setLineDash(dash);
-      c.stroke();
-      c.setLineDash([]);
-    },
-    disc(x, y, radius, inner, edge) {
-      c.beginPath();
-      c.arc(x, y, radius, 0, 2 * Math.PI);
-      Object.assign(c, { fillStyle: inner, strokeStyle: edge, lineWidth: 2.5 });
-      c.fill();
-      c.stroke();
-    },
-    text(words, x, y, { colour = colours.soft, align = "left" } = {}) {
-      Object.assign(c, { textAlign: align, strokeStyle: colours.bg, lineWidth: 4,
-                         fillStyle: colour });
-      c.strokeText(words, x, y);
-      c.fillText(words, x, y);
-    },
-    inside({ left, top, right, bottom }, draw) {
-      c.save();
-      c.beginPath();
-      c.rect(left, top, right - left, bottom - top);
-      c.clip();
-      draw();
-      c.restore();
-    },
-  };
-}
+const COLOURS = "bg ink soft line run law band late";
+const penOn = (canvas, size, colours) => page.penOn(canvas, size, colours, 4);
 
 // The box of a plot: steps across, `low` to `high` upwards.
 function frameOf({ width, height }, kmax, low, high) {
@@ -348,7 +271,7 @@ function drawRun(pen, size, p) {
   drawAxes(pen, frame, p, "|x₁|, the escape coordinate, log scale");
   for (let n = Math.floor(high), by = Math.ceil((high - low) / 7); n >= low; n -= by) {
     path([[left, y(n)], [right, y(n)]], colours.line);
-    text(powerOfTen(n), left - 5, y(n) + 4, { align: "right" });
+    text(page.powerOfTen(n), left - 5, y(n) + 4, { align: "right" });
   }
   const samples = Array.from({ length: 121 }, (_, i) => (i / 120) * p.kmax);
   const curve = (from) => samples.map((t) => [x(t), y(log(p.after(from, t)))]);
@@ -391,7 +314,7 @@ function drawRun(pen, size, p) {
     v -= p.stepSize * (v * (v * v - p.gamma));
   }
   inside(frame, () => path(points, colours.run, { width: 2.5 }));
-  if (p.escape <= p.kmax) disc(x(p.escape), y(log(out)), 4.5, colours.bg, colours.run);
+  if (p.escape <= p.kmax) disc(x(p.escape), y(log(out)), 4.5, colours.bg, colours.run, 2.5);
 }
 
 function drawHistogram(pen, size, p, batch) {
@@ -446,13 +369,6 @@ function drawHistogram(pen, size, p, batch) {
 
 /* -- the page -- */
 
-function h(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 const NOTES = [
   "f(x) = −(γ/2)x₁² + x₁⁴/4 + ½ Σ λᵢxᵢ² with λᵢ in [0.1, 1] has a saddle at 0, where the run starts "
   + "plus a point ξ that is uniform in the ball of radius r. Then come steps of gradient descent; the "
@@ -468,53 +384,27 @@ const NOTES = [
 ];
 
 function render({ model: widget, el }) {
-  const read = () => Object.fromEntries(STATE.map((name) => [name, widget.get(name)]));
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let [size, colours, current, batch, coordinates] = [null, null, null, null, null];
   let [drawnOf, batchOf] = ["", ""]; // what the coordinates and the batch belong to
-  let [paused, seen, unsaved, frames, request, pace] = [false, false, false, 0, 0, FIRST_PACE];
+  let [paused, seen, pace] = [false, false, FIRST_PACE];
 
-  const invalidate = () => {
-    if (!request) request = requestAnimationFrame(frame);
-  };
-  const write = (changes) => {
-    for (const [name, value] of Object.entries(changes)) widget.set(name, value);
-    unsaved = true;
-    invalidate();
-  };
+  const { read, write, publish, invalidate, begin } =
+    page.loop(widget, { state: STATE, name: "episode", draw });
 
   const canvas = (name) => h("canvas", { role: "img", "data-testid": name });
   const [runCanvas, histogram] = [canvas("run"), canvas("histogram")];
-  const summary = h("p", { class: "ee-summary", "data-testid": "summary", role: "status",
-                           "aria-live": "polite", "aria-atomic": "true" });
+  const summary = page.status("ee");
   const readout = h("p", { class: "ee-readout", "data-testid": "readout" });
 
-  // A slider over values[0], values[1], …; what was set in Python may lie between them.
   const sliders = [];
   function slider(name, label, values, words = short) {
-    const input = h("input", { type: "range", "aria-label": label, min: 0, step: 1,
-                               max: values.length - 1 });
-    const output = h("span", { class: "ee-value", "aria-hidden": "true" });
+    const { input, box, show: put } = page.slider("ee", label, { min: 0, step: 1,
+                                                                max: values.length - 1 });
     input.addEventListener("input", () => write({ [name]: values[input.valueAsNumber] }));
-    sliders.push((s) => {
-      const v = s[name];
-      const above = values.findIndex((w) => w >= v);
-      const near = above < 0 ? values.length - 1
-        : above > 0 && v * v < values[above] * values[above - 1] ? above - 1 : above;
-      input.value = near;
-      input.setAttribute("aria-valuetext", words(v));
-      output.textContent = words(v);
-    });
-    return h("label", { class: "ee-slider" }, h("span", {}, h("span", {}, label), output), input);
+    sliders.push((s) => put(page.stopOf(values, s[name]), words(s[name])));
+    return box;
   }
-  const decades = (low, n, per, digits) => Array.from({ length: n + 1 }, (_, i) =>
-    Number((low * 10 ** (i / per)).toPrecision(digits)));
-
-  const button = (words, action) => {
-    const node = h("button", { type: "button" }, words);
-    node.addEventListener("click", action);
-    return node;
-  };
   const radius = (factor) => () =>
     write({ perturbation_radius: clamp(factor * current.theoryRadius, 1e-9, 1) });
   const play = button("pause", () => {
@@ -531,28 +421,24 @@ function render({ model: widget, el }) {
     h("ul", { class: "ee-legend" }, key("run", "gradient descent"),
       key("law", "predicted"), key("band", "predicted, 5 % to 95 %"), key("late", "late runs")),
     h("div", { class: "ee-views" }, h("div", {}, runCanvas), h("div", {}, histogram)),
-    h("div", { class: "ee-measured" }, readout, play), summary,
+    h("div", { class: "ee-measured" }, readout, play), summary.node,
     h("div", { class: "ee-presets", role: "group", "aria-label": "presets" },
       button("another draw", () => write({ draw: (read().draw + 1) % 2 ** 31, on_manifold: false })),
       button("theory's r", radius(1)), button("ten times smaller", radius(0.1)),
       button("ten times larger", radius(10)),
       button("on the stable manifold", () => write({ on_manifold: true }))),
     h("div", { class: "ee-sliders" },
-      slider("dim", "dimension d", [2, 3, 4, 5, 6, 8, ...decades(10, 50, 10, 2)],
+      slider("dim", "dimension d", [2, 3, 4, 5, 6, 8, ...decades(1, 6, { per: 10 })],
              (d) => (d < 1e5 ? String(d) : short(d))),
-      slider("gamma", "curvature γ", decades(0.01, 40, 20, 2)),
+      slider("gamma", "curvature γ", decades(-2, 0)),
       slider("step_factor", "step size ηℓ", Array.from({ length: 20 }, (_, i) => (i + 1) / 20)),
-      slider("perturbation_radius", "perturbation radius r", decades(1e-8, 160, 20, 2)),
-      slider("failure_prob", "late fraction δ", [...decades(1e-4, 73, 20, 2), 0.5])),
+      slider("perturbation_radius", "perturbation radius r", decades(-8, 0)),
+      slider("failure_prob", "late fraction δ", [...decades(-4, -0.35), 0.5])),
     h("p", { class: "ee-caption" }, "The coordinates do not meet, so x₁ alone decides, and its "
       + "start has an exact law: |ξ₁|²/r² ~ Beta(½, (d+1)/2). That is why a run in dimension 10⁶ "
       + "costs no more than one in dimension 2."),
-    h("details", { class: "ee-notes" }, h("summary", {}, "What is drawn"),
-      ...NOTES.map((words) => h("p", {}, words))));
-  // JupyterLab reads keys before the page does: here they are not its shortcuts.
-  for (const node of root.querySelectorAll("input, button, summary")) {
-    node.setAttribute("data-lm-suppress-shortcuts", "true");
-  }
+    page.notes("ee", NOTES));
+  page.quiet(root);
   el.append(root);
 
   function layout() {
@@ -567,10 +453,9 @@ function render({ model: widget, el }) {
     return true;
   }
 
-  function frame() {
-    request = 0;
-    if (size?.ratio !== devicePixelRatio && !layout()) return;
-    colours ??= palette(root);
+  function draw() {
+    if (size?.ratio !== devicePixelRatio && !layout()) return false;
+    colours ??= page.palette(root, "ee", COLOURS);
     const s = read();
     const drawing = [s.seed, s.dim, s.runs].join();
     if (drawing !== drawnOf) coordinates = drawCoordinates(s);
@@ -578,7 +463,7 @@ function render({ model: widget, el }) {
     current = show(predict(s), coordinates);
     const name = [drawing, s.gamma, s.step_factor, s.perturbation_radius].join();
     if (name !== batchOf) {
-      if (batchOf !== "" || frames === 0) pace = frames === 0 ? FIRST_PACE : NEXT_PACE;
+      if (batchOf !== "") pace = NEXT_PACE;
       batch = new Batch(current, coordinates);
     }
     batchOf = name;
@@ -597,72 +482,32 @@ function render({ model: widget, el }) {
       + "predicted distribution drawn over it.");
     play.hidden = calm.matches;
     play.textContent = batch.complete ? "grow again" : paused ? "play" : "pause";
-    say(summarize(current));
-    publish();
-    if (frames === 0) performance.mark("episode:visible");
-    frames += 1;
-    if (frames % 1000 === 0) performance.clearMarks("episode:drawn"); // they are kept for ever
-    performance.mark("episode:drawn");
-    if (!batch.complete && (calm.matches || (seen && !paused))) invalidate();
-  }
-
-  // A screen reader reads every change of the summary: a few a second are enough.
-  let [said, saidAt, timer] = ["", -Infinity, 0];
-  function say(words) {
-    if (words === said) return;
-    said = words;
-    timer ||= setTimeout(() => {
-      timer = 0;
-      saidAt = performance.now();
-      summary.textContent = said;
-    }, Math.max(0, saidAt + 200 - performance.now()));
-  }
-
-  function publish() {
+    summary.say(summarize(current));
     const done = batch.complete;
-    const results = { escape: Number.isFinite(current.escape) ? current.escape : null,
-                      measured_median: done ? batch.median() : null,
-                      measured_late: done ? batch.late(current.deadline) : null };
-    for (const [name, v] of Object.entries(results)) {
-      if (widget.get(name) === v) continue;
-      widget.set(name, v);
-      unsaved = true;
-    }
-    if (unsaved) widget.save_changes();
-    unsaved = false;
+    publish({ escape: Number.isFinite(current.escape) ? current.escape : null,
+              measured_median: done ? batch.median() : null,
+              measured_late: done ? batch.late(current.deadline) : null });
+    if (!done && (calm.matches || (seen && !paused))) invalidate();
+    return true;
   }
 
-  for (const name of STATE) widget.on(`change:${name}`, invalidate);
-  const resized = new ResizeObserver(() => {
-    if (layout()) invalidate();
-  });
-  resized.observe(root);
   // It grows only while somebody can watch.
   const watched = new IntersectionObserver((entries) => {
     seen = entries.at(-1).isIntersecting;
     invalidate();
   }, { threshold: 0.3 });
   watched.observe(histogram);
-  const retheme = () => {
-    root.dataset.dark = isDark();
+  calm.addEventListener("change", invalidate);
+  const end = begin(root, { layout, rethemed: () => {
     colours = null;
     invalidate();
-  };
-  const themed = new MutationObserver(retheme);
-  themed.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  themed.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", retheme);
-  calm.addEventListener("change", invalidate);
-  retheme();
+  } });
 
   return () => {
-    for (const name of STATE) widget.off(`change:${name}`, invalidate);
-    for (const observer of [resized, watched, themed]) observer.disconnect();
-    scheme.removeEventListener("change", retheme);
+    end();
+    watched.disconnect();
     calm.removeEventListener("change", invalidate);
-    cancelAnimationFrame(request);
-    clearTimeout(timer);
+    summary.stop();
   };
 }
 

@@ -75,7 +75,7 @@ class EscapeEpisode(anywidget.AnyWidget):
     (147, 196, 1763)
     """
 
-    _esm = bundle("model", "episode")
+    _esm = bundle("page", "model", "episode")
     _css = (HERE / "episode.css").read_text(encoding="utf-8")
 
     dim = Count(100, 2, 10**6).tag(sync=True)

@@ -1,43 +1,22 @@
 import * as model from "./model.js";
+import * as page from "./page.js";
 
 // The live figure. Its state lives in the widget's model (get, set, on, off and
 // save_changes, nothing else), so the same module runs in Jupyter, where the model
 // talks to Python, and on a static page, where it talks to nobody.
+
+const { clamp, h, niceStep, penOn, powerOfTen, short, steps } = page;
 
 const STATE = ["start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed",
                "maxiter"];
 const BOUND = 1e3; // an iterate this far out is not coming back
 const LOG_FLOOR = -12; // the lowest power of ten that the distance plot shows
 const SNAP = 2; // a pointer within so many pixels of the stable manifold means "on it"
+const COLOURS = "bg ink soft line gd pgd law saddle minimizer low high contour zero";
 const PLOT = { left: 46, right: 12, top: 22, gap: 38, bottom: 34 }; // margins in pixels
 
-/* -- numbers as a person writes them -- */
-
-const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
-
-// Three significant digits: 0.05, 354, 1e-6.
-function short(x) {
-  const size = Math.abs(x);
-  const words = x === 0 || (size >= 1e-3 && size < 1e5) ? String(Number(x.toPrecision(3)))
-    : x.toExponential(2).replace(/\.?0+e/, "e");
-  return words.replace(/-/g, "\u2212");
-}
-
-const powerOfTen = (n) =>
-  (n === 0 ? "1" : `10${String(n).replace(/./g, (c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻")}`);
-const steps = (n) => `${n} step${n === 1 ? "" : "s"}`;
-
-// 1, 2 or 5 times a power of ten, so that about `count` ticks span `range`.
-function niceStep(range, count) {
-  const power = 10 ** Math.floor(Math.log10(range / count));
-  return power * [1, 2, 5, 10].find((m) => m * power >= range / count);
-}
-
-// The radius slider counts twentieths of a decade from 1e-6; below lies no perturbation.
-const RADIUS_STOPS = 111;
-const radiusAt = (i) => (i > 0 ? Number((10 ** (-6 + (i - 1) / 20)).toPrecision(2)) : 0);
-const radiusStop = (r) =>
-  (r > 0 ? clamp(Math.round(121 + 20 * Math.log10(r)), 1, RADIUS_STOPS) : 0);
+// The stops of the radius slider; below the first lies no perturbation.
+const RADII = [0, ...page.decades(-6, -0.5)];
 
 /* -- the two runs, and what was predicted for them -- */
 
@@ -107,7 +86,7 @@ function outcome(name, { trace, escape, predicted, kick }, s) {
 
 function summarize(s) {
   const { gd, pgd } = s;
-  const parts = [`From (${s.start.map(short).join(", ")}):`];
+  const parts = [`From (${s.start.map((v) => short(v)).join(", ")}):`];
   if (gd.trace.diverged !== null && pgd.trace.diverged !== null) {
     return `${parts[0]} ${outcome("GD", gd, s).replace("GD diverges", "both methods diverge")}`;
   }
@@ -123,77 +102,6 @@ function summarize(s) {
     parts.push(`η is above 2/ℓ = ${short(2 / s.ell)}: no run can settle at a minimizer.`);
   }
   return parts.join(" ");
-}
-
-/* -- colours and a pen -- */
-
-function isDark() {
-  const sphinx = document.documentElement.dataset.theme;
-  if (sphinx === "dark" || sphinx === "light") return sphinx === "dark";
-  const lab = document.body.dataset.jpThemeLight;
-  return lab ? lab === "false" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
-function palette(root) {
-  const css = getComputedStyle(root);
-  const names = "bg ink soft line gd pgd law saddle minimizer low high contour zero".split(" ");
-  return { font: `12px ${css.fontFamily}`,
-           ...Object.fromEntries(names.map((n) => [n, css.getPropertyValue(`--sm-${n}`).trim()])) };
-}
-
-// Draws in CSS pixels on a canvas of the device's pixels, cleared first.
-function penOn(canvas, width, height, ratio, colours) {
-  const [w, t] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== w || canvas.height !== t) Object.assign(canvas, { width: w, height: t });
-  const c = canvas.getContext("2d");
-  c.setTransform(ratio, 0, 0, ratio, 0, 0);
-  c.clearRect(0, 0, width, height);
-  c.lineJoin = "round";
-  c.font = colours.font;
-  const stroke = (colour, { width: thick = 1, dash = [] } = {}) => {
-    Object.assign(c, { strokeStyle: colour, lineWidth: thick });
-    c.setLineDash(dash);
-    c.stroke();
-    c.setLineDash([]);
-  };
-  const rectangle = ({ left, top, right, bottom }) => {
-    c.beginPath();
-    c.rect(left, top, right - left, bottom - top);
-  };
-  // A path through the points 0..n.
-  const path = (n, point, colour, style) => {
-    c.beginPath();
-    for (let i = 0; i <= n; i += 1) c.lineTo(...point(i));
-    stroke(colour, style);
-  };
-  return {
-    c, colours, stroke, path,
-    line: (x0, y0, x1, y1, colour, style) =>
-      path(1, (i) => (i ? [x1, y1] : [x0, y0]), colour, style),
-    disc(x, y, radius, fill, edge, thick = 1.5) {
-      c.beginPath();
-      c.arc(x, y, radius, 0, 2 * Math.PI);
-      c.fillStyle = fill ?? "transparent";
-      c.fill();
-      stroke(edge, { width: thick });
-    },
-    text(words, x, y, { colour = colours.soft, align = "left", halo = colours.bg } = {}) {
-      Object.assign(c, { textAlign: align, strokeStyle: halo, lineWidth: 3, fillStyle: colour });
-      c.strokeText(words, x, y);
-      c.fillText(words, x, y);
-    },
-    box(frame, colour) {
-      rectangle(frame);
-      stroke(colour);
-    },
-    inside(frame, draw) {
-      c.save();
-      rectangle(frame);
-      c.clip();
-      draw();
-      c.restore();
-    },
-  };
 }
 
 /* -- the map -- */
@@ -293,7 +201,7 @@ function drawTrajectory({ c, path }, frame, { trace }, colour, width) {
   for (let k = 0; k <= trace.nit; k += 1) points.push(at(k));
   const jumps = [...trace.perturbations].reverse();
   for (const { k, to } of jumps) points.splice(k + 1, 0, [frame.x(to[0]), frame.y(to[1])]);
-  path(points.length - 1, (i) => points[i], colour, { width });
+  path(points, colour, { width });
   // Iterates as dots, as long as they can be told apart.
   c.fillStyle = colour;
   let last = [NaN, NaN];
@@ -368,6 +276,8 @@ function plotFrames(width, height, s) {
           panel(PLOT.top + 0.6 * usable + PLOT.gap, 0.4 * usable, -1.25 * depth, 0.75 * depth)];
 }
 
+const upTo = (n, point) => Array.from({ length: n + 1 }, (_, i) => point(i));
+
 function drawPlots(pen, width, height, s, cursor) {
   const { c, colours, line, text, disc, path, inside } = pen;
   const panels = plotFrames(width, height, s);
@@ -406,8 +316,8 @@ function drawPlots(pen, width, height, s, cursor) {
                                 [value, (k) => trace.f[k]]];
   for (const [run, colour, thick] of runs) {
     for (const [panel, of] of views(run)) {
-      inside(panel, () => path(Math.min(run.trace.nit, s.kmax + 1),
-        (k) => [panel.x(k), panel.y(of(k))], colour, { width: thick }));
+      inside(panel, () => path(upTo(Math.min(run.trace.nit, s.kmax + 1),
+        (k) => [panel.x(k), panel.y(of(k))]), colour, { width: thick }));
     }
   }
 
@@ -418,8 +328,8 @@ function drawPlots(pen, width, height, s, cursor) {
   for (const [{ law, predicted, kick }, , , name] of [...runs].reverse()) {
     if ((name === "PGD" && !kick) || predicted <= law.k0 || (law.y1 === 0 && !law.sigma)) continue;
     const end = Math.min(predicted, s.kmax) - law.k0;
-    inside(distance, () => path(60, (m) => [distance.x(law.k0 + (m / 60) * end),
-      distance.y(Math.log10(model.predictedSize((m / 60) * end, law) + 1e-300))],
+    inside(distance, () => path(upTo(60, (m) => [distance.x(law.k0 + (m / 60) * end),
+      distance.y(Math.log10(model.predictedSize((m / 60) * end, law) + 1e-300))]),
       colours.law, { width: 1.75, dash: [6, 4] }));
     if (predicted > s.kmax) continue;
     vertical(predicted, colours.law, { width: 1.5, dash: [6, 4] });
@@ -455,25 +365,6 @@ function drawPlots(pen, width, height, s, cursor) {
 
 /* -- the page -- */
 
-function h(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-function slider(label, attributes) {
-  const input = h("input", { type: "range", "aria-label": label, ...attributes });
-  const output = h("span", { class: "sm-value", "aria-hidden": "true" });
-  const box = h("label", { class: "sm-slider" }, h("span", {}, h("span", {}, label), output), input);
-  const show = (v, words) => {
-    input.value = v;
-    input.setAttribute("aria-valuetext", words);
-    output.textContent = words;
-  };
-  return { input, box, show };
-}
-
 const NOTES = [
   "f(y) = −(γ/2)y₁² + y₁⁴/4 + (λ/2)y₂² has a saddle at 0 and minimizers at (±√γ, 0). A run has left "
   + "when |y₁| ≥ √γ/2. Near the saddle a step multiplies y₁ by 1 + ηγ, so from step k₀ on that takes "
@@ -486,25 +377,14 @@ const NOTES = [
 ];
 
 function render({ model: widget, el }) {
-  const read = () => Object.fromEntries(STATE.map((name) => [name, widget.get(name)]));
+  const { read, write, publish, invalidate, begin } =
+    page.loop(widget, { state: STATE, name: "saddle-map", draw });
   const initial = read();
   let cursor = null; // the iteration that all three views mark
   let size = null;
   let colours = null;
   let current = null; // what the last frame drew
   let landscapeKey = "";
-  let unsaved = false; // saved once a frame, not once an event
-  let frames = 0;
-  let request = 0;
-
-  const invalidate = () => {
-    if (!request) request = requestAnimationFrame(frame);
-  };
-  const write = (changes) => {
-    for (const [name, value] of Object.entries(changes)) widget.set(name, value);
-    unsaved = true;
-    invalidate();
-  };
 
   const mapCanvas = h("canvas", { role: "img", "data-testid": "map" });
   const plotCanvas = h("canvas", { role: "img", "data-testid": "plots", "aria-label":
@@ -515,18 +395,14 @@ function render({ model: widget, el }) {
     role: "slider", "aria-label": "start of both runs", "aria-roledescription": "point on the map",
     "aria-description": NOTES[2] });
   const map = h("div", { class: "sm-map" }, mapCanvas, handle);
-  const eta = slider("step size η", {});
-  const radius = slider("perturbation radius r", { min: 0, max: RADIUS_STOPS, step: 1 });
-  const sigma = slider("gradient noise σ", { min: 0, max: 0.2, step: 0.002 });
-  const scrub = slider("iteration k", { min: 0, step: 1 });
+  const eta = page.slider("sm", "step size η");
+  const radius = page.slider("sm", "perturbation radius r",
+                             { min: 0, max: RADII.length - 1, step: 1 });
+  const sigma = page.slider("sm", "gradient noise σ", { min: 0, max: 0.2, step: 0.002 });
+  const scrub = page.slider("sm", "iteration k", { min: 0, step: 1 });
   const readout = h("p", { class: "sm-readout", "data-testid": "readout" });
-  const summary = h("p", { class: "sm-summary", "data-testid": "summary", role: "status",
-                           "aria-live": "polite", "aria-atomic": "true" });
-  const button = (words, action) => {
-    const node = h("button", { type: "button" }, words);
-    node.addEventListener("click", () => write(action(read())));
-    return node;
-  };
+  const summary = page.status("sm");
+  const button = (words, action) => page.button(words, () => write(action(read())));
   const key = (name, words) => h("li", { class: `sm-key-${name}` }, words);
   const root = h("div", { class: "saddle-map", role: "group",
                           "aria-label": "How long until gradient descent leaves a saddle?" },
@@ -534,7 +410,7 @@ function render({ model: widget, el }) {
       key("pgd", "perturbed gradient descent (PGD)"), key("law", "predicted |y₁|")),
     h("div", { class: "sm-views" }, map,
       h("div", { class: "sm-side" }, plotCanvas, scrub.box, readout)),
-    summary,
+    summary.node,
     h("div", { class: "sm-sliders" }, eta.box, radius.box, sigma.box),
     h("div", { class: "sm-presets", role: "group", "aria-label": "presets" },
       button("exactly on the stable manifold", ({ start }) => ({ start: [0, start[1]] })),
@@ -543,12 +419,8 @@ function render({ model: widget, el }) {
       button("too large", (s) => ({ step_size: 2.2 / s.lam })),
       button("new noise", ({ seed }) => ({ seed: (seed + 1) % 2 ** 31 })),
       button("start over", () => initial)),
-    h("details", { class: "sm-notes" }, h("summary", {}, "What is drawn"),
-      ...NOTES.map((words) => h("p", {}, words))));
-  // JupyterLab reads keys before the page does: here they are not its shortcuts.
-  for (const node of root.querySelectorAll("[tabindex], input, button, summary")) {
-    node.setAttribute("data-lm-suppress-shortcuts", "true");
-  }
+    page.notes("sm", NOTES));
+  page.quiet(root);
   el.append(root);
 
   function layout() {
@@ -563,31 +435,31 @@ function render({ model: widget, el }) {
     return true;
   }
 
-  function frame() {
-    request = 0;
-    if (size?.ratio !== devicePixelRatio && !layout()) return;
-    colours ??= palette(root);
+  function draw() {
+    if (size?.ratio !== devicePixelRatio && !layout()) return false;
+    colours ??= page.palette(root, "sm", COLOURS);
     const { mapWidth, mapHeight, sideWidth, sideHeight, ratio } = size;
+    const mapSize = { width: mapWidth, height: mapHeight, ratio };
+    const plotSize = { width: sideWidth, height: sideHeight, ratio };
     current = compute(read());
     if (cursor !== null) cursor = Math.min(cursor, current.kmax);
     current.frame = mapFrame(mapWidth, mapHeight, current.problem);
 
     const name = [mapWidth, mapHeight, ratio, current.gamma, current.lam, colours.bg].join();
     if (name !== landscapeKey) {
-      drawLandscape(penOn(landscape, mapWidth, mapHeight, ratio, colours), current.frame, current);
+      drawLandscape(penOn(landscape, mapSize, colours), current.frame, current);
       landscapeKey = name;
     }
-    const pen = penOn(mapCanvas, mapWidth, mapHeight, ratio, colours);
+    const pen = penOn(mapCanvas, mapSize, colours);
     pen.c.drawImage(landscape, 0, 0, mapWidth, mapHeight);
     drawRuns(pen, current.frame, current, cursor);
-    drawPlots(penOn(plotCanvas, sideWidth, sideHeight, ratio, colours), sideWidth, sideHeight,
-              current, cursor);
+    drawPlots(penOn(plotCanvas, plotSize, colours), sideWidth, sideHeight, current, cursor);
     showState();
-    publish();
-    if (frames === 0) performance.mark("saddle-map:visible");
-    frames += 1;
-    if (frames % 1000 === 0) performance.clearMarks("saddle-map:drawn"); // they are kept for ever
-    performance.mark("saddle-map:drawn");
+    const { gd, pgd } = current;
+    const finite = (x) => (Number.isFinite(x) ? x : null);
+    publish({ escape_gd: gd.escape, escape_pgd: pgd.escape, predicted: finite(gd.predicted),
+              predicted_pgd: pgd.kick ? finite(pgd.predicted) : null });
+    return true;
   }
 
   function showState() {
@@ -604,7 +476,7 @@ function render({ model: widget, el }) {
     const top = Number((2.4 / lam).toPrecision(2));
     Object.assign(eta.input, { min: top / 240, max: top, step: top / 240 });
     eta.show(step, short(step));
-    radius.show(radiusStop(r), short(r));
+    radius.show(page.stopOf(RADII, r), short(r));
     sigma.show(noise, short(noise));
     scrub.input.max = current.kmax;
     scrub.show(cursor ?? 0, String(cursor ?? 0));
@@ -614,34 +486,7 @@ function render({ model: widget, el }) {
       return h("span", { class: `sm-key-${name}` },
                `${name.toUpperCase()} ‖y‖ = ${short(trace.distance(k))}, f = ${short(trace.f[k])}`);
     }));
-    say(summarize(current));
-  }
-
-  // A screen reader reads every change of the summary: a few a second are enough.
-  let [said, saidAt, timer] = ["", -Infinity, 0];
-  function say(words) {
-    if (words === said) return;
-    said = words;
-    timer ||= setTimeout(() => {
-      timer = 0;
-      saidAt = performance.now();
-      summary.textContent = said;
-    }, Math.max(0, saidAt + 200 - performance.now()));
-  }
-
-  function publish() {
-    const { gd, pgd } = current;
-    const finite = (x) => (Number.isFinite(x) ? x : null);
-    const results = { escape_gd: gd.escape, escape_pgd: pgd.escape,
-                      predicted: finite(gd.predicted),
-                      predicted_pgd: pgd.kick ? finite(pgd.predicted) : null };
-    for (const [name, v] of Object.entries(results)) {
-      if (widget.get(name) === v) continue;
-      widget.set(name, v);
-      unsaved = true;
-    }
-    if (unsaved) widget.save_changes();
-    unsaved = false;
+    summary.say(summarize(current));
   }
 
   const onInput = ({ input }, action) =>
@@ -651,7 +496,7 @@ function render({ model: widget, el }) {
     invalidate();
   };
   onInput(eta, (v) => write({ step_size: Number(v.toPrecision(12)) }));
-  onInput(radius, (i) => write({ perturbation_radius: radiusAt(i) }));
+  onInput(radius, (i) => write({ perturbation_radius: RADII[i] }));
   onInput(sigma, (v) => write({ noise: v }));
   onInput(scrub, look);
   plotCanvas.addEventListener("pointermove", ({ offsetX }) => {
@@ -702,30 +547,14 @@ function render({ model: widget, el }) {
     moveTo(...to);
   });
 
-  for (const name of STATE) widget.on(`change:${name}`, invalidate);
-  const resized = new ResizeObserver(() => {
-    if (layout()) invalidate();
-  });
-  resized.observe(root);
-  const retheme = () => {
-    root.dataset.dark = isDark();
+  const end = begin(root, { layout, rethemed: () => {
     colours = null;
     invalidate();
-  };
-  const themed = new MutationObserver(retheme);
-  themed.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  themed.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
-  const scheme = matchMedia("(prefers-color-scheme: dark)");
-  scheme.addEventListener("change", retheme);
-  retheme();
+  } });
 
   return () => {
-    for (const name of STATE) widget.off(`change:${name}`, invalidate);
-    resized.disconnect();
-    themed.disconnect();
-    scheme.removeEventListener("change", retheme);
-    cancelAnimationFrame(request);
-    clearTimeout(timer);
+    end();
+    summary.stop();
   };
 }
 

@@ -83,7 +83,7 @@ class SaddleMap(anywidget.AnyWidget):
     1.0
     """
 
-    _esm = bundle("model", "saddle_map")
+    _esm = bundle("page", "model", "saddle_map")
     _css = (HERE / "saddle_map.css").read_text(encoding="utf-8")
 
     start = _Point(default_value=[1e-6, 0.9]).tag(sync=True)
