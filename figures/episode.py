@@ -1,26 +1,22 @@
-"""Make the still picture of one escape episode: ``python figures/episode.py``.
+"""episode.svg: the first state of the live figure of an escape episode, with all its runs.
 
-episode.svg is the first state of the live figure of chapter 2 with all its runs, for readers
-without scripts. The runs and the laws are those of saddlelib; only the random numbers are drawn as
+The runs and the laws are those of saddlelib; only the random numbers are drawn as
 the live figure draws them, so that both show the same runs.
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import matplotlib
 import numpy as np
-from make import INK, SOFT, STYLE, FigureDraws
 from matplotlib.figure import Figure
+from style import INK, SOFT, FigureDraws, finish
 
 from saddlelib.ensemble import first_time
 from saddlelib.figures import COLORS
-from saddlelib.live import EscapeEpisode
 from saddlelib.problems import QuarticSaddle
 
-HERE = Path(__file__).resolve().parent
 GD, LAW, LATE, BAND = COLORS["gd"], COLORS["theory"], COLORS["saddle"], "#d3dae1"
 
 
@@ -91,23 +87,10 @@ def episode(figure, kmax=260, width=5):
               f"predicted: {figure.predicted_median}", transform=many.get_xaxis_transform())
     for axes in (one, many):
         axes.axvline(deadline, color=INK, linewidth=1.4)
-        axes.grid(color="#eceff2", linewidth=0.6)
-        axes.set_axisbelow(True)
+    finish([one, many])
     handles = [matplotlib.lines.Line2D([], [], color=GD, linewidth=2.2),
                matplotlib.lines.Line2D([], [], color=LAW, linewidth=1.4, linestyle="--"),
                matplotlib.patches.Patch(color=BAND), matplotlib.patches.Patch(color=LATE)]
     picture.legend(handles, ["gradient descent", "predicted", "predicted, 5 % to 95 %",
                              "late runs"], ncols=4, loc="outside upper left", frameon=False)
     return picture
-
-
-def main(folder=HERE):
-    """Write the picture into a folder and return its path."""
-    path = Path(folder) / "episode.svg"
-    with matplotlib.rc_context(STYLE):
-        episode(EscapeEpisode()).savefig(path, metadata={"Date": None, "Creator": None})
-    return path
-
-
-if __name__ == "__main__":
-    print(main().name)

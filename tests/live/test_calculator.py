@@ -316,18 +316,3 @@ def test_a_bad_trait_is_named_with_its_range(name, value, words):
 def test_an_unknown_trait_is_named():
     with pytest.raises(TypeError, match="no trait 'rho'; it has lipschitz_grad"):
         BudgetCalculator(rho=1.0)
-
-
-def test_the_static_picture_is_up_to_date_and_repeatable(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "figures")
-    import make_budget
-
-    texts = []
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        texts.append(make_budget.main(tmp_path / folder).read_text("utf-8"))
-    assert texts[0] == texts[1]
-    words = re.compile(r"<text[^>]*>([^<]*)</text>|<tspan[^>]*>([^<]*)</tspan>")
-    here = (ROOT / "figures" / "budget.svg").read_text("utf-8")
-    assert words.findall(here) == words.findall(texts[0]), "run python figures/make_budget.py"
-    assert all(method in here for method in METHODS)

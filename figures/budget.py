@@ -1,32 +1,28 @@
-"""Make budget.svg: ``python figures/make_budget.py``.
+"""budget.svg: the first state of the budget calculator.
 
-The first state of the budget calculator of chapter 2, for readers without scripts: the gradients
-that each theory asks for in the setting of the authors' figures, and how they grow as ε shrinks.
+The gradients that each theory asks for in the setting of the authors' figures, and how they grow
+as ε shrinks.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import matplotlib
 import numpy as np
-from make import INK, SOFT, STYLE
 from matplotlib.figure import Figure
+from style import INK, SOFT, finish
 
 from saddlelib.figures import COLORS
 from saddlelib.live import BudgetCalculator
 from saddlelib.theory.budget import duration
 
-HERE = Path(__file__).resolve().parent
 LOOK = {"PGD 2017": (COLORS["pgd"], "-"), "PGD 2021": (COLORS["pgd2021"], "--"),
         "PSD": (COLORS["psd"], "-"), "repaired PSD": (COLORS["psd"], "--")}
+_UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def power(number):
     """2.9e+14 as 2.9·10¹⁴."""
     digits, exponent = f"{number:.1e}".split("e")
-    return f"{digits}·10" + str(int(exponent)).translate(str.maketrans("-0123456789",
-                                                                       "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{digits}·10{str(int(exponent)).translate(_UP)}"
 
 
 def said(seconds):
@@ -75,21 +71,5 @@ def bars(figure):
     right.legend(frameon=False, fontsize=7.5)
     for axes in (left, right):
         axes.minorticks_off()
-        axes.grid(color="#eceff2", linewidth=0.6)
-        axes.set_axisbelow(True)
+    finish([left, right])
     return picture
-
-
-_UP = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-def main(folder=HERE):
-    """Write the picture into a folder and return its path."""
-    path = Path(folder) / "budget.svg"
-    with matplotlib.rc_context(STYLE):
-        bars(BudgetCalculator()).savefig(path, metadata={"Date": None, "Creator": None})
-    return path
-
-
-if __name__ == "__main__":
-    print(main().name)
