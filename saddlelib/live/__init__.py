@@ -1,4 +1,4 @@
-"""Live figures: one ES module and one widget class each, on one shared pure module."""
+"""Live figures: one ES module and one widget class each, on what all of them share."""
 
 from .budget import BudgetCalculator
 from .episode import EscapeEpisode

@@ -1,4 +1,4 @@
-"""What the live figures are made of: one text out of several modules, and checked traits."""
+"""What the live figures are made of: one text out of modules, a widget, and checked traits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import re
 from pathlib import Path
 
+import anywidget
 import numpy as np
 import traitlets
 
@@ -30,6 +31,27 @@ def bundle(*names: str) -> str:
         texts.append(f"const {name} = (() => {{\n{text}\nreturn {{ {given} }};\n}})();")
         main = main.replace(f'import * as {name} from "./{name}.js";\n', "")
     return re.sub(r"^ *//.*\n", "", "\n".join([*texts, main]), flags=re.MULTILINE)
+
+
+class LiveFigure(anywidget.AnyWidget):
+    """A widget that refuses what is no trait of it; its repr names the inputs that changed."""
+
+    _inputs: tuple[str, ...] = ()
+    _always_shown: tuple[str, ...] = ()
+
+    def __init__(self, **traits):
+        for name in traits:
+            if not self.has_trait(name):
+                raise TypeError(f"{type(self).__name__} has no trait {name!r}; it has "
+                                f"{', '.join(self._inputs)}")
+        super().__init__(**traits)
+
+    def __repr__(self) -> str:
+        # Without an address, so that a notebook prints the same line every time.
+        default = self.trait_defaults()
+        shown = [f"{name}={getattr(self, name)!r}" for name in self._inputs
+                 if name in self._always_shown or getattr(self, name) != default[name]]
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class Number(traitlets.Float):

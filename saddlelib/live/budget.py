@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import anywidget
 import traitlets
 
 from ..theory.budget import BudgetTable, budget
-from ._parts import HERE, Count, Number, bundle, real
+from ._parts import HERE, Count, LiveFigure, Number, bundle, real
 
 __all__ = ["BudgetCalculator"]
 
 METHODS = ("PGD 2017", "PGD 2021", "PSD", "repaired PSD")
+_SETTING = ("lipschitz_grad", "lipschitz_hess", "epsilon", "failure_prob", "delta_f", "dim")
 
 
 class _Runs(traitlets.List):
@@ -49,7 +49,7 @@ class _Runs(traitlets.List):
         return checked
 
 
-class BudgetCalculator(anywidget.AnyWidget):
+class BudgetCalculator(LiveFigure):
     r"""Bars of the gradients that each theory asks for, with sliders for what it is asked for.
 
     The rows are those of `saddlelib.theory.budget.budget`, computed in the page by the same
@@ -98,6 +98,8 @@ class BudgetCalculator(anywidget.AnyWidget):
     _esm = bundle("page", "budget_model", "budget")
     _css = (HERE / "budget.css").read_text(encoding="utf-8")
 
+    _inputs = (*_SETTING, "gradient_seconds", "price_per_hour", "runs")
+
     # The setting of the authors' figures, where every constant of PSD is printed.
     lipschitz_grad = Number(10.0, 1e-6, 1e6).tag(sync=True)
     lipschitz_hess = Number(0.1, 1e-6, 1e6).tag(sync=True)
@@ -109,13 +111,6 @@ class BudgetCalculator(anywidget.AnyWidget):
     price_per_hour = Number(2.0, 0, 1e6).tag(sync=True)
     runs = _Runs().tag(sync=True)
 
-    def __init__(self, **traits):
-        for name in traits:
-            if not self.has_trait(name):
-                raise TypeError(f"BudgetCalculator has no trait {name!r}; it has "
-                                f"{', '.join(_INPUTS)}")
-        super().__init__(**traits)
-
     @property
     def table(self) -> BudgetTable:
         """The rows of the figure as it stands; raises ValueError where ε > ℓ²/ρ."""
@@ -126,14 +121,3 @@ class BudgetCalculator(anywidget.AnyWidget):
                 taken |= run["taken"]
         return budget(**setting, gradient_seconds=self.gradient_seconds,
                       price_per_hour=self.price_per_hour or None, taken=taken)
-
-    def __repr__(self) -> str:
-        # Without an address, so that a notebook prints the same line every time.
-        default = self.trait_defaults()
-        return "BudgetCalculator({})".format(
-            ", ".join(f"{name}={getattr(self, name)!r}" for name in _INPUTS
-                      if getattr(self, name) != default[name]))
-
-
-_SETTING = ("lipschitz_grad", "lipschitz_hess", "epsilon", "failure_prob", "delta_f", "dim")
-_INPUTS = (*_SETTING, "gradient_seconds", "price_per_hour", "runs")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 
-import anywidget
 import traitlets
 
 from ..problems import QuarticSaddle
 from ..theory import laws
 from ..theory.alpay2025 import PSDConstants, psd_constants
-from ._parts import HERE, Count, Number, bundle
+from ._parts import HERE, Count, LiveFigure, Number, bundle
 
 __all__ = ["EscapeEpisode"]
 
 
-class EscapeEpisode(anywidget.AnyWidget):
+class EscapeEpisode(LiveFigure):
     r"""A run that starts at a saddle plus a perturbation, and the histogram of many such runs.
 
     The function is `saddlelib.problems.QuarticSaddle` in dimension d with λᵢ in [0.1, 1]: curvature
@@ -78,6 +77,9 @@ class EscapeEpisode(anywidget.AnyWidget):
     _esm = bundle("page", "model", "episode")
     _css = (HERE / "episode.css").read_text(encoding="utf-8")
 
+    _inputs = ("dim", "gamma", "step_factor", "perturbation_radius", "failure_prob", "runs", "seed",
+               "draw", "on_manifold")
+
     dim = Count(100, 2, 10**6).tag(sync=True)
     gamma = Number(0.1, 0.01, 2).tag(sync=True)
     step_factor = Number(0.5, 0.05, 1).tag(sync=True)
@@ -91,12 +93,6 @@ class EscapeEpisode(anywidget.AnyWidget):
     escape = traitlets.Float(None, allow_none=True).tag(sync=True)
     measured_median = traitlets.Float(None, allow_none=True).tag(sync=True)
     measured_late = traitlets.Float(None, allow_none=True).tag(sync=True)
-
-    def __init__(self, **traits):
-        for name in traits:
-            if not self.has_trait(name):
-                raise TypeError(f"EscapeEpisode has no trait {name!r}; it has {', '.join(_INPUTS)}")
-        super().__init__(**traits)
 
     @property
     def problem(self) -> QuarticSaddle:
@@ -157,15 +153,3 @@ class EscapeEpisode(anywidget.AnyWidget):
     def _out_by(self, failure_prob):
         return laws.escape_deadline(failure_prob, self.dim, self.perturbation_radius,
                                     self.exit_radius, self.step_size, self.gamma)
-
-    def __repr__(self) -> str:
-        # Without an address, so that a notebook prints the same line every time.
-        default = self.trait_defaults()
-        shown = {name: getattr(self, name) for name in _INPUTS}
-        return "EscapeEpisode({})".format(
-            ", ".join(f"{name}={v!r}" for name, v in shown.items() if v != default[name])
-        )
-
-
-_INPUTS = ("dim", "gamma", "step_factor", "perturbation_radius", "failure_prob", "runs", "seed",
-           "draw", "on_manifold")

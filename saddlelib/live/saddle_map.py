@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import anywidget
 import traitlets
 
 from ..methods import PGD
 from ..problems import QuarticSaddle
-from ._parts import HERE, Count, Number, bundle, real
+from ._parts import HERE, Count, LiveFigure, Number, bundle, real
 
 __all__ = ["SaddleMap"]
 
@@ -30,7 +29,7 @@ class _Point(traitlets.List):
         return point
 
 
-class SaddleMap(anywidget.AnyWidget):
+class SaddleMap(LiveFigure):
     r"""A map of a strict saddle on which two runs start from one point that a reader can drag.
 
     The function is `saddlelib.problems.QuarticSaddle` on the plane,
@@ -86,6 +85,10 @@ class SaddleMap(anywidget.AnyWidget):
     _esm = bundle("page", "model", "saddle_map")
     _css = (HERE / "saddle_map.css").read_text(encoding="utf-8")
 
+    _inputs = ("start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed",
+               "maxiter")
+    _always_shown = ("start",)
+
     start = _Point(default_value=[1e-6, 0.9]).tag(sync=True)
     gamma = Number(0.5, 0, 2, open_low=True).tag(sync=True)
     lam = Number(1.0, 0, 10, open_low=True).tag(sync=True)
@@ -99,12 +102,6 @@ class SaddleMap(anywidget.AnyWidget):
     escape_pgd = traitlets.Float(None, allow_none=True).tag(sync=True)
     predicted = traitlets.Float(None, allow_none=True).tag(sync=True)
     predicted_pgd = traitlets.Float(None, allow_none=True).tag(sync=True)
-
-    def __init__(self, **traits):
-        for name in traits:
-            if not self.has_trait(name):
-                raise TypeError(f"SaddleMap has no trait {name!r}; it has {', '.join(_INPUTS)}")
-        super().__init__(**traits)
 
     @property
     def problem(self) -> QuarticSaddle:
@@ -135,15 +132,3 @@ class SaddleMap(anywidget.AnyWidget):
             decrease_threshold=self.gamma**2 / 16,
             episode_length=max(1, math.ceil(math.log(math.sqrt(self.gamma) / smallest) / growth)),
         )
-
-    def __repr__(self) -> str:
-        # Without an address, so that a notebook prints the same line every time.
-        shown = {name: getattr(self, name) for name in _INPUTS}
-        default = self.trait_defaults()
-        return "SaddleMap({})".format(
-            ", ".join(f"{name}={v!r}" for name, v in shown.items()
-                      if name == "start" or v != default[name])
-        )
-
-
-_INPUTS = ("start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed", "maxiter")
