@@ -1,3 +1,4 @@
+// The budget calculator: bars of what each theory asks for, how they grow, and sliders.
 import * as budget_model from "./budget_model.js";
 import * as page from "./page.js";
 
