@@ -1,9 +1,8 @@
-// The budget calculator: bars of what each theory asks for, how they grow, and sliders.
-import * as budget_model from "./budget_model.js";
-import * as page from "./page.js";
-
 // The budget calculator. Its state lives in the widget's model (get, set, on, off and
 // save_changes, nothing else), so the same module runs in Jupyter and on a static page.
+
+import * as budget_model from "./budget_model.js";
+import * as page from "./page.js";
 
 const { decades, fill, h, powerOfTen } = page;
 

@@ -1,8 +1,8 @@
-import * as model from "./model.js";
-import * as page from "./page.js";
-
 // The live figure of one escape episode, and of many. Its state lives in the
 // widget's model (get, set, on, off and save_changes, nothing else).
+
+import * as model from "./model.js";
+import * as page from "./page.js";
 
 const { button, clamp, decades, h, niceStep, steps } = page;
 

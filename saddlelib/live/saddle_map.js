@@ -1,9 +1,9 @@
-import * as model from "./model.js";
-import * as page from "./page.js";
-
 // The live figure. Its state lives in the widget's model (get, set, on, off and
 // save_changes, nothing else), so the same module runs in Jupyter, where the model
 // talks to Python, and on a static page, where it talks to nobody.
+
+import * as model from "./model.js";
+import * as page from "./page.js";
 
 const { clamp, h, niceStep, penOn, powerOfTen, short, steps } = page;
 
