@@ -2,9 +2,110 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-__all__ = ["Oracle"]
+from ._arguments import integer
+
+__all__ = ["FiniteSum", "Oracle"]
+
+# Rows of per-sample gradients that are in memory at once, and draws of a heavy tail.
+_ROWS = 1024
+_DRAWS = 1_000_000
+
+
+class FiniteSum:
+    r"""f = (1/n) Σ fᵢ, given by the gradients of its n terms; a problem for `Oracle`.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x) -> float``, the value of f.
+    grads : callable
+        ``grads(x, indices) -> (B, d)``, row by row the ∇fᵢ(x) for the B ``indices``, integers from
+        0 to n − 1.
+    size, dim : int
+        n ≥ 1 and d ≥ 1.
+    hvp, hess : callable, optional
+        ``hvp(x, v) -> (d,)`` and ``hess(x) -> (d, d)`` of f.
+    replacement : bool
+        How the indices of a mini-batch are drawn. True: each on its own, uniformly. False: along a
+        random order of all n, and then along the next, so that every epoch has every sample once;
+        a batch at the end of an epoch takes its rest from the next one.
+    lipschitz_grad, lipschitz_hess, f_star : float, optional
+        ℓ and ρ of f, and its infimum, where they are known.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a function is not callable, or ``size`` or ``dim`` is no integer ≥ 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib.oracle import FiniteSum, Oracle
+    >>> data = np.arange(6.0).reshape(3, 2)
+    >>> mean = FiniteSum(lambda x: 0.5 * ((x - data)**2).sum(1).mean(), lambda x, i: x - data[i],
+    ...                  size=3, dim=2)
+    >>> oracle = Oracle(mean, rng=0)
+    >>> oracle.grad(np.zeros(2)), oracle.nsamples
+    (array([-2., -3.]), 3)
+    >>> seen = sum(oracle.batch_grad(np.zeros(2), 1) for _ in range(3))
+    >>> seen / 3, oracle.nsamples
+    (array([-2., -3.]), 6)
+    """
+
+    name = "finite sum"
+
+    def __init__(self, fun, grads, size, dim, *, hvp=None, hess=None, replacement=False,
+                 lipschitz_grad=None, lipschitz_hess=None, f_star=-math.inf):
+        for name, given in (("fun", fun), ("grads", grads)):
+            if not callable(given):
+                raise TypeError(f"{name} must be a function, got {given!r}")
+        for name, given in (("hvp", hvp), ("hess", hess)):
+            if given is not None and not callable(given):
+                raise TypeError(f"{name} must be a function or None, got {given!r}")
+        self.size, self.dim = integer("size", size), integer("dim", dim)
+        self._grads = grads
+        # Copies, as in Oracle.
+        self.fun = lambda x: fun(x.copy())
+        self.hvp = hvp and (lambda x, v: hvp(x.copy(), v.copy()))
+        self.hess = hess and (lambda x: hess(x.copy()))
+        self.replacement = bool(replacement)
+        self.lipschitz_grad, self.lipschitz_hess = lipschitz_grad, lipschitz_hess
+        self.f_star = float(f_star)
+
+    def grads(self, x, indices) -> np.ndarray:
+        """∇fᵢ(x) for every index, shape (B, d)."""
+        rows = _real("grads", self._grads(x.copy(), indices.copy()))
+        if rows.shape != (indices.size, self.dim):
+            raise ValueError(f"grads must return one row of {self.dim} numbers for each of the "
+                             f"{indices.size} indices, got shape {rows.shape}")
+        return rows
+
+    def grad(self, x) -> np.ndarray:
+        """∇f(x), shape (d,), from all n terms."""
+        return self.mean_grad(x, np.arange(self.size))
+
+    def mean_grad(self, x, indices) -> np.ndarray:
+        """The mean of ∇fᵢ(x) over the indices, shape (d,)."""
+        total = np.zeros(self.dim)
+        for start in range(0, indices.size, _ROWS):
+            total += self.grads(x, indices[start:start + _ROWS]).sum(axis=0)
+        return total / indices.size
+
+    def draw(self, batch_size, rng, unseen=None):
+        """Indices of a mini-batch, (batch_size,), and those that the epoch has left, or None."""
+        if self.replacement:
+            return rng.integers(self.size, size=batch_size), None
+        if unseen is None:
+            unseen = np.empty(0, dtype=int)
+        indices, unseen = unseen[:batch_size], unseen[batch_size:]
+        if indices.size < batch_size:
+            order, missing = rng.permutation(self.size), batch_size - indices.size
+            indices, unseen = np.concatenate([indices, order[:missing]]), order[missing:]
+        return indices, unseen
 
 
 class Oracle:
@@ -12,8 +113,8 @@ class Oracle:
 
     Parameters
     ----------
-    problem : Problem or callable
-        A `saddlelib.problems.Problem`, or ``fun(x, *args) -> float``.
+    problem : Problem, FiniteSum or callable
+        A `saddlelib.problems.Problem`, a `FiniteSum`, or ``fun(x, *args) -> float``.
     grad, hvp, hess : callable, optional
         For a plain function: ``grad(x, *args) -> (d,)``, ``hvp(x, v, *args) -> (d,)`` and
         ``hess(x, *args) -> (d, d)``. Only ``grad`` is required.
@@ -23,19 +124,35 @@ class Oracle:
         σ ≥ 0. Every gradient gets an independent draw of N(0, (σ²/d) I) added, so that
         E‖noise‖² = σ² in every dimension. The last draw is kept as ``last_noise``.
     rng : numpy.random.Generator or int, optional
-        Where the noise comes from. Required when ``grad_noise`` > 0.
+        Where the noise comes from, and the mini-batches of a `FiniteSum`. Required when
+        ``grad_noise`` > 0.
+    noise_df : float, optional
+        ν > 2: the noise is Student's t with ν degrees of freedom instead of Gaussian, with the same
+        mean 0 and covariance (σ²/d) I. It is the multivariate t, which has no preferred direction:
+        ‖noise‖² is σ²(ν − 2)/ν times an F(d, ν) variable, and has no moments of order ν/2 and
+        above.
 
     Attributes
     ----------
     nfev, njev, nhvp, nhev : int
-        Values, gradients, Hessian-vector products and Hessians asked for so far.
+        Values, gradients, Hessian-vector products and Hessians asked for so far. A mini-batch is
+        one gradient here.
+    nsamples : int
+        Gradients of single samples so far: B for a mini-batch of size B, n for the whole gradient
+        of a `FiniteSum` of n terms, else 1 for a gradient.
+    unseen : ndarray or None
+        The indices that are left of the present epoch of a `FiniteSum`. Who keeps ``rng`` and
+        ``unseen`` and puts them back later goes on with the same draws.
+    last_batch : ndarray or None
+        The indices of the last mini-batch of a `FiniteSum`.
 
     Raises
     ------
     TypeError
         If a function is missing or not callable, or returns something that is not real numbers.
     ValueError
-        If a function returns the wrong shape, or ``grad_noise`` is negative or not finite.
+        If a function returns the wrong shape, ``grad_noise`` is negative or not finite, or
+        ``noise_df`` is not above 2; if a `FiniteSum` is given noise on top of its own.
 
     Examples
     --------
@@ -47,7 +164,7 @@ class Oracle:
     """
 
     def __init__(self, problem, *, grad=None, hvp=None, hess=None, args=(), grad_noise=0.0,
-                 rng=None):
+                 rng=None, noise_df=None):
         if callable(problem):
             if not callable(grad):
                 raise TypeError(
@@ -79,10 +196,23 @@ class Oracle:
             raise ValueError(f"grad_noise must be a finite number >= 0, got {grad_noise}")
         if grad_noise > 0 and rng is None:
             raise ValueError("grad_noise > 0 needs rng, a seed or a numpy Generator")
-        self.grad_noise = grad_noise
+        if noise_df is not None:
+            noise_df = float(noise_df)
+            if not (noise_df > 2 and np.isfinite(noise_df)):
+                raise ValueError(f"noise_df must be a finite number > 2, got {noise_df}: with 2 "
+                                 f"degrees of freedom or less the noise has no variance; leave it "
+                                 f"out for Gaussian noise")
+            if grad_noise == 0:
+                raise ValueError("noise_df is the shape of the noise; give its size grad_noise > 0 "
+                                 "as well")
+        self._sum = problem if isinstance(problem, FiniteSum) else None
+        if self._sum is not None and grad_noise > 0:
+            raise ValueError("the noise of a FiniteSum comes from its mini-batches; leave "
+                             "grad_noise out")
+        self.grad_noise, self.noise_df = grad_noise, noise_df
         self.rng = None if rng is None else np.random.default_rng(rng)
-        self.last_noise = None
-        self.nfev = self.njev = self.nhvp = self.nhev = 0
+        self.last_noise = self.last_batch = self.unseen = None
+        self.nfev = self.njev = self.nhvp = self.nhev = self.nsamples = 0
 
     @property
     def has_hvp(self) -> bool:
@@ -111,13 +241,63 @@ class Oracle:
         return float(value.reshape(()))
 
     def grad(self, x) -> np.ndarray:
-        """Gradient at one point x of shape (d,), with noise when the oracle is noisy."""
+        """Gradient at one point x of shape (d,), with noise when the oracle is noisy.
+
+        That of a `FiniteSum` is the exact one, of all its terms.
+        """
         self.njev += 1
+        self.nsamples += 1 if self._sum is None else self._sum.size
         g = _vector("grad", self._grad(x), x.shape)
-        if self.grad_noise:
-            self.last_noise = self.rng.standard_normal(x.size) * (self.grad_noise / x.size**0.5)
-            g = g + self.last_noise
-        return g
+        return g + self._noise(x.size, 1) if self.grad_noise else g
+
+    def batch_grad(self, x, batch_size) -> np.ndarray:
+        """Mean of ``batch_size`` gradients of single samples at one point x of shape (d,).
+
+        Of a `FiniteSum` it is the mean over a mini-batch of its terms. Else every sample is the
+        gradient with its own draw of the noise; the mean of the draws is drawn at once, from its
+        own distribution, and ∇f is computed once, whatever ``batch_size`` is. Counts one gradient
+        and ``batch_size`` samples. Raises ValueError for a mini-batch larger than the data set.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from saddlelib import Oracle
+        >>> from saddlelib.problems import QuarticSaddle
+        >>> oracle = Oracle(QuarticSaddle(), grad_noise=1.0, rng=0)
+        >>> oracle.batch_grad(np.zeros(2), 10_000).round(2), oracle.njev, oracle.nsamples
+        (array([ 0., -0.]), 1, 10000)
+        """
+        batch_size = integer("batch_size", batch_size)
+        if self._sum is not None:
+            self._check_batch(batch_size)
+            self.last_batch, self.unseen = self._sum.draw(batch_size, self.rng, self.unseen)
+        self.njev += 1
+        self.nsamples += batch_size
+        if self._sum is not None:
+            return _vector("grads", self._sum.mean_grad(x, self.last_batch), x.shape)
+        g = _vector("grad", self._grad(x), x.shape)
+        return g + self._noise(x.size, batch_size) if self.grad_noise else g
+
+    def _check_batch(self, batch_size):
+        if batch_size > self._sum.size:
+            raise ValueError(f"batch_size must be at most the {self._sum.size} samples there are, "
+                             f"got {batch_size}; grad gives the gradient over all of them")
+        if self.rng is None:
+            raise ValueError("a mini-batch needs rng, a seed or a numpy Generator")
+
+    def _noise(self, dim, batch_size):
+        """The mean of ``batch_size`` draws of the noise, from its own distribution."""
+        noise = self.rng.standard_normal(dim)
+        if self.noise_df is None:
+            self.last_noise = noise * (self.grad_noise / (dim * batch_size)**0.5)
+        else:
+            # A draw of t is a Gaussian divided by √(χ²/ν). Given the χ² of all samples, their
+            # mean is Gaussian again.
+            total = sum((1 / self.rng.chisquare(self.noise_df, size=min(_DRAWS, batch_size - start))
+                         ).sum() for start in range(0, batch_size, _DRAWS))
+            scale = math.sqrt((self.noise_df - 2) * total) / batch_size
+            self.last_noise = noise * (scale * self.grad_noise / dim**0.5)
+        return self.last_noise
 
     def hvp(self, x, v) -> np.ndarray:
         """Hessian at x times v, both of shape (d,)."""
