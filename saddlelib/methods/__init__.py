@@ -6,7 +6,8 @@ from .pgd import PGD
 from .pgdli import PGDli
 from .probe import LanczosProbe, PSDProbe
 from .psd import PSD, CertifiedPSD
+from .psgd import CNCSGD, PSGD, SGD
 from .repaired import RepairedPSD
 
-__all__ = ["PGD", "PSD", "CertifiedPSD", "GradientDescent", "LanczosProbe", "Method", "PGDli",
-           "PSDProbe", "RepairedPSD", "State", "Wait", "gd_step"]
+__all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "CertifiedPSD", "GradientDescent", "LanczosProbe",
+           "Method", "PGDli", "PSDProbe", "RepairedPSD", "State", "Wait", "gd_step"]
