@@ -93,6 +93,15 @@ def test_a_batch_of_student_noise_is_distributed_as_the_mean_of_its_samples():
     assert stats.ks_2samp(at_once, one_by_one).pvalue > 1e-3
 
 
+def test_a_large_batch_of_student_noise_is_drawn_in_parts_that_add_up(monkeypatch):
+    ends = []
+    for most in (1000, 3):
+        monkeypatch.setattr("saddlelib.oracle._DRAWS", most)
+        oracle = Oracle(QUARTIC, grad_noise=2.0, noise_df=3, rng=3)
+        ends.append(oracle.batch_grad(POINT, 7))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-12)
+
+
 @pytest.mark.parametrize("batch_size", [1, 5, 7, 24])
 def test_every_epoch_has_every_sample_once(batch_size):
     oracle, seen = Oracle(finite_sum(), rng=2), []
