@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from scipy.special import betaincc
 
 from .._arguments import integer, positive, probability
-from ._numbers import setting, whole
+from ._numbers import nonnegative, setting, whole
 
-__all__ = ["MARGINAL_PROB", "PSDConstants", "descent_bound", "episode_fixed_point",
-           "iteration_bound", "marginal_threshold", "probe_count", "probe_detection_prob",
-           "probe_error", "probe_spacing", "psd_constants"]
+__all__ = ["MARGINAL_PROB", "PSDConstants", "batch_size", "batch_trigger", "descent_bound",
+           "episode_fixed_point", "iteration_bound", "marginal_threshold", "probe_count",
+           "probe_detection_prob", "probe_error", "probe_spacing", "psd_constants"]
 
 MARGINAL_PROB = 1 / 12
 """What Lemma 7.1 of the authors' appendix promises: P(|⟨ξ, u⟩| ≥ `marginal_threshold`) ≥ 1/12."""
@@ -294,3 +294,64 @@ def probe_detection_prob(dim, probe_count, curvature, curvature_tol, others=0.0)
         return float(share <= 1)
     one = float(betaincc(0.5, 0.5 * (d - 1), min(max(share, 0.0), 1.0)))
     return 1.0 if one == 1 else -math.expm1(m * math.log1p(-one))
+
+
+def batch_size(noise_std, epsilon, failure_prob=0.1) -> int:
+    r"""B = max(1, ⌈(2σ²/ε²) ln(2/δ)⌉), the mini-batch of PSGD, the authors' stochastic variant.
+
+    From the authors' repository, whose code adds noise of law N(0, (σ²/B) I) to the gradient: σ is
+    the standard deviation of one coordinate of one sample, as in `noise`. B is the number for which
+    2 exp(−Bε²/(2σ²)) ≤ δ, the two-sided tail of one coordinate. The test of PSGD reads the norm of
+    all d coordinates, about σ√(d/B), and B does not know d: see `noise.trigger_prob`.
+
+    Parameters
+    ----------
+    noise_std : float
+        σ ≥ 0, in the units of the gradient.
+    epsilon : float
+        ε > 0.
+    failure_prob : float
+        δ in (0, 1), there the probability of a false positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> [batch_size(sigma, 1.0) for sigma in (0.0, 1.0, 10.0)]
+    [1, 6, 600]
+    """
+    ratio = nonnegative("noise_std", noise_std) / positive("epsilon", epsilon)
+    delta = probability("failure_prob", failure_prob)
+    return max(1, whole("batch_size", 2 * ratio * ratio * (math.log(2) - math.log(delta))))
+
+
+def batch_trigger(noise_std, epsilon, batch_size) -> float:
+    r"""ε√(1 + 2σ²/(Bε²)): PSGD starts an episode where the mini-batch gradient is at most this.
+
+    From the authors' repository. The square adds 2σ²/B to ε², where the noise adds σ²d/B to the
+    mean of ‖ĝ‖² (`noise.mean_square`): the test allows for the noise of two dimensions.
+
+    Parameters
+    ----------
+    noise_std : float
+        σ ≥ 0, the standard deviation of one coordinate of one sample.
+    epsilon : float
+        ε > 0.
+    batch_size : int
+        B ≥ 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> batch_trigger(4.0, 3.0, batch_size=2)
+    5.0
+    """
+    noise = nonnegative("noise_std", noise_std) * math.sqrt(2 / integer("batch_size", batch_size))
+    return math.hypot(positive("epsilon", epsilon), noise)

@@ -3,7 +3,9 @@ r"""Constants of Jin, Netrapalli, Ge, Kakade & Jordan 2021.
 *On Nonconvex Optimization for Machine Learning*, arXiv:1902.04811v2, JACM 68(2): Algorithm 4 (a
 perturbed gradient descent with perturbations of radius ηr), equation (6), Theorem 18 and
 Lemmas 19-22. Everything depends on one number ι ≥ 1 (iota), which buys probability with time.
-Logarithms are natural unless a base is written.
+Logarithms are natural unless a base is written. The functions whose names begin with psgd, and
+`noise_factor`, are about Algorithm 2, perturbed stochastic gradient descent (equation (8), Theorems
+16 and 17): x ← x − η(g + ξ) in every step, g a stochastic gradient and ξ of law N(0, (r²/d) I).
 
 Two things to know about the printed text. Its ι = c log(dℓΔ_f/(ρεδ)) changes with the unit of
 length (`printed_iota`); the proof only needs the condition that `smallest_iota` solves. And the
@@ -19,10 +21,12 @@ from dataclasses import dataclass
 from scipy.special import poch
 
 from .._arguments import integer, positive
-from ._numbers import at_most_the_natural_scale, setting, whole
+from ._numbers import at_most_the_natural_scale, nonnegative, setting, whole
 
-__all__ = ["PGDConstants", "condition", "escape_failure_prob", "improve_or_localize",
-           "iteration_bound", "pgd_constants", "printed_iota", "smallest_iota", "stuck_fraction"]
+__all__ = ["PGDConstants", "PSGDConstants", "condition", "escape_failure_prob",
+           "improve_or_localize", "iteration_bound", "noise_factor", "pgd_constants",
+           "printed_iota", "psgd_constants", "psgd_escape_prob", "psgd_iota",
+           "psgd_iteration_bound", "smallest_iota", "stuck_fraction"]
 
 
 @dataclass(frozen=True)
@@ -304,6 +308,220 @@ def printed_iota(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_
         lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob)
     return positive("c", c) * math.fsum(map(math.log, (d, ell, delta_f, 1 / delta))) \
         - c * (math.log(rho) + math.log(eps))
+
+
+def noise_factor(lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale, lipschitz_sample=None,
+                 batch_size=1) -> float:
+    r"""𝔑, the factor by which noise makes PSGD slower: Jin et al. 2021, equation (8).
+
+    .. math::
+        \mathfrak N = 1 + \frac1m\min\Big\{\frac{\sigma^2}{\varepsilon^2}
+            + \frac{\tilde\ell^2}{\ell\sqrt{\rho\varepsilon}},\;
+            \frac{\sigma^2 d}{\varepsilon^2}\Big\}.
+
+    The first term holds where every stochastic gradient is ℓ̃-Lipschitz (Assumption C there), the
+    second always. The factor 1/m for mini-batches is that of Theorem 17, as we recall it.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess : float
+        ℓ > 0 and ρ > 0.
+    epsilon : float
+        0 < ε ≤ ℓ²/ρ.
+    dim : int
+    noise_scale : float
+        σ ≥ 0 with P(‖g − ∇f‖ ≥ t) ≤ 2 exp(−t²/(2σ²)) for all t (Assumption B): a bound of the
+        whole norm, not of a coordinate. `noise.tail_scale` gives it for Gaussian noise.
+    lipschitz_sample : float, optional
+        ℓ̃ > 0. None: no such constant is known.
+    batch_size : int
+        m ≥ 1 samples to a gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> setting = dict(lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.25, dim=1000)
+    >>> noise_factor(**setting, noise_scale=0.5)
+    4001.0
+    >>> noise_factor(**setting, noise_scale=0.5, lipschitz_sample=2.0)
+    13.0
+    >>> noise_factor(**setting, noise_scale=0.5, lipschitz_sample=2.0, batch_size=6)
+    3.0
+    """
+    ell, rho, eps, d, *_ = setting(lipschitz_grad, lipschitz_hess, epsilon, dim)
+    at_most_the_natural_scale(eps, ell, rho, "Jin et al. 2021")
+    relative, m = nonnegative("noise_scale", noise_scale) / eps, integer("batch_size", batch_size)
+    excess = relative * relative * d
+    if lipschitz_sample is not None:
+        tilde = positive("lipschitz_sample", lipschitz_sample)
+        scale = (tilde / math.sqrt(rho) / math.sqrt(eps)) * (tilde / ell)
+        excess = min(relative * relative + scale, excess)
+    return 1 + excess / m
+
+
+@dataclass(frozen=True)
+class PSGDConstants:
+    """The numbers Algorithm 2 and its proof run with; see `psgd_constants`.
+
+    Attributes
+    ----------
+    iota : float
+        ι.
+    noise_factor : float
+        𝔑.
+    step_size : float
+        η.
+    noise_radius : float
+        r, in the units of the gradient: √E‖ξ‖².
+    perturbation_radius : float
+        ηr, in the units of x: √E‖ηξ‖², added in every step.
+    episode_length : int
+        𝒯 rounded up to whole steps.
+    decrease : float
+        ℱ, in the units of f.
+    localization : float
+        𝒮, in the units of x.
+    """
+
+    iota: float
+    noise_factor: float
+    step_size: float
+    noise_radius: float
+    perturbation_radius: float
+    episode_length: int
+    decrease: float
+    localization: float
+
+
+def psgd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale, iota,
+                   lipschitz_sample=None, batch_size=1) -> PSGDConstants:
+    r"""Constants of Algorithm 2 for a given ι: Jin et al. 2021, equation (8).
+
+    .. math::
+        \eta = \frac{1}{\iota^9\ell\mathfrak N},\quad
+        r = \iota\varepsilon\sqrt{\mathfrak N},\quad
+        \mathcal T = \frac{\iota}{\eta\sqrt{\rho\varepsilon}},\quad
+        \mathcal F = \frac{1}{\iota^5}\sqrt{\frac{\varepsilon^3}{\rho}},\quad
+        \mathcal S = \frac{2}{\iota^2}\sqrt{\frac\varepsilon\rho}.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale, lipschitz_sample, batch_size
+        As `noise_factor`.
+    iota : float
+        ι ≥ 1; `psgd_iota`. The proof wants it large; the published order of η and r is ι = 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> k = psgd_constants(1.0, 1.0, 0.25, dim=10, noise_scale=0.5, iota=2.0)
+    >>> k.noise_factor, 1 / k.step_size, k.episode_length, k.decrease
+    (41.0, 20992.0, 83968, 0.00390625)
+    """
+    factor = noise_factor(lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale,
+                          lipschitz_sample, batch_size)
+    ell, rho, eps, *_ = setting(lipschitz_grad, lipschitz_hess, epsilon)
+    iota = _iota(iota)
+    ninth = math.prod([iota] * 9)  # infinite where it overflows; a power would raise
+    length = whole("episode_length", ell / math.sqrt(rho) / math.sqrt(eps) * factor * ninth * iota)
+    step_size = 1 / (ninth * ell * factor)
+    radius = iota * eps * math.sqrt(factor)
+    return PSGDConstants(
+        iota=iota,
+        noise_factor=factor,
+        step_size=step_size,
+        noise_radius=radius,
+        perturbation_radius=step_size * radius,
+        episode_length=length,
+        decrease=eps * math.sqrt(eps / rho) / iota**5,
+        localization=2 * math.sqrt(eps / rho) / (iota * iota),
+    )
+
+
+def psgd_iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, noise_scale, iota,
+                         lipschitz_sample=None, batch_size=1) -> float:
+    r"""T_tot, the number of steps of Theorem 16 of Jin et al. 2021, each of m samples.
+
+    .. math:: 100\max\Big\{\frac{\Delta_f\mathcal T}{\mathcal F},
+              \frac{\Delta_f}{\eta\varepsilon^2}\Big\}
+              = 100\,\iota^{15}\,\frac{\ell\,\mathfrak N\Delta_f}{\varepsilon^2}.
+
+    With probability at least 1 − δ, at least half of these iterates are ε-second-order stationary;
+    there is no stopping rule. For small ε the order is ε⁻⁴ with ℓ̃ and dε⁻⁴ without. Arguments as
+    `psgd_constants`, and Δ_f ≥ f(x₀) − f*. Infinite where float64 overflows.
+
+    Examples
+    --------
+    >>> psgd_iteration_bound(1.0, 1.0, 0.5, dim=1, delta_f=1.0, noise_scale=0.5, iota=1.0)
+    800.0
+    """
+    factor = noise_factor(lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale,
+                          lipschitz_sample, batch_size)
+    ell, _, eps, _, delta_f, _ = setting(lipschitz_grad, lipschitz_hess, epsilon, 1, delta_f)
+    # The first of the two terms is the larger one for every ι ≥ 1.
+    return 100 * (ell / eps) * (delta_f / eps) * factor * math.prod([_iota(iota)] * 15)
+
+
+def psgd_iota(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, noise_scale, failure_prob=0.1,
+              lipschitz_sample=None, batch_size=1, mu=1.0) -> float:
+    r"""ι = μ(1 + log Q) for Theorem 16 of Jin et al. 2021, in a form without units.
+
+    .. math:: Q = \frac{d\,\mathfrak N}{\delta}\,\max\Big\{1,
+              \frac{\ell\Delta_f}{\varepsilon^2}\Big\}\frac{\ell}{\sqrt{\rho\varepsilon}}.
+
+    The absolute constant μ has no printed value, and the printed logarithm changes with the units
+    as that of `printed_iota` does. `psgd_escape_prob` says whether the ι it gives promises
+    anything. Arguments as `psgd_constants`, with Δ_f, δ in (0, 1) and μ > 0.
+
+    Examples
+    --------
+    >>> iota = psgd_iota(1.0, 1.0, 0.01, dim=10, delta_f=1.0, noise_scale=0.1)
+    >>> round(iota, 1)
+    24.0
+    """
+    factor = noise_factor(lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale,
+                          lipschitz_sample, batch_size)
+    ell, rho, eps, d, delta_f, delta = setting(
+        lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob)
+    log_drop = max(0.0, math.log(ell) + math.log(delta_f) - 2 * math.log(eps))
+    log_kappa = math.log(ell) - 0.5 * (math.log(rho) + math.log(eps))
+    log_q = math.log(d) + math.log(factor) - math.log(delta) + log_drop + log_kappa
+    return max(1.0, positive("mu", mu) * (1 + log_q))
+
+
+def psgd_escape_prob(constants, dim) -> float:
+    r"""What Lemma 25 of Jin et al. 2021 promises for one window of PSGD at a strict saddle.
+
+    From ‖∇f‖ ≤ ε and λ_min ≤ −√(ρε), 𝒯 steps lower f by ℱ with probability at least
+
+    .. math:: \frac13 - 5\,d\,\mathcal T^2\log\Big(
+              \frac{\mathcal S\sqrt d}{\eta r}\Big)e^{-\iota},
+
+    and raise it by more than ℱ/10 with probability at most 4 exp(−ι). Never more than one third;
+    zero or less promises nothing. ``constants`` as `psgd_constants` gives them.
+
+    Examples
+    --------
+    >>> def promise(iota):
+    ...     return psgd_escape_prob(psgd_constants(1.0, 1.0, 0.01, 10, 0.1, iota), dim=10)
+    >>> promise(100.0) > 0, round(promise(150.0), 6)
+    (False, 0.333333)
+    """
+    k, d = constants, integer("dim", dim)
+    ratio = k.localization * math.sqrt(d) / k.perturbation_radius
+    if not ratio > 1:
+        return -math.inf
+    log_term = (math.log(5) + math.log(d) + 2 * math.log(k.episode_length)
+                + math.log(math.log(ratio)) - k.iota)
+    return 1 / 3 - (math.exp(log_term) if log_term < 700 else math.inf)
 
 
 def _offset(ell, rho, eps, d, delta_f):
