@@ -43,8 +43,7 @@ book: _build/.book
 # What is measured against a clock runs afterwards, alone.
 test: book
 	@$(PY) -m pytest -n 2 --dist loadfile --nbval -m "not timing" tests saddlelib chapters
-	@$(PY) -m pytest -m timing tests/test_site_figure.py tests/test_site_budget.py \
-		tests/test_site_episode.py
+	@$(PY) -m pytest -m timing tests/test_site_timing.py
 
 serve: book
 	@echo "The book is on http://127.0.0.1:$(PORT)/ until you press Ctrl-C."

@@ -2,7 +2,6 @@
 
 import io
 import re
-import statistics
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,52 +61,6 @@ def gradients(live):
     """The numbers of gradients on the page, by method."""
     cells = live.rows.locator(".bc-line b + span > span:first-child").all_text_contents()
     return dict(zip(live.rows.locator("b").all_text_contents(), cells, strict=True))
-
-
-@pytest.mark.timing
-@pytest.mark.browser
-def test_the_calculator_is_visible_within_a_second(browser, site, record_property):
-    # Other work on the machine can only delay the page, so the quickest of some loads counts.
-    seconds = []
-    while len(seconds) < 5 or min(seconds) >= 1 and len(seconds) < 10:
-        with Visit(browser) as visit:
-            visit.page.goto(f"{site}/{CHAPTER}", wait_until="commit")
-            mark = "performance.getEntriesByName('budget:visible')[0]"
-            visit.page.wait_for_function(mark)
-            seconds.append(visit.page.evaluate(f"{mark}.startTime") / 1000)
-    told = f"median {np.median(seconds):.2f}, quickest {min(seconds):.2f} of {len(seconds)}"
-    record_property("budget calculator visible, seconds after navigation", told)
-    assert min(seconds) < 1
-
-
-@pytest.mark.timing
-@pytest.mark.browser
-def test_an_input_of_the_calculator_is_drawn_within_a_frame(figure, record_property):
-    root = figure().root
-    for label in ["accuracy ε", "dimension d", "one gradient"]:
-        times = root.get_by_label(label, exact=True).evaluate("""async (slider) => {
-            const times = [];
-            for (let i = 0; i < 40; i++) {
-              // People press keys at any moment of a frame, so the inputs are spread over it.
-              await new Promise((go) => setTimeout(go, 30 + ((7 * i) % 17)));
-              const drawn = new Promise((go) => new PerformanceObserver((list, self) => {
-                const mark = list.getEntriesByName("budget:drawn")[0];
-                if (mark) { self.disconnect(); go(mark.startTime); }
-              }).observe({ type: "mark" }));
-              slider.value = 40 + (i % 10);
-              const begin = performance.now();
-              slider.dispatchEvent(new Event("input", { bubbles: true }));
-              times.push((await drawn) - begin);
-            }
-            return times;
-          }""")
-        record_property(
-            f"input to drawn, {label}, milliseconds",
-            f"median {statistics.median(times):.1f}, "
-            f"95th percentile {statistics.quantiles(times, n=20)[-1]:.1f}",
-        )
-        assert len(times) == 40
-        assert statistics.median(times) <= 17
 
 
 @pytest.mark.browser

@@ -1,7 +1,6 @@
 """The figure of an escape episode on the static page: it grows, can be paused, and adds up."""
 
 import re
-import statistics
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,53 +57,6 @@ def numbers(live):
     """(median, predicted, ratio) and (late in percent, δ, ratio, error) of the readout."""
     lines = live.readout.locator("span").all_text_contents()
     return [[float(n) for n in re.findall(r"\d+(?:\.\d+)?", line)] for line in lines]
-
-
-@pytest.mark.timing
-@pytest.mark.browser
-def test_the_episode_is_visible_within_a_second(browser, site, record_property):
-    # Other work on the machine can only delay the page, so the quickest of some loads counts.
-    seconds = []
-    while len(seconds) < 5 or min(seconds) >= 1 and len(seconds) < 10:
-        with Visit(browser) as visit:
-            visit.page.goto(f"{site}/{CHAPTER}", wait_until="commit")
-            mark = "performance.getEntriesByName('episode:visible')[0]"
-            visit.page.wait_for_function(mark)
-            seconds.append(visit.page.evaluate(f"{mark}.startTime") / 1000)
-    told = f"median {np.median(seconds):.2f}, quickest {min(seconds):.2f} of {len(seconds)}"
-    record_property("episode visible, seconds after navigation", told)
-    assert min(seconds) < 1
-
-
-@pytest.mark.timing
-@pytest.mark.browser
-def test_an_input_is_drawn_within_a_frame(figure, record_property):
-    root = figure().root
-    for label in SLIDERS:
-        times = root.get_by_label(label).evaluate("""async (slider) => {
-            const top = Number(slider.max);
-            const times = [];
-            for (let i = 0; i < 40; i++) {
-              // People press keys at any moment of a frame, so the inputs are spread over it.
-              await new Promise((go) => setTimeout(go, 30 + ((7 * i) % 17)));
-              const drawn = new Promise((go) => new PerformanceObserver((list, self) => {
-                const mark = list.getEntriesByName("episode:drawn")[0];
-                if (mark) { self.disconnect(); go(mark.startTime); }
-              }).observe({ type: "mark" }));
-              slider.value = Math.round((top * ((i % 10) + 1)) / 12);
-              const begin = performance.now();
-              slider.dispatchEvent(new Event("input", { bubbles: true }));
-              times.push((await drawn) - begin);
-            }
-            return times;
-          }""")
-        record_property(
-            f"input to drawn, {label}, milliseconds",
-            f"median {statistics.median(times):.1f}, "
-            f"95th percentile {statistics.quantiles(times, n=20)[-1]:.1f}",
-        )
-        assert len(times) == 40
-        assert statistics.median(times) <= 17
 
 
 @pytest.mark.browser
