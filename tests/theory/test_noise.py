@@ -270,6 +270,13 @@ def test_the_geometric_median_moves_with_its_points():
     assert noise.geometric_median(points[::-1]) == pytest.approx(y, rel=1e-4)
 
 
+def test_points_close_together_and_far_from_zero_have_a_geometric_median():
+    """Next to 2⁵⁰ float64 counts in quarters; unit vectors to a rounded y would be useless."""
+    points = np.array([[0, 0], [3, 1], [1, 4], [-2, 2]], dtype=float)
+    y = noise.geometric_median(points)
+    assert noise.geometric_median(points + 2.0**50) - 2.0**50 == pytest.approx(y, abs=0.125)
+
+
 @pytest.mark.parametrize("k, j", [(10, 4), (9, 3), (8, 2), (101, 49)])
 def test_the_step_from_blocks_to_median_is_attained(k, j):
     """j far points drag the median to C_j r if the others lie where it touches their circle."""
