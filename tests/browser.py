@@ -66,6 +66,8 @@ class Visit:
         self.context = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=scheme, **options
         )
+        # A page takes three seconds here, and ten times that where the machine has other work.
+        self.context.set_default_navigation_timeout(120_000)
         self.page = self.context.new_page()
         self.requests, self.errors = [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
