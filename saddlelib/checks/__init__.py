@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import _psd, _saddles
+from . import _psd, _psgd, _saddles
 
 __all__ = ["Feedback", "check", "exercises"]
 
-_CHECKS = {**_saddles.CHECKS, **_psd.CHECKS}
+_CHECKS = {**_saddles.CHECKS, **_psd.CHECKS, **_psgd.CHECKS}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""Feedback for the exercises on noisy gradients: right answers pass, each mistake gets its hint."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from saddlelib.checks import check, exercises
+from saddlelib.theory import noise
+
+
+def fire_prob(threshold, noise_std, dim, batch_size):
+    return chi2.cdf(batch_size * (threshold / noise_std) ** 2, dim)
+
+
+RIGHT = {
+    "psgd-1": [(34, 17778), np.array([34.0, 17778.0])],
+    "psgd-2": [9, np.int64(9)],
+    "psgd-3": [fire_prob, lambda t, sigma, d, b: noise.trigger_prob(t, 0.0, sigma, d, b)],
+    "psgd-4": [14.2067, math.log(2) / math.log(1.05), 14, 15],
+    "psgd-5": [(500, 37.649), (500.0, 38)],
+    "psgd-6": [(-0.8, -0.8, -0.8), (1, 1, -1), np.array([-0.6, 0.6, 0.6])],
+    "psgd-7": [(848, 2.62668), (900, 2.56)],
+}
+
+# A typical mistake, and words that only its own hint contains.
+WRONG = {
+    "psgd-1": [((9.0625, 17778), "All 400"), ((21.5, 17778), "adds σ"),
+               ((25, 17778), "noise alone"), ((5.831, 17778), "its root"),
+               ((64, 17778), "Squares add up"), ((7, 17778), "put the numbers"),
+               ((34, 17777), "nearly"), ((34, 1777778), "one per cent of the square"),
+               ((34, 45), "The batch: the dimension"), ((34, 100), "solve σ²d/B"),
+               (34, "2 numbers")],
+    "psgd-2": [(2, "nearly always"), (5, "more than δ"), (8, "Go on"), (20, "earlier"),
+               (8.5, "whole number"), ("nine", "wants a number")],
+    "psgd-3": [(lambda t, s, d, b: 1 - fire_prob(t, s, d, b), "is silent"),
+               (lambda t, s, d, b: chi2.cdf(b**0.5 * t / s, d), "Square the norm"),
+               (lambda t, s, d, b: chi2.cdf((t / s) ** 2, d), "batch size is missing"),
+               (lambda t, s, d, b: chi2.cdf(b**0.5 * (t / s) ** 2, d), "√B belongs to σ"),
+               (lambda t, s, d, b: chi2.cdf(b * t**2 / s, d), "divides by σ"),
+               (lambda t, s, d, b: chi2.cdf(b * d * (t / s) ** 2, d), "spreads σ²"),
+               (lambda t, s, d, b: chi2.cdf(b * (t / s) ** 2, 1), "one coordinate"),
+               (lambda t, s, d, b: 2.0, "between 0 and 1"), (lambda t, s, d, b: 0.5, "says 0.5"),
+               (lambda t: t, "<lambda>() takes"), (lambda t, s, d, b: None, "wants a number"),
+               (3, "function")],
+    "psgd-4": [(13.863, "flow"), (28.41, "four times the noise"), (7.273, "step size is missing"),
+               (6.170, "logarithms"), (-14.2, "positive"), (3, "Solve")],
+    "psgd-5": [((501, 37.6), "at m = 1"), ((25, 37.6), "Without ℓ̃: the dimension"),
+               ((100, 37.6), "σ_J/ε comes in"), ((37.6, 500), "all there is"),
+               ((7, 37.6), "solve 𝔑 = 2"), ((500, 500), "smaller of two"),
+               ((500, 25), "part ℓ̃²"), ((500, 31.32), "With ℓ̃: it comes in"),
+               ((500, 65), "not by ρε"), ((500, 7), "c = σ_J²/ε² +"), (500, "2 numbers")],
+    "psgd-6": [((0.8, 0.8, 0.8), "turn it round"), ((0.9, 0.7, -0.6), "differ in size"),
+               ((-0.8, -0.8, -0.795), "differ in size"), ((0.8, 0.7, 0.6), "multiple of (u, v, w)"),
+               ((0, 1, 1), "between ½ and 1"), ((-2, -2, -2), "between ½ and 1"),
+               (-0.8, "3 numbers")],
+    "psgd-7": [((177778, 0.75), "budget is 900"), ((400, 3.53), "no threshold helps"),
+               ((848, 2.3), "usual norm"), ((848, 2.55), "misses 0.15"),
+               ((848, 2.65), "lower the threshold"), ((848.5, 2.5), "whole number"),
+               ((848, -1), "positive"), (848, "2 numbers")],
+}
+
+
+def test_every_exercise_is_covered():
+    assert set(RIGHT) == set(WRONG) == {e for e in exercises() if e.startswith("psgd-")}
+
+
+@pytest.mark.parametrize("exercise, answer", [(e, a) for e in RIGHT for a in RIGHT[e]])
+def test_right_answers_pass(exercise, answer):
+    feedback = check(exercise, answer)
+    assert feedback and "Correct" in repr(feedback), feedback
+
+
+@pytest.mark.parametrize("exercise", WRONG)
+def test_each_typical_mistake_gets_its_own_hint(exercise):
+    hints = {}
+    for answer, words in WRONG[exercise]:
+        feedback = check(exercise, answer)
+        assert not feedback and feedback.message.startswith("Not yet.")
+        assert words in feedback.message, feedback
+        hints[words] = feedback.message
+    assert len(set(hints.values())) == len(hints) >= 4
+    for words in hints:  # no hint could stand for another
+        assert sum(words in message for message in hints.values()) == 1, words
+
+
+@pytest.mark.parametrize("exercise", RIGHT)
+def test_no_answer_is_no_mistake_and_nonsense_is_answered_kindly(exercise):
+    assert "Not answered yet" in check(exercise, None).message
+    for nonsense in ("", object(), [1, 2, 3, 4], float("nan"), True, {}):
+        assert not check(exercise, nonsense)
+
+
+def test_a_smallest_batch_passes_and_one_sample_less_cannot():
+    """No threshold rescues the batch below the smallest; the exercise says which way to go."""
+    rule = noise.calibrated_rule(5.0, 200, 1.5, failure_prob=0.05)
+    assert check("psgd-7", (rule.batch_size, rule.threshold))
+    for threshold in np.linspace(0.98, 1.02, 41) * rule.threshold:
+        assert not check("psgd-7", (rule.batch_size - 1, threshold))
