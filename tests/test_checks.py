@@ -96,7 +96,8 @@ WRONG = {
 
 
 def test_every_exercise_is_covered():
-    assert set(RIGHT) == set(WRONG) == set(exercises())
+    here = {name for name in exercises() if not name.startswith("psgd-")}  # test_checks_psgd.py
+    assert set(RIGHT) == set(WRONG) == here
 
 
 @pytest.mark.parametrize("exercise, answer", [(e, a) for e in RIGHT for a in RIGHT[e]])
