@@ -1,0 +1,232 @@
+"""Is there negative curvature here? Lanczos on lists of tensors, and two kinds of products."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from scipy.linalg import eigh_tridiagonal
+
+from ..curvature import lanczos_error, start_overlap
+from . import _vector as vector
+
+__all__ = ["Products", "Seen", "Source", "smallest_curvature"]
+
+
+class Source(enum.IntEnum):
+    """Where Hessian-vector products come from."""
+
+    NONE = 0
+    AUTOGRAD = 1
+    DIFFERENCES = 2
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Lanczos saw.
+
+    Attributes
+    ----------
+    min_eig, lower : float
+        Smallest Ritz value; a lower bound of λ_min that holds with probability 1 − δ.
+    negative, certified : bool
+        Whether λ_min < −curvature_tol is proven by ``direction``; whether λ_min ≥ −curvature_tol
+        is certified.
+    direction : list of Tensor
+        Unit vector with Rayleigh quotient ``min_eig``.
+    """
+
+    min_eig: float
+    lower: float
+    negative: bool
+    certified: bool
+    direction: list[torch.Tensor]
+
+
+class Products:
+    r"""v ↦ Hv at the present parameters, by double backward or by differences of gradients.
+
+    Differences are (∇f(x + hv) − ∇f(x − hv))/(2h). Their error is at most ρh/2 + e/h for gradients
+    with an error e, least at h = √(2e/ρ); so the error of a product is known. Every evaluation sees
+    the same random numbers, so that dropout is the same function each time, and the generators are
+    afterwards as they were before.
+
+    Use it in a ``with``: on leaving, parameters and gradients are what they were.
+
+    Parameters
+    ----------
+    params, grads : list of Tensor
+        The parameters, and their gradients now.
+    evaluate : callable
+        Computes the loss, with gradients in ``.grad`` if its argument is true, and returns it.
+    loss : Tensor or None
+        The loss at the parameters, for double backward. None: only differences.
+    lipschitz_hess : float
+        ρ > 0.
+    sign : float
+        −1 for the Hessian of −f.
+    """
+
+    def __init__(self, params, grads, evaluate, loss, lipschitz_hess, sign=1.0):
+        self.params, self.evaluate, self.rho, self.sign = params, evaluate, lipschitz_hess, sign
+        self.start, self.grads = None, vector.clone(grads)
+        self.size, self.grad_norm = max(vector.norm(params), 1e-8), vector.norm(grads)
+        self.unit = max(torch.finfo(p.dtype).eps for p in params) / 2
+        self.norm = self.difference_error = 0.0
+        self.calls, self.source = 0, Source.DIFFERENCES
+        self.graph = self._graph(loss)
+
+    def __enter__(self):
+        devices = sorted({p.device.index for p in self.params if p.device.type == "cuda"})
+        self.generators = contextlib.ExitStack()
+        self.generators.enter_context(torch.random.fork_rng(devices))
+        self.random = torch.get_rng_state(), [(i, torch.cuda.get_rng_state(i)) for i in devices]
+        return self
+
+    def __exit__(self, *exception):
+        self.graph = None
+        self.generators.close()
+        if self.start is not None:
+            vector.copy_(self.params, self.start)
+        for p, g in zip(self.params, self.grads, strict=True):
+            p.grad = g
+
+    def __call__(self, v):
+        self.calls += 1
+        hv = None
+        if self.graph is not None:
+            hv = self._double_backward(v)
+        if hv is None:
+            self.source = Source.DIFFERENCES
+            hv = self._difference(v)
+        self.norm = max(self.norm, vector.norm(hv))
+        return hv
+
+    def error(self, steps):
+        """First-order bound on the error of an eigenvalue after so many Lanczos steps."""
+        return 3 * math.sqrt(steps) * (self.difference_error + 16 * self.unit * self.norm)
+
+    def _graph(self, loss):
+        """Gradients that can be differentiated again, or None."""
+        if loss is None:
+            return None
+        graph = _backward(loss, self.params, create_graph=True)
+        if graph is not None:
+            self.source = Source.AUTOGRAD
+        return graph
+
+    def _double_backward(self, v):
+        found = [(g, u) for g, u in zip(self.graph, v, strict=True)
+                 if g is not None and g.requires_grad]
+        if not found:  # the loss is linear
+            return vector.zeros_like(v)
+        hv = _backward([g for g, _ in found], self.params, grad_outputs=[u for _, u in found],
+                       retain_graph=True)
+        if hv is None:
+            self.graph = None
+            return None
+        hv = [torch.zeros_like(u) if h is None else vector.mean_over_ranks(h.detach())
+              for h, u in zip(hv, v, strict=True)]
+        return vector.scale_(vector.clone(hv), self.sign)
+
+    def _difference(self, v):
+        if self.start is None:
+            self.start = vector.clone(self.params)
+        if self.norm == 0.0:  # one wide difference, for the scale of the Hessian
+            self.norm = vector.norm(self._central(v, math.sqrt(self.unit) * self.size))
+        grad_error = 4 * self.unit * (self.grad_norm + self.norm * self.size)
+        h = min(math.sqrt(2 * grad_error / self.rho), self.size)
+        h = max(h, 64 * self.unit * self.size)
+        self.difference_error = max(self.difference_error, self.rho * h / 2 + grad_error / h)
+        return self._central(v, h)
+
+    def _central(self, v, h):
+        plus = self._gradient(v, h)
+        vector.add_(plus, self._gradient(v, -h), alpha=-1.0)
+        return vector.scale_(plus, self.sign / (2 * h))
+
+    def _gradient(self, v, h):
+        vector.copy_(self.params, self.start)
+        vector.add_(self.params, v, alpha=h)
+        torch.set_rng_state(self.random[0])
+        for index, state in self.random[1]:
+            torch.cuda.set_rng_state(state, index)
+        for p in self.params:
+            p.grad = None
+        self.evaluate(True)
+        return [torch.zeros_like(p, requires_grad=False) if p.grad is None
+                else p.grad.detach().clone() for p in self.params]
+
+
+def _backward(outputs, params, **options):
+    """`torch.autograd.grad`, or None where the graph is gone or has no second derivative."""
+    try:
+        with torch.enable_grad():
+            return torch.autograd.grad(outputs, params, allow_unused=True, **options)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return None
+
+
+def can_use_autograd(params) -> bool:
+    """Whether autograd alone sees the whole loss: on one process, with whole parameters.
+
+    The hooks that add up gradients over ranks work on ``.grad`` and not on what
+    `torch.autograd.grad` returns.
+    """
+    several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return not several and all(a is b for a, b in zip(vector.local(params), params, strict=True))
+
+
+def smallest_curvature(product, params, curvature_tol, failure_prob, maxiter, seed, counter,
+                       resolution=0.05) -> Seen:
+    """Smallest eigenvalue of the Hessian, as far as it needs to be known.
+
+    Lanczos with full reorthogonalization from a random start, and the bounds of
+    `saddlelib.curvature`. It stops as soon as it knows on which side of −curvature_tol λ_min lies,
+    or after ``maxiter`` products. It keeps one vector for each.
+    """
+    dim = vector.numel(params)
+    maxiter = min(maxiter, dim)
+    overlap = start_overlap(dim, failure_prob / 2)
+    basis = [vector.uniform_sphere(params, seed, counter)]
+    alpha, beta = [], []
+    lower = -math.inf
+    for k in range(1, maxiter + 1):
+        w = product(basis[-1])
+        alpha.append(float(vector.dot(w, basis[-1])))
+        for _ in range(2):  # twice is enough (Kahan; Parlett 1980)
+            for q in basis:
+                vector.add_(w, q, alpha=-float(vector.dot(q, w)))
+        beta.append(vector.norm(w))
+        if not math.isfinite(alpha[-1] + beta[-1]):
+            return Seen(math.nan, -math.inf, False, False, [])
+        error = product.error(k)
+        # A remainder of rounding is a start as good as any for what is left of the space: only an
+        # exact 0 ends it. To stop there would leave β_k/√t, which rounding makes large.
+        complete = k == dim or beta[-1] == 0.0
+        ritz, vectors = eigh_tridiagonal(alpha, beta[:-1])
+        low, high = float(ritz[0]), float(ritz[-1])
+        relative = lanczos_error(k, overlap)
+        gap = 0.0 if complete else beta[-1] / math.sqrt(overlap)
+        if relative < 0.5:
+            gap = min(gap, relative * (high - low) / (1 - 2 * relative))
+        lower = max(lower, low - gap - error)
+        undecided = lower < -curvature_tol <= low + error
+        if complete or not undecided or gap <= resolution * curvature_tol or k == maxiter:
+            break
+        basis.append(vector.scale_(w, 1 / beta[-1]))
+    direction = vector.zeros_like(basis[0])
+    for q, c in zip(basis, vectors[:, 0].tolist(), strict=True):
+        vector.add_(direction, q, alpha=c)
+    vector.scale_(direction, 1 / vector.norm(direction))
+    if low < -curvature_tol - error:
+        # Negative curvature is a fact about one vector: look at it once more, by itself.
+        low = float(vector.dot(direction, product(direction)))
+    negative = low < -curvature_tol - error
+    return Seen(low, min(lower, low), negative, not negative and lower >= -curvature_tol, direction)

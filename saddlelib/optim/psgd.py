@@ -1,0 +1,158 @@
+"""Perturbed SGD for PyTorch: a trigger that noise does not deafen."""
+
+from __future__ import annotations
+
+import math
+
+from .._arguments import integer
+from ..theory import alpay2025
+from . import _vector as vector
+from ._base import SaddleOptimizer, settings_of
+
+__all__ = ["PSGD"]
+
+
+class PSGD(SaddleOptimizer):
+    r"""Perturbed SGD: mini-batch steps, and an episode where the true gradient seems small.
+
+    **Idea.** As `PSD`, but from mini-batches. Their noise makes ‖ĝ‖ large wherever one stands:
+    E‖ĝ‖² = ‖∇f‖² + σ²d/B. The noise of two batches is independent, so that their inner product has
+    no such bias.
+
+    **Update.** Outside an episode, every ``check_every`` steps two successive gradients make a
+    pair. After ``window`` pairs their mean inner product is the estimate of ‖∇f‖²,
+
+    .. math:: \widehat{\|\nabla f\|^2} = \frac1W \sum_{j=1}^{W}
+              \langle \hat g(x_{k_j}), \hat g(x_{k_j+1})\rangle ,
+
+    and where it is ≤ ε² the curvature is looked at, and an episode begins, as in `PSD`. Every step
+    is x ← x − lr·ĝ(x), the step of `torch.optim.SGD`, bit for bit.
+
+    At a standing point with noise σ² in each coordinate of a sample the standard deviation of the
+    estimate is σ²√d/(B√W), where the bias of ‖ĝ‖² is σ²d/B: choose ``window`` so that the former
+    is below ε². The second gradient of a pair is one step further on, which changes the mean by
+    −lr(⟨∇f, H∇f⟩ + tr(HΣ)), with H the Hessian and Σ the covariance of ĝ: a trigger too early in a
+    valley, too late on a hill. The check of the curvature makes the former harmless.
+
+    ``rule="published"`` is the trigger of the authors' repository,
+    ‖ĝ‖ ≤ ε√(1 + 2σ²/(Bε²)) for one mini-batch, from ``noise_std`` and ``batch_size``; for large d
+    it seldom fires.
+
+    **How to use.** As `PSD`. The curvature is that of the loss the closure computes, of one
+    mini-batch: its λ_min is on average below that of the whole loss. Give
+    ``step(closure, curvature_closure)`` a ``curvature_closure`` with a larger batch. The first
+    gradients of pairs are kept: one copy of the parameters.
+
+    **Caveats.** Those of `PSD`. Plain SGD often leaves a saddle by its own noise; measure before
+    you believe that a perturbation helps. Pairs assume independent mini-batches: in one epoch
+    without replacement they are correlated by −1/(n − 1), slightly. ``closure`` has to be the same
+    mini-batch each time it is called within one step.
+
+    **Related work.** The stochastic variant in the repository of Alpay & Alakkad 2025
+    (arXiv:2508.16540); Jin et al. 2021 (arXiv:1902.04811), who perturb at every step; Daneshmand
+    et al. 2018 (arXiv:1803.05999), who use the noise that is there. `saddlelib.methods.PSGD` is the
+    published one for NumPy, `saddlelib.optim.PSGDReference` either in a few lines.
+
+    Parameters
+    ----------
+    rule : {"pairs", "published"}
+    window : int
+        W ≥ 1, pairs for one estimate.
+    batch_size, noise_std : int, float, optional
+        B, and σ of one coordinate of one sample, for ``rule="published"``.
+
+    All others as `PSD`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the setting outside its range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.zeros(2, requires_grad=True)
+    >>> optimizer = PSGD([x], lr=0.1, epsilon=0.05, curvature_tol=0.1, check_every=2, window=10)
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = x[0] ** 4 / 4 - x[0] ** 2 / 2 + x[1] ** 2 + noise @ x
+    ...     loss.backward()
+    ...     return loss
+    >>> for _ in range(600):
+    ...     noise = 0.1 * torch.randn(2)
+    ...     loss = optimizer.step(closure)
+    >>> round(abs(x[0].item())), optimizer.counts["status"].name
+    (1, 'NO_NEGATIVE_CURVATURE')
+    """
+
+    def __init__(self, params, lr=1e-3, *, epsilon=1e-3, rule="pairs", window=10, batch_size=None,
+                 noise_std=None, curvature_tol=None, lipschitz_hess=None,
+                 perturbation_radius=None, episode_length=None, max_episodes=None,
+                 curvature_check=True, lanczos_steps=60, failure_prob=1e-4, escape="ball",
+                 rest=100, check_every=20, seed=0, maximize=False, foreach=None):
+        settings = settings_of(
+            lr=lr, epsilon=epsilon, curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
+            perturbation_radius=perturbation_radius, episode_length=episode_length,
+            max_episodes=max_episodes, curvature_check=curvature_check,
+            lanczos_steps=lanczos_steps, failure_prob=failure_prob, escape=escape, rest=rest,
+            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach)
+        if rule not in ("pairs", "published"):
+            raise ValueError(f"rule must be 'pairs' or 'published', got {rule!r}")
+        if rule == "published":
+            if batch_size is None or noise_std is None:
+                raise ValueError("rule='published' needs batch_size and noise_std; rule='pairs' "
+                                 "needs neither")
+            trigger = alpay2025.batch_trigger(noise_std, settings["epsilon"], batch_size)
+        elif batch_size is not None or noise_std is not None:
+            raise ValueError("batch_size and noise_std are for rule='published' only")
+        else:
+            trigger = settings["epsilon"]
+        settings.update(rule=rule, window=integer("window", window), batch_size=batch_size,
+                        noise_std=noise_std, trigger=trigger)
+        super().__init__(params, settings)
+        self._scalars.update({"paired": 0, "pairs": 0, "inner": 0.0})
+
+    def _look(self, s, settings, params, grads):
+        s["next_look"] = s["steps"] + settings["check_every"]
+        if settings["rule"] == "published":
+            s["grad_norm"] = norm = vector.norm(grads)
+            return None if not math.isfinite(norm) else norm <= settings["trigger"]
+        if s["paired"] == 0:
+            self._first(s, params, grads)
+            return False
+        return self._second(s, settings, params, grads)
+
+    def _first(self, s, params, grads):
+        """Keep the gradients; the next step has the second of the pair."""
+        kept, new = [], []
+        for p, g in zip(params, grads, strict=True):
+            state = self.state[p]
+            if "first_grad" not in state:
+                state["first_grad"] = g.detach().clone()
+            else:
+                kept.append(state["first_grad"])
+                new.append(g)
+        if kept:
+            vector.copy_(kept, new)
+        s["paired"], s["next_look"] = len(params), s["steps"] + 1
+
+    def _second(self, s, settings, params, grads):
+        """The inner product of the pair; after a window of them, whether the gradient is small."""
+        first = [self.state[p].get("first_grad") for p in params]
+        same = len(first) == s["paired"] and all(g is not None for g in first)
+        s["paired"] = 0
+        s["next_look"] = s["steps"] + max(settings["check_every"] - 1, 1)
+        if not same:  # another set of parameters has gradients now
+            return False
+        inner = float(vector.dot(first, grads))
+        if not math.isfinite(inner):
+            return None
+        s["inner"] += inner
+        s["pairs"] += 1
+        if s["pairs"] < settings["window"]:
+            return False
+        mean = s["inner"] / s["pairs"]
+        s["inner"], s["pairs"] = 0.0, 0
+        s["grad_norm"] = math.copysign(math.sqrt(abs(mean)), mean)
+        return mean <= settings["epsilon"] ** 2
