@@ -12,7 +12,8 @@ except ModuleNotFoundError as error:
         "pip install saddlelib[torch]") from error
 
 from ._base import Status
+from ._reference import PSDReference, PSGDReference
 from .psd import PSD
 from .psgd import PSGD
 
-__all__ = ["PSD", "PSGD", "Status"]
+__all__ = ["PSD", "PSGD", "PSDReference", "PSGDReference", "Status"]

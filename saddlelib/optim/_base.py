@@ -279,14 +279,14 @@ class SaddleOptimizer(Optimizer):
         if not small:
             s["status"] = int(Status.DESCENDING)
             return True
-        most = settings["max_episodes"]
-        if most is not None and s["episodes"] >= most:
-            s["status"], s["next_look"] = int(Status.EXHAUSTED), _LONG
-            return True
         seen = self._check(s, settings, params, grads, loss, closure, curvature_closure)
         if seen is not None and not seen.negative:
             return self._rest(s, Status.NO_NEGATIVE_CURVATURE if seen.certified
                               else Status.NONE_FOUND)
+        most = settings["max_episodes"]
+        if most is not None and s["episodes"] >= most:
+            s["status"], s["next_look"] = int(Status.EXHAUSTED), _LONG
+            return True
         return self._kick(s, settings, params, grads, seen, closure)
 
     def _check(self, s, settings, params, grads, loss, closure, curvature_closure) -> Seen | None:

@@ -1,0 +1,166 @@
+"""The optimizers, their plain twins and the NumPy methods take the same steps in float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from saddlelib import Oracle, methods
+from saddlelib.optim import PSD, PSGD, PSDReference, PSGDReference, Status
+from saddlelib.optim._vector import uniform_ball
+from saddlelib.problems import CoupledQuartic, MatrixFactorization
+
+ETA, EPSILON, GAMMA, RADIUS = 0.05, 1e-2, 0.3, 1e-2
+NOISE = 0.02
+
+
+def quartic():
+    problem = CoupledQuartic(dim=4)
+    return problem, np.zeros(4), lambda x: (x**4 - x**2).sum() + problem.coupling * (
+        x.sum() ** 2 - (x * x).sum()) / 2
+
+
+def factorization():
+    matrix = np.diag([2.0, 1.0, 0.0])
+    problem, m = MatrixFactorization(matrix), torch.tensor(matrix)
+    return problem, np.array(problem.saddles[1]), lambda x: 0.5 * (
+        (x.view(3, 2) @ x.view(3, 2).T - m) ** 2).sum()
+
+
+PROBLEMS = pytest.mark.parametrize("make", [quartic, factorization])
+
+
+def lambda_min(problem):
+    return lambda x: float(np.linalg.eigvalsh(problem.hess(x))[0])
+
+
+class Run:
+    """An optimizer on one flat parameter, its gradient plus noises that are given."""
+
+    def __init__(self, kind, value, x0, noises=None, **settings):
+        self.x = torch.tensor(x0, requires_grad=True)
+        self.value, self.noises, self.at = value, noises, 0
+        self.optimizer = kind([self.x], lr=ETA, epsilon=EPSILON, curvature_tol=GAMMA,
+                              perturbation_radius=RADIUS, **settings)
+        self.s = self.optimizer._scalars
+
+    def closure(self):
+        self.optimizer.zero_grad()
+        loss = self.value(self.x)
+        if self.noises is not None:
+            loss = loss + torch.from_numpy(self.noises[self.at]) @ self.x
+            self.at += 1
+        loss.backward()
+        return loss
+
+    def curvature(self):
+        return self.value(self.x)
+
+    def draw(self):
+        """The ξ of the step just taken."""
+        return uniform_ball([self.x], RADIUS, 0, self.s["draws"])[0].numpy()
+
+    def step(self):
+        looks = self.optimizer.counts["checks"]
+        self.optimizer.step(self.closure, self.curvature)
+        return self.optimizer.counts["checks"] > looks
+
+
+def agree(twin, run):
+    np.testing.assert_allclose(run.x.detach().numpy(), twin.x, rtol=0, atol=1e-12)
+    s = run.s
+    assert (s["steps"], s["left"], s["episodes"], s["next_look"]) == (
+        twin.steps, twin.left, twin.episodes, twin.next_look)
+
+
+@PROBLEMS
+def test_twin_of_psd_takes_the_steps_of_the_numpy_method(make):
+    problem, x0, _ = make()
+    method = methods.PSD(ETA, EPSILON, GAMMA, RADIUS, episode_length=100, max_episodes=5)
+    oracle = Oracle(problem)
+    state = method.init(oracle, x0, rng=3)
+    twin = PSDReference(x0, ETA, EPSILON, GAMMA, T=100, M=5)
+    while not state.finished:
+        state = method.step(oracle, state)
+        twin.step(problem.grad, lambda_min(problem), lambda: state.last_perturbation)
+        np.testing.assert_allclose(twin.x, state.x, rtol=0, atol=1e-12)
+        assert (twin.steps, twin.left, twin.episodes) == (state.nit, state.left, state.episodes)
+        np.testing.assert_equal(twin.min_eig, state.min_eig)
+    assert twin.finished and twin.episodes >= 1 and problem.fun(state.x) < problem.fun(x0) - 0.4
+
+
+@PROBLEMS
+def test_psd_takes_the_steps_of_its_twin(make):
+    problem, x0, value = make()
+    run = Run(PSD, value, x0, episode_length=100, rest=40, check_every=3)
+    twin = PSDReference(x0, ETA, EPSILON, GAMMA, T=100, rest=40, every=3)
+    for _ in range(250):
+        run.step()
+        twin.step(problem.grad, lambda_min(problem), run.draw)
+        agree(twin, run)
+        assert run.s["pause"] == (twin.pause or 40)
+        assert not twin.min_eig + 1e-9 < run.s["min_eig_lower"]
+    assert run.optimizer.counts["hvp_by"] == "autograd" and run.s["checks"] >= 4
+    assert run.s["episodes"] >= 1 and problem.fun(twin.x) < problem.fun(x0) - 0.4
+
+
+def recorded(oracle):
+    """The noises of the mini-batch gradients of an oracle, as they come."""
+    noises, batch_grad = [], oracle.batch_grad
+
+    def record(x, batch_size):
+        g = batch_grad(x, batch_size)
+        noises.append(oracle.last_noise)
+        return g
+    oracle.batch_grad = record
+    return noises
+
+
+@PROBLEMS
+def test_psgd_its_twin_and_the_numpy_method_take_the_same_steps(make, monkeypatch):
+    """As published: blind, without rests, and with the trigger of the authors."""
+    problem, x0, value = make()
+    batch = 4
+    oracle = Oracle(problem, grad_noise=NOISE * x0.size**0.5, rng=0)
+    noises = recorded(oracle)
+    run = Run(PSGD, value, x0, noises, rule="published", noise_std=NOISE, batch_size=batch,
+              episode_length=30, curvature_check=False, rest=0, check_every=1, max_episodes=4)
+    trigger = run.optimizer.param_groups[0]["trigger"]
+    method = methods.PSGD(ETA, batch, trigger, RADIUS, episode_length=30, max_episodes=4)
+    state = method.init(oracle, x0)
+    twin = PSGDReference(x0, ETA, EPSILON, GAMMA, T=30, M=4, rest=0, trigger=trigger)
+    at = iter(range(10**6))
+
+    def grad(x):
+        return problem.grad(x) + noises[next(at)]
+
+    monkeypatch.setattr("saddlelib.methods.base.uniform_ball", lambda rng, dim, radius:
+                        uniform_ball([run.x], RADIUS, 0, run.s["draws"] + 1)[0].numpy()[None])
+    while True:
+        state = method.step(oracle, state)
+        if state.finished:
+            break
+        run.step()
+        twin.step(grad, None, run.draw)
+        agree(twin, run)
+        np.testing.assert_allclose(twin.x, state.x, rtol=0, atol=1e-12)
+        assert (twin.left, twin.episodes) == (state.left, state.episodes)
+    run.step()
+    assert run.s["status"] == Status.EXHAUSTED and state.episodes == 4 and run.s["hvp"] == 0
+
+
+@PROBLEMS
+def test_psgd_with_pairs_takes_the_steps_of_its_twin(make):
+    problem, x0, value = make()
+    noises = np.random.default_rng(1).standard_normal((4000, x0.size)) * NOISE
+    run = Run(PSGD, value, x0, noises, window=5, episode_length=100, rest=30, check_every=4)
+    twin = PSGDReference(x0, ETA, EPSILON, GAMMA, T=100, rest=30, every=4, W=5)
+    at = iter(range(10**6))
+    for _ in range(250):
+        run.step()
+        twin.step(lambda x: problem.grad(x) + noises[next(at)], lambda_min(problem), run.draw)
+        agree(twin, run)
+        assert run.s["pairs"] == twin.pairs and abs(run.s["inner"] - twin.inner) < 1e-12
+        first = run.optimizer.state[run.x].get("first_grad")
+        if twin.first is not None:
+            np.testing.assert_allclose(first.numpy(), twin.first, rtol=0, atol=1e-12)
+    assert run.s["episodes"] >= 1 and run.s["checks"] > run.s["episodes"]
