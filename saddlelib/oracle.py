@@ -8,7 +8,7 @@ import numpy as np
 
 from ._arguments import integer
 
-__all__ = ["FiniteSum", "Oracle"]
+__all__ = ["FiniteSum", "Oracle", "Sample"]
 
 # Rows of per-sample gradients that are in memory at once, and draws of a heavy tail.
 _ROWS = 1024
@@ -29,6 +29,9 @@ class FiniteSum:
         n ≥ 1 and d ≥ 1.
     hvp, hess : callable, optional
         ``hvp(x, v) -> (d,)`` and ``hess(x) -> (d, d)`` of f.
+    hvps : callable, optional
+        ``hvps(x, v, indices) -> (B, d)``, row by row the ∇²fᵢ(x)v for the B ``indices``. Without
+        ``hvp``, f's own products come from it too.
     replacement : bool
         How the indices of a mini-batch are drawn. True: each on its own, uniformly. False: along a
         random order of all n, and then along the next, so that every epoch has every sample once;
@@ -58,19 +61,22 @@ class FiniteSum:
 
     name = "finite sum"
 
-    def __init__(self, fun, grads, size, dim, *, hvp=None, hess=None, replacement=False,
-                 lipschitz_grad=None, lipschitz_hess=None, f_star=-math.inf):
+    def __init__(self, fun, grads, size, dim, *, hvp=None, hess=None, hvps=None,
+                 replacement=False, lipschitz_grad=None, lipschitz_hess=None, f_star=-math.inf):
         for name, given in (("fun", fun), ("grads", grads)):
             if not callable(given):
                 raise TypeError(f"{name} must be a function, got {given!r}")
-        for name, given in (("hvp", hvp), ("hess", hess)):
+        for name, given in (("hvp", hvp), ("hess", hess), ("hvps", hvps)):
             if given is not None and not callable(given):
                 raise TypeError(f"{name} must be a function or None, got {given!r}")
         self.size, self.dim = integer("size", size), integer("dim", dim)
-        self._grads = grads
+        self._grads, self._hvps = grads, hvps
         # Copies, as in Oracle.
         self.fun = lambda x: fun(x.copy())
-        self.hvp = hvp and (lambda x, v: hvp(x.copy(), v.copy()))
+        if hvp is not None:
+            self.hvp = lambda x, v: hvp(x.copy(), v.copy())
+        else:
+            self.hvp = hvps and (lambda x, v: self.mean_hvp(x, v, np.arange(self.size)))
         self.hess = hess and (lambda x: hess(x.copy()))
         self.replacement = bool(replacement)
         self.lipschitz_grad, self.lipschitz_hess = lipschitz_grad, lipschitz_hess
@@ -78,11 +84,19 @@ class FiniteSum:
 
     def grads(self, x, indices) -> np.ndarray:
         """∇fᵢ(x) for every index, shape (B, d)."""
-        rows = _real("grads", self._grads(x.copy(), indices.copy()))
+        return self._rows("grads", self._grads(x.copy(), indices.copy()), indices)
+
+    def _rows(self, name, rows, indices):
+        rows = _real(name, rows)
         if rows.shape != (indices.size, self.dim):
-            raise ValueError(f"grads must return one row of {self.dim} numbers for each of the "
+            raise ValueError(f"{name} must return one row of {self.dim} numbers for each of the "
                              f"{indices.size} indices, got shape {rows.shape}")
         return rows
+
+    @property
+    def has_hvps(self) -> bool:
+        """Whether Hessian-vector products of single terms are given."""
+        return self._hvps is not None
 
     def grad(self, x) -> np.ndarray:
         """∇f(x), shape (d,), from all n terms."""
@@ -90,9 +104,19 @@ class FiniteSum:
 
     def mean_grad(self, x, indices) -> np.ndarray:
         """The mean of ∇fᵢ(x) over the indices, shape (d,)."""
+        return self._mean(indices, lambda some: self.grads(x, some))
+
+    def mean_hvp(self, x, v, indices) -> np.ndarray:
+        """The mean of ∇²fᵢ(x)v over the indices, shape (d,). Raises TypeError without ``hvps``."""
+        if self._hvps is None:
+            raise TypeError("no hvps were given")
+        return self._mean(indices, lambda some: self._rows(
+            "hvps", self._hvps(x.copy(), v.copy(), some.copy()), some))
+
+    def _mean(self, indices, rows):
         total = np.zeros(self.dim)
         for start in range(0, indices.size, _ROWS):
-            total += self.grads(x, indices[start:start + _ROWS]).sum(axis=0)
+            total += rows(indices[start:start + _ROWS]).sum(axis=0)
         return total / indices.size
 
     def draw(self, batch_size, rng, unseen=None):
@@ -138,8 +162,9 @@ class Oracle:
         Values, gradients, Hessian-vector products and Hessians asked for so far. A mini-batch is
         one gradient here.
     nsamples : int
-        Gradients of single samples so far: B for a mini-batch of size B, n for the whole gradient
-        of a `FiniteSum` of n terms, else 1 for a gradient.
+        What all of it cost, in samples. A value, a gradient or a Hessian-vector product of one
+        sample is 1, a Hessian d: B for a mini-batch of size B, n (a Hessian nd) for a `FiniteSum`
+        of n terms as a whole, and 1 (d) for any other problem.
     unseen : ndarray or None
         The indices that are left of the present epoch of a `FiniteSum`. Who keeps ``rng`` and
         ``unseen`` and puts them back later goes on with the same draws.
@@ -225,6 +250,11 @@ class Oracle:
         return self._hess is not None
 
     @property
+    def _whole(self) -> int:
+        """The samples that f itself, and not a mini-batch of it, is made of."""
+        return 1 if self._sum is None else self._sum.size
+
+    @property
     def calls(self) -> int:
         """All oracle calls so far, of every kind."""
         return self.nfev + self.njev + self.nhvp + self.nhev
@@ -232,6 +262,7 @@ class Oracle:
     def fun(self, x) -> float:
         """Value at one point x of shape (d,)."""
         self.nfev += 1
+        self.nsamples += self._whole
         value = self._fun(x)
         if type(value) in (float, np.float64):
             return float(value)
@@ -246,7 +277,7 @@ class Oracle:
         That of a `FiniteSum` is the exact one, of all its terms.
         """
         self.njev += 1
-        self.nsamples += 1 if self._sum is None else self._sum.size
+        self.nsamples += self._whole
         g = _vector("grad", self._grad(x), x.shape)
         return g + self._noise(x.size, 1) if self.grad_noise else g
 
@@ -278,6 +309,10 @@ class Oracle:
         g = _vector("grad", self._grad(x), x.shape)
         return g + self._noise(x.size, batch_size) if self.grad_noise else g
 
+    def sample(self, indices=None) -> Sample:
+        """The mean of a fixed sample of terms as an objective of its own; see `Sample`."""
+        return Sample(self, indices)
+
     def _check_batch(self, batch_size):
         if batch_size > self._sum.size:
             raise ValueError(f"batch_size must be at most the {self._sum.size} samples there are, "
@@ -304,6 +339,7 @@ class Oracle:
         if self._hvp is None:
             raise TypeError("no hvp was given")
         self.nhvp += 1
+        self.nsamples += self._whole
         return _vector("hvp", self._hvp(x, v), x.shape)
 
     def hess(self, x) -> np.ndarray:
@@ -311,10 +347,77 @@ class Oracle:
         if self._hess is None:
             raise TypeError("no hess was given")
         self.nhev += 1
+        self.nsamples += self._whole * x.size
         h = _real("hess", self._hess(x))
         if h.shape != (x.size, x.size):
             raise ValueError(f"hess must return shape {(x.size, x.size)}, got {h.shape}")
         return h
+
+
+class Sample:
+    """A fixed sample of the terms of an `Oracle`: the same terms at every point and direction.
+
+    So differences of its gradients have no noise in them, and its Hessian is one symmetric matrix.
+
+    Parameters
+    ----------
+    oracle : Oracle
+        Which counts what is asked for: B samples a gradient or product of a sample of B terms.
+    indices : ndarray of int or None
+        The B terms of its `FiniteSum`, repetitions allowed; None for all of them. Where the
+        problem is not a `FiniteSum`, the noise of the oracle does not depend on x: every sample
+        has the Hessian of f, None is the only choice, and a gradient here has no noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib.oracle import FiniteSum, Oracle
+    >>> scales = np.array([1.0, 2.0, 6.0])
+    >>> bowls = FiniteSum(lambda x: 1.5 * x @ x, lambda x, i: scales[i, np.newaxis] * x, size=3,
+    ...                   dim=2, hvps=lambda x, v, i: scales[i, np.newaxis] * v)
+    >>> oracle = Oracle(bowls)
+    >>> sample = oracle.sample(np.array([0, 2]))
+    >>> sample.hvp(np.zeros(2), np.ones(2)), oracle.nhvp, oracle.nsamples
+    (array([3.5, 3.5]), 1, 2)
+    """
+
+    def __init__(self, oracle, indices=None):
+        if indices is not None and oracle._sum is None:
+            raise TypeError("only a FiniteSum has terms to take a sample of; leave indices out")
+        self.oracle, self.indices = oracle, indices
+
+    @property
+    def has_hvp(self) -> bool:
+        """Whether Hessian-vector products of this sample are given."""
+        return self.oracle.has_hvp if self.indices is None else self.oracle._sum.has_hvps
+
+    @property
+    def has_hess(self) -> bool:
+        """Whether the Hessian of this sample is given; that of f alone can be."""
+        return self.indices is None and self.oracle.has_hess
+
+    def hess(self, x) -> np.ndarray:
+        """The Hessian of f, shape (d, d)."""
+        return self.oracle.hess(x)
+
+    def grad(self, x) -> np.ndarray:
+        """The mean gradient over the sample, shape (d,)."""
+        oracle = self.oracle
+        oracle.njev += 1
+        oracle.nsamples += oracle._whole if self.indices is None else self.indices.size
+        if self.indices is None:
+            return _vector("grad", oracle._grad(x), x.shape)
+        return _vector("grads", oracle._sum.mean_grad(x, self.indices), x.shape)
+
+    def hvp(self, x, v) -> np.ndarray:
+        """The mean Hessian over the sample times v, shape (d,)."""
+        oracle = self.oracle
+        if self.indices is None:
+            return oracle.hvp(x, v)
+        product = oracle._sum.mean_hvp(x, v, self.indices)
+        oracle.nhvp += 1
+        oracle.nsamples += self.indices.size
+        return _vector("hvps", product, x.shape)
 
 
 def _vector(name, value, shape):

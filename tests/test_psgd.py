@@ -12,6 +12,7 @@ from saddlelib.methods import CNCSGD, PSGD, SGD
 from saddlelib.oracle import FiniteSum
 from saddlelib.perturbation import uniform_ball
 from saddlelib.problems import QuarticSaddle
+from saddlelib.theory import alpay2025
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
 POINT = np.array([0.3, -0.2, 0.1])
@@ -137,6 +138,71 @@ def test_counts_are_per_sample_and_exact():
     assert (oracle.njev, oracle.nsamples) == (2, 1 + 10**7)
     exact = Oracle(QUARTIC)  # no noise: the mean of equal samples, still paid for
     assert (exact.batch_grad(POINT, 3) == QUARTIC.grad(POINT)).all() and exact.nsamples == 3
+
+
+def test_values_products_and_hessians_cost_samples_too():
+    """1 for a value, gradient or product of one term, d for a Hessian."""
+    oracle = Oracle(curved_sum(), rng=0)
+    oracle.fun(POINT)
+    oracle.hvp(POINT, POINT)
+    oracle.grad(POINT)
+    assert oracle.nsamples == 3 * 24
+    sample = oracle.sample(np.array([0, 3, 3, 7]))
+    sample.grad(POINT)
+    sample.hvp(POINT, POINT)
+    assert oracle.nsamples == 3 * 24 + 2 * 4 and (oracle.njev, oracle.nhvp) == (2, 2)
+    plain = Oracle(QUARTIC)
+    plain.fun(POINT)
+    plain.hvp(POINT, POINT)
+    plain.hess(POINT)
+    plain.grad(POINT)
+    assert plain.nsamples == 1 + 1 + 3 + 1 and plain.calls == 4
+
+
+SPREADS = np.random.default_rng(9).standard_normal((24, 3, 3))
+SPREADS += SPREADS.transpose(0, 2, 1)
+SPREADS -= SPREADS.mean(axis=0)
+
+
+def curved_sum(**options):
+    """QUARTIC as the mean of QUARTIC(x) + ⟨offset, x⟩ + ½⟨x, spread x⟩; each Hessian is its own."""
+    return FiniteSum(QUARTIC.fun, lambda x, i: QUARTIC.grad(x) + OFFSETS[i] + SPREADS[i] @ x, 24, 3,
+                     hvps=lambda x, v, i: QUARTIC.hvp(x, v) + SPREADS[i] @ v, **options)
+
+
+def test_a_sample_is_one_function_at_every_point():
+    oracle, rows = Oracle(curved_sum(), rng=0), np.array([2, 2, 5, 11, 23])
+    sample, v = oracle.sample(rows), np.array([1.0, -2.0, 0.5])
+    expected = QUARTIC.hess(POINT) + SPREADS[rows].mean(axis=0)
+    np.testing.assert_allclose(sample.hvp(POINT, v), expected @ v)
+    h = 1e-5
+    differences = (sample.grad(POINT + h * v) - sample.grad(POINT - h * v)) / (2 * h)
+    np.testing.assert_allclose(differences, expected @ v, atol=1e-8)
+    np.testing.assert_allclose(oracle.hvp(POINT, v), QUARTIC.hvp(POINT, v))  # the mean of all
+    whole = oracle.sample()
+    assert (whole.hvp(POINT, v) == oracle.hvp(POINT, v)).all()
+    # Additive noise does not depend on x: the gradients of a sample differ without any.
+    noise_free = noisy().sample()
+    assert (noise_free.grad(POINT) == QUARTIC.grad(POINT)).all() and noise_free.has_hess
+    with pytest.raises(TypeError, match="FiniteSum"):
+        noisy().sample(rows)
+
+
+def test_the_published_rule_is_the_authors_numbers():
+    """Their step, radius, T and M, and for the noise their B and trigger, which know no d."""
+    known = dict(lipschitz_grad=2.0, lipschitz_hess=4.0, epsilon=0.1, delta_f=0.1)
+    for dim in (1, 10, 1000):
+        method = PSGD.published(noise_std=0.5, dim=dim, **known)
+        k = alpay2025.psd_constants(dim=dim, **known)
+        assert (method.batch_size, method.trigger) == pytest.approx(published_batch(0.5, 0.1))
+        assert (method.step_size, method.perturbation_radius, method.episode_length,
+                method.max_episodes) == (0.25, k.perturbation_radius, k.episode_length,
+                                         k.max_episodes)
+    smaller = PSGD.published(noise_std=0.5, dim=10, batch_size=8, **known)
+    assert smaller.batch_size == 8 and smaller.trigger == pytest.approx(
+        0.1 * math.sqrt(1 + 2 * 0.25 / (8 * 0.01)))
+    strict = PSGD.published(noise_std=0.5, dim=10, false_positive_prob=1e-3, **known)
+    assert strict.batch_size == math.ceil(50 * math.log(2000))
 
 
 def test_a_finite_sum_asks_for_every_term_once_and_in_rows_that_fit_memory():
@@ -383,6 +449,12 @@ GOOD_SUM = dict(fun=lambda x: 0.0, grads=lambda x, i: np.zeros((i.size, 3)), siz
     (lambda: FiniteSum(**{**GOOD_SUM, "dim": 2}).grad(np.zeros(2)), ValueError, "row of 2"),
     (lambda: FiniteSum(**{**GOOD_SUM, "grads": lambda x, i: np.zeros(3)}).grad(POINT), ValueError,
      "one row"),
+    (lambda: FiniteSum(**GOOD_SUM, hvps=3), TypeError, "hvps"),
+    (lambda: FiniteSum(**GOOD_SUM, hvps=lambda x, v, i: v).hvp(POINT, POINT), ValueError,
+     "hvps must return one row"),
+    (lambda: Oracle(finite_sum()).sample(np.arange(3)).hvp(POINT, POINT), TypeError, "hvps"),
+    (lambda: PSGD.published(noise_std=-1.0, lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.1,
+                            dim=2, delta_f=1.0), ValueError, "noise_std"),
     (lambda: SGD(0.0, 1), ValueError, "step_size"),
     (lambda: SGD(0.1, 1.5), TypeError, "batch_size"),
     (lambda: CNCSGD(0.1, 1, 0.05, 3), ValueError, "large_step"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arguments import integer, positive
+from ..theory import alpay2025
 from .base import Method, State, gd_step, perturb
 
 __all__ = ["CNCSGD", "PSGD", "SGD", "PSGDState", "SGDState"]
@@ -174,6 +175,8 @@ class PSGD(SGD):
         In the units of the gradient and of x, both > 0.
     episode_length, max_episodes : int
         T ≥ 1 and M ≥ 1.
+
+    `PSGD.published` fills them in from the authors' formulas.
     """
 
     trigger: float
@@ -187,6 +190,35 @@ class PSGD(SGD):
             positive(name, getattr(self, name))
         for name in ("episode_length", "max_episodes"):
             integer(name, getattr(self, name))
+
+    @classmethod
+    def published(cls, *, noise_std, batch_size=None, false_positive_prob=0.1,
+                  **constants) -> PSGD:
+        """With the authors' constants; takes what `theory.alpay2025.psd_constants` takes, and more.
+
+        Parameters
+        ----------
+        noise_std : float
+            σ ≥ 0, the standard deviation of one coordinate of one sample; ``grad_noise``/√d.
+        batch_size : int, optional
+            B; `theory.alpay2025.batch_size` by default.
+        false_positive_prob : float
+            δ_fp in (0, 1), for B.
+
+        Examples
+        --------
+        >>> method = PSGD.published(noise_std=0.5, lipschitz_grad=2.0, lipschitz_hess=4.0,
+        ...                         epsilon=0.1, dim=10, delta_f=0.1)
+        >>> method.batch_size, round(method.trigger, 3), method.episode_length
+        (150, 0.115, 386)
+        """
+        k = alpay2025.psd_constants(**constants)
+        epsilon = constants["epsilon"]
+        if batch_size is None:
+            batch_size = alpay2025.batch_size(noise_std, epsilon, false_positive_prob)
+        trigger = alpay2025.batch_trigger(noise_std, epsilon, batch_size)
+        return cls(k.step_size, batch_size, trigger, k.perturbation_radius, k.episode_length,
+                   k.max_episodes)
 
     _state = PSGDState
 
