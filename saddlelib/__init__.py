@@ -9,7 +9,9 @@ True
 from .curvature import Certificate, Verdict, certify
 from .minimize import Status, gd, minimize, pgd, psd
 from .oracle import Oracle
+from .sampling import SampleCertificate, certify_samples
 
 __version__ = "0.1.0"
 
-__all__ = ["Certificate", "Oracle", "Status", "Verdict", "certify", "gd", "minimize", "pgd", "psd"]
+__all__ = ["Certificate", "Oracle", "SampleCertificate", "Status", "Verdict", "certify",
+           "certify_samples", "gd", "minimize", "pgd", "psd"]

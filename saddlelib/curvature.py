@@ -307,8 +307,12 @@ class _Product:
         return 3 * math.sqrt(steps) * one
 
 
-def _lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution):
-    """Smallest Ritz value, lower bound, direction, steps, error; stops as soon as it knows."""
+def _lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution, deep=None):
+    """Smallest Ritz value, lower bound, direction, steps, error; stops as soon as it knows.
+
+    It knows where λ_min ≥ −tol, or where a Ritz value is below −deep ≤ −tol; deep = tol by default.
+    """
+    deep = tol if deep is None else deep
     overlap = start_overlap(dim, failure_prob / 2)
     basis = np.empty((min(maxiter, 32), dim))
     basis[0] = uniform_sphere(rng, dim)
@@ -336,7 +340,7 @@ def _lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution):
             if relative < 0.5:
                 gap = min(gap, relative * (high - low) / (1 - 2 * relative))
             lower = max(lower, low - gap - error)
-            undecided = lower < -tol <= low + error
+            undecided = lower < -tol and low + error >= -deep
             if invariant or k == maxiter or not undecided or gap <= resolution * tol:
                 break
         if k == len(basis):
@@ -345,7 +349,7 @@ def _lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution):
     vectors = dstev(alpha[:k], beta[: k - 1])[1] if k > 1 else np.ones((1, 1))
     direction = vectors[:, 0] @ basis[:k]
     direction /= np.linalg.norm(direction)
-    if low < -tol - error:
+    if low < -deep - error:
         # Negative curvature is a fact about one vector: look at it once more, by itself.
         low = float(direction @ product(direction))
     return float(low), float(min(lower, low)), direction, k, error, k < maxiter

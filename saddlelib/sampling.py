@@ -1,0 +1,353 @@
+r"""Is x a second-order stationary point? A certificate from samples of the terms of f.
+
+What one sample can be off is what the user states: √v = ``grad_noise`` with
+E‖∇fᵢ(x) − ∇f(x)‖² ≤ v and L = ``hess_noise`` with ‖∇²fᵢ(x) − ∇²f(x)‖ ≤ L for every i. Where nothing
+is stated, all terms are used, and there is no error.
+
+Let H be ∇²f(x), and H_S the mean Hessian of a sample S of B terms. H_S is one symmetric matrix: all
+products use the same S, so Lanczos bounds its smallest eigenvalue from below as for any matrix.
+From H_S to H it takes no bound in all directions. Let v be the unit vector with vᵀHv = λ_min(H). It
+does not depend on S, so vᵀ(H_S − H)v is the mean of B numbers of mean zero in [−L, L], and with
+their t from `theory.concentration.mean_error`, except with probability δ,
+
+.. math:: \lambda_{\min}(H_S) \le v^\top H_S v \le \lambda_{\min}(H) + t.
+
+So λ_min(H) ≥ λ_min(H_S) − t, with a t that knows no dimension. The dimension comes in on the other
+side: λ_min(H_S) may lie below λ_min(H), by as much as a bound for matrices allows. That makes no
+verdict wrong, but it may keep the certificate from passing; so the default B does depend on d. And
+a direction that Lanczos found in S fits S better than H: its curvature is measured once more on a
+fresh sample, where it is a fixed vector and the same t holds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._arguments import as_point, curvature_scale, integer, positive, probability
+from .curvature import Certificate, Verdict, _lanczos, _Product
+from .oracle import Oracle
+from .theory.concentration import mean_batch_size, mean_error, norm_limits
+from .theory.noise import (
+    calibrated_rule,
+    geometric_median,
+    median_of_means_error,
+    minibatch_noise,
+    robust_rule,
+)
+
+__all__ = ["SampleCertificate", "certify_samples"]
+
+# Of curvature_tol, for ‖H_S − H‖: twice this and something for Lanczos fit below it.
+_SHARE = 0.4
+
+
+@dataclass(frozen=True, repr=False)
+class SampleCertificate(Certificate):
+    """The answer of `certify_samples`.
+
+    ``grad_norm`` is that of the estimate of ∇f(x), and ``min_eig`` the curvature along
+    ``direction`` on the last sample that was asked.
+
+    Attributes
+    ----------
+    grad_lower, grad_upper : float
+        Limits of ‖∇f(x)‖.
+    hess_error : float
+        t: how far the curvature of a sample along a fixed direction may be off; 0 for all terms.
+    grad_batch_size, hess_batch_size : int
+        The samples of the gradient, and of every Hessian-vector product.
+    nsamples : int
+        What the certificate cost, as `Oracle.nsamples`.
+    """
+
+    grad_lower: float
+    grad_upper: float
+    hess_error: float
+    grad_batch_size: int
+    hess_batch_size: int
+    nsamples: int
+
+
+def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=None,
+                    lipschitz_hess=None, batch_size=None, grad_noise=None, hess_batch_size=None,
+                    hess_noise=None, hess_std=None, intrinsic_dim=None, rng=None, maxiter=None,
+                    resolution=0.05, hvp_error=None) -> SampleCertificate:
+    r"""Decide from samples whether x is an (ε, √(ρε))-second-order stationary point.
+
+    The promise: whatever the function and the point, the verdict is wrong with probability at most
+    ``failure_prob``, over the draws of the samples and the start of the Lanczos iteration. Each of
+    `Verdict.SOSP`, `Verdict.NOT_STATIONARY` and `Verdict.NEGATIVE_CURVATURE` states a fact that
+    could be wrong; `Verdict.CANNOT_TELL` states none, and its message names what would help. δ is
+    shared equally among the gradient, the Lanczos iteration and the deviation of the Hessian, as
+    far as they are sources of error here.
+
+    Parameters
+    ----------
+    problem : Oracle or FiniteSum
+        A `saddlelib.oracle.FiniteSum` or an `Oracle` of one, or an `Oracle` that adds noise. The
+        noise of the latter is known to it and does not depend on x: every sample has the Hessian
+        ∇²f(x), and ``grad_noise`` and ``hess_noise`` are not asked for. Products of a sample come
+        from ``hvps`` of the sum, else from differences of gradients over the same sample, which
+        need ``lipschitz_hess`` to hold for the mean of every sample.
+    x : array_like, shape (d,)
+    epsilon, curvature_tol, lipschitz_hess : float
+        As `certify`.
+    failure_prob : float
+        δ in (0, 1).
+    batch_size : int, optional
+        Samples for the gradient. Default: enough to tell ε/2 from ε; all terms if there are fewer,
+        or if ``grad_noise`` is None.
+    grad_noise : float, optional
+        √v ≥ 0, for a `FiniteSum`. Only this second moment is needed: the estimate is the mean or
+        the geometric median of means, whichever has the smaller stated error.
+    hess_batch_size : int, optional
+        B. Default: so that ‖H_S − H‖ is at most 0.4 of ``curvature_tol``, and a point without
+        negative curvature can pass; all terms if there are fewer, or if ``hess_noise`` is None.
+    hess_noise : float, optional
+        L ≥ 0, for a `FiniteSum`.
+    hess_std, intrinsic_dim : float, optional
+        As ``std`` and ``intrinsic_dim`` of `theory.concentration.mean_error`, where they are known;
+        the second is for the default of ``hess_batch_size`` alone.
+    rng : numpy.random.Generator or int, optional
+        For all samples and the start; fresh entropy by default.
+    maxiter, resolution, hvp_error
+        As `certify`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument and the remedy.
+
+    Examples
+    --------
+    A thousand functions whose mean is a saddle of curvature −1; single ones differ by 2:
+
+    >>> import numpy as np
+    >>> from saddlelib import certify_samples
+    >>> from saddlelib.oracle import FiniteSum
+    >>> tilt = np.tile([2.0, -2.0], 500)[:, np.newaxis]
+    >>> H = np.array([-1.0, 1.0, 3.0])
+    >>> terms = FiniteSum(lambda x: 0.5 * H @ x**2, lambda x, i: (H + tilt[i]) * x, 1000, 3,
+    ...                   hvps=lambda x, v, i: (H + tilt[i]) * v)
+    >>> seen = certify_samples(terms, np.zeros(3), epsilon=0.1, curvature_tol=0.5, grad_noise=0.0,
+    ...                        hess_noise=2.0, rng=0)
+    >>> seen.verdict.name, seen.hess_batch_size
+    ('NEGATIVE_CURVATURE', 669)
+    """
+    oracle = problem if isinstance(problem, Oracle) else Oracle(problem)
+    x = as_point("x", x, oracle.problem)
+    epsilon = positive("epsilon", epsilon)
+    failure_prob = probability("failure_prob", failure_prob)
+    lipschitz_hess, gamma = curvature_scale(
+        oracle.problem, epsilon, lipschitz_hess, curvature_tol)
+    maxiter = min(x.size, 1000 if maxiter is None else integer("maxiter", maxiter))
+    resolution, rng = positive("resolution", resolution), np.random.default_rng(rng)
+    if oracle._sum is None and (grad_noise is not None or hess_noise is not None):
+        raise ValueError("grad_noise and hess_noise are for a FiniteSum; an Oracle that adds noise "
+                         "knows its own")
+    before = _counts(oracle)
+    gradient = _Gradient(oracle, x.size, epsilon, batch_size, grad_noise)
+    hessian = _Hessian(oracle, x.size, gamma, hess_batch_size, hess_noise, hess_std, intrinsic_dim)
+    share = failure_prob / (1 + (not gradient.exact) + (not hessian.exact))
+    gradient.plan(share)
+    hessian.plan(share)
+
+    g, lower, upper = gradient.estimate(x, rng, share)
+    norm = f"‖∇f‖ in [{lower:.3g}, {upper:.3g}] against ε = {epsilon:.3g}"
+    min_eig, min_eig_lower, direction, steps, error = math.nan, -math.inf, None, 0, 0.0
+    eig = "the curvature was not looked at"
+    finite = np.isfinite(g).all()
+    if finite and lower <= epsilon:
+        min_eig, min_eig_lower, direction, steps, error = hessian.look(
+            x, rng, share, lipschitz_hess, hvp_error, maxiter, resolution)
+        off = hessian.error
+        eig = f"λ_min in [{min_eig_lower:.4g}, {min_eig + off:.4g}] against −{gamma:.4g}"
+    if direction is None:
+        direction = np.full(x.size, np.nan)
+
+    if not finite:
+        verdict, message = Verdict.CANNOT_TELL, "the gradient is not finite"
+    elif lower > epsilon:
+        verdict, message = Verdict.NOT_STATIONARY, norm
+    elif math.isnan(min_eig):
+        verdict, message = Verdict.CANNOT_TELL, "a Hessian-vector product is not finite"
+    elif min_eig + off + error < -gamma:
+        verdict = Verdict.NEGATIVE_CURVATURE
+        message = f"λ_min ≤ {min_eig + off:.4g} < −{gamma:.4g}"
+    elif upper > epsilon:
+        verdict = Verdict.CANNOT_TELL
+        message = f"{norm} from {gradient.batch_size} samples; raise batch_size to know more"
+    elif min_eig_lower >= -gamma:
+        verdict, message = Verdict.SOSP, f"{norm}; {eig}"
+    else:
+        verdict = Verdict.CANNOT_TELL
+        remedy = ("lower resolution or raise maxiter" if hessian.exact else
+                  "raise hess_batch_size, or lower resolution or raise maxiter,")
+        message = (f"{eig} after {steps} Lanczos steps on {hessian.batch_size} samples; {remedy} "
+                   f"to know more")
+    cost = (after - b for after, b in zip(_counts(oracle), before, strict=True))
+    *calls, nsamples = cost
+    return SampleCertificate(
+        verdict, message, float(np.linalg.norm(g)), epsilon, min_eig, min_eig_lower, gamma,
+        direction, failure_prob, steps, error, *calls, lower, upper, hessian.error,
+        gradient.batch_size, hessian.batch_size, nsamples)
+
+
+class _Gradient:
+    """An estimate of ∇f(x) with limits of its norm: how many samples, and of which law."""
+
+    def __init__(self, oracle, dim, epsilon, batch_size, grad_noise):
+        self.oracle, self.dim, self.epsilon = oracle, dim, epsilon
+        self.terms, self.blocks = oracle._sum, 1
+        self.batch_size = None if batch_size is None else integer("batch_size", batch_size)
+        if self.terms is None:
+            self.noise = oracle.grad_noise
+            self.exact = self.whole = self.noise == 0
+            self.batch_size = 1 if self.exact else self.batch_size
+            return
+        n = self.terms.size
+        if self.batch_size is not None and self.batch_size > n:
+            raise ValueError(f"batch_size must be at most the {n} samples there are, got "
+                             f"{self.batch_size}; leave it out to use all of them where needed")
+        if grad_noise is None and self.batch_size not in (None, n):
+            raise ValueError("a mini-batch gradient needs grad_noise to state its error: √v with "
+                             "E‖∇fᵢ − ∇f‖² ≤ v; give grad_noise, or leave batch_size out to use "
+                             "all terms")
+        self.noise = None if grad_noise is None else float(grad_noise)
+        if self.noise is not None and not (self.noise >= 0 and math.isfinite(self.noise)):
+            raise ValueError(f"grad_noise must be a finite number >= 0, got {grad_noise}")
+        self.whole = self.noise is None or self.batch_size == n
+        self.exact = self.whole or self.noise == 0
+
+    @property
+    def gaussian(self):
+        return self.terms is None and self.oracle.noise_df is None
+
+    def plan(self, failure_prob):
+        """Fill in the batch size and the number of blocks."""
+        if self.exact:
+            self.batch_size = self.oracle._whole if self.whole else self.batch_size or 1
+        elif self.batch_size is None:
+            gap = self.epsilon, 0.5 * self.epsilon, failure_prob
+            if self.gaussian:
+                std = self.noise / math.sqrt(self.dim)
+                self.batch_size = calibrated_rule(std, self.dim, *gap).batch_size
+                return
+            rule = robust_rule(self.noise, *gap)
+            self.batch_size, self.blocks = rule.batch_size, rule.blocks
+            if self.terms is not None and self.batch_size >= self.terms.size:
+                self.exact = self.whole = True
+                self.batch_size, self.blocks = self.terms.size, 1
+        elif not self.gaussian:
+            most = min(self.batch_size, 11 + math.ceil(10 * math.log(1 / failure_prob)))
+            self.blocks = min(range(1, most + 1), key=lambda k: self._error(k, failure_prob))
+
+    def _error(self, blocks, failure_prob):
+        """The stated error; blocks are drawn with replacement: they have to be independent."""
+        if blocks == 1:
+            free = self.terms is None or self.terms.replacement
+            noise = minibatch_noise(self.noise, self.batch_size,
+                                    None if free else self.terms.size)
+            return noise / math.sqrt(failure_prob)
+        return median_of_means_error(self.noise, self.batch_size, blocks, failure_prob)
+
+    def estimate(self, x, rng, failure_prob):
+        """ĝ and the limits of ‖∇f(x)‖; each of them fails with probability at most δ."""
+        if self.whole:
+            g = self.oracle.sample().grad(x)
+            norm = float(np.linalg.norm(g))
+            return g, norm, norm
+        if self.terms is None:
+            kept, self.oracle.rng = self.oracle.rng, rng
+            g = self._median([self.oracle.batch_grad(x, size) for size in self._sizes()])
+            self.oracle.rng = kept
+        else:
+            g = self._median([self.oracle.sample(
+                _draw(self.terms, size, rng, self.blocks > 1)).grad(x) for size in self._sizes()])
+        norm = float(np.linalg.norm(g))
+        if not math.isfinite(norm):
+            return g, math.nan, math.nan
+        if self.gaussian and norm > 0:
+            return g, *norm_limits(norm, self.noise / math.sqrt(self.dim), self.dim,
+                                   self.batch_size, failure_prob)
+        error = self._error(self.blocks, failure_prob)
+        return g, max(0.0, norm - error), norm + error
+
+    def _sizes(self):
+        return [part.size for part in np.array_split(np.empty(self.batch_size), self.blocks)]
+
+    def _median(self, means):
+        return means[0] if len(means) == 1 or not np.isfinite(means).all() else \
+            geometric_median(means)
+
+
+class _Hessian:
+    """The Hessian of a sample of the terms, and how far it may be from that of all."""
+
+    def __init__(self, oracle, dim, gamma, batch_size, bound, std, intrinsic_dim):
+        self.oracle, self.terms, self.gamma, self.error = oracle, oracle._sum, gamma, 0.0
+        self.batch_size = None if batch_size is None else integer("hess_batch_size", batch_size)
+        n = oracle._whole
+        if self.terms is None or bound == 0:
+            self.exact, self.batch_size = True, self.batch_size or 1
+            self.whole = self.terms is None
+            return
+        if self.batch_size is not None and self.batch_size > n:
+            raise ValueError(f"hess_batch_size must be at most the {n} samples there are, got "
+                             f"{self.batch_size}")
+        if bound is None and self.batch_size not in (None, n):
+            raise ValueError("the Hessian of a sample needs hess_noise to state its error: L with "
+                             "‖∇²fᵢ − ∇²f‖ ≤ L; give hess_noise, or leave hess_batch_size out to "
+                             "use all terms")
+        self.exact = self.whole = bound is None or self.batch_size == n
+        self.law = dict(std=std, population=None if self.terms.replacement else n)
+        self.bound, self.dim, self.intrinsic_dim = bound, dim, intrinsic_dim
+
+    def plan(self, failure_prob):
+        """Fill in the batch size and the deviation along a fixed direction."""
+        if not self.exact:
+            if self.batch_size is None:
+                self.batch_size = min(self.terms.size, mean_batch_size(
+                    _SHARE * self.gamma, self.bound, failure_prob, dim=self.dim,
+                    intrinsic_dim=self.intrinsic_dim, **self.law))
+            self.exact = self.whole = self.batch_size == self.terms.size
+        if not self.exact:
+            self.error = mean_error(self.bound, self.batch_size, failure_prob, **self.law)
+        elif self.whole:
+            self.batch_size = self.oracle._whole
+
+    def look(self, x, rng, failure_prob, lipschitz_hess, hvp_error, maxiter, resolution):
+        """Curvature along a direction, bound of λ_min(H), direction, steps, error of products."""
+        deep = self.gamma + 2 * self.error
+        # A sample too small to certify can still find a saddle that is deep enough.
+        tol = self.gamma - self.error if self.error < self.gamma else deep
+        product = self._product(x, rng, lipschitz_hess, hvp_error)
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, lower, direction, steps, error, _ = _lanczos(
+                product, x.size, tol, failure_prob, rng, maxiter, resolution, deep)
+            if low < -self.gamma and not self.exact:
+                # The direction was chosen on the first sample: a fresh one has no part in it.
+                fresh = self._product(x, rng, lipschitz_hess, hvp_error)
+                low = float(direction @ fresh(direction))
+                error = fresh.error(1) / 3
+        return low, lower - self.error, direction, steps, error
+
+    def _product(self, x, rng, lipschitz_hess, hvp_error):
+        sample = self.oracle.sample(None if self.whole else _draw(
+            self.terms, self.batch_size, rng, self.terms.replacement))
+        by_differences = not (sample.has_hvp or sample.has_hess)
+        return _Product(sample, x, sample.grad(x) if by_differences else None, lipschitz_hess,
+                        hvp_error)
+
+
+def _draw(terms, size, rng, replacement):
+    """Indices of a sample of its own, apart from the epochs of a run."""
+    return rng.integers(terms.size, size=size) if replacement else \
+        rng.permutation(terms.size)[:size]
+
+
+def _counts(oracle):
+    return oracle.nfev, oracle.njev, oracle.nhvp, oracle.nhev, oracle.nsamples
