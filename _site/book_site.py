@@ -46,6 +46,39 @@ def speed_up(app, exception):
             page.write_text(html, "utf8")
 
 
+# Code as Pygments marks it: a flat row of spans, one for each token, with a class for its kind.
+TOKEN = r'<span class="(?:{kinds})">([^<]*)</span>'
+ALIKE = re.compile(r'<span class="(\w+)">[^<]*</span>(?:<span class="\1">[^<]*</span>)+')
+
+
+def plain_tokens(css):
+    """Kinds of tokens to which the style sheet gives the colour of the code around them."""
+    found = []
+    for theme in ("light", "dark"):
+        code = rf'html\[data-theme="{theme}"\] \.highlight'
+        colour = re.search(rf"{code} {{[^}}]*(?<!-)color: (#\w+)", css)[1]
+        found.append(set(re.findall(rf"{code} \.(\w+) {{ color: {colour} }}", css)))
+    return set.intersection(*found)
+
+
+def thin_code(html, plain):
+    """Take off the spans around plain tokens and put neighbours of one kind into one span."""
+    html = re.sub(TOKEN.format(kinds="|".join(sorted(plain))), r"\1", html)
+    return ALIKE.sub(
+        lambda row: f'<span class="{row[1]}">{re.sub("<[^>]*>", "", row[0])}</span>', html)
+
+
+def thin_pages(app, exception):
+    """Write code with the spans that colour something: the rest is half of a chapter's elements.
+
+    A browser styles and lays out every one of them before it draws a figure further down.
+    """
+    if exception is None and app.builder.format == "html":
+        plain = plain_tokens((Path(app.outdir) / "_static" / "pygments.css").read_text("utf8"))
+        for page in Path(app.outdir).rglob("*.html"):
+            page.write_text(thin_code(page.read_text("utf8"), plain), "utf8")
+
+
 def open_at_the_first_page(app, exception):
     """Let the address of the site show its first page itself instead of a redirect to it."""
     if exception is None and app.builder.format == "html":
@@ -59,7 +92,9 @@ def setup(app):
     app.connect("html-page-context", add_host)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", speed_up)
-    app.connect("build-finished", open_at_the_first_page)
+    # The theme writes its style sheet of code late; the copy of the first page comes last.
+    app.connect("build-finished", thin_pages, priority=900)
+    app.connect("build-finished", open_at_the_first_page, priority=910)
     app.add_css_file("book.css", priority=900)
     app.add_js_file("book.js", loading_method="defer")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
