@@ -23,7 +23,7 @@ every_figure = pytest.mark.parametrize("page, mark, root, sliders", FIGURES,
 # that no figure is to blame for. Where it takes REFERENCE seconds to its first whole frame, the
 # slowest figure takes 0.6 s; where it takes longer, the limits grow in proportion, so a figure
 # that takes twice its time breaks them there too.
-REFERENCE = 0.25
+REFERENCE = 0.5
 LINE = (f"<p>{'some <b>words</b> of a text, ' * 8}"
         f"<code>{'<i>name</i> = <i>value</i>; ' * 8}</code>")
 YARDSTICK = f"""<!DOCTYPE html><title>Yardstick</title><style>i {{ color: #123456 }}</style>
