@@ -2,6 +2,7 @@
 
 from .budget import BudgetCalculator
 from .episode import EscapeEpisode
+from .noise import NoisyTrigger
 from .saddle_map import SaddleMap
 
-__all__ = ["BudgetCalculator", "EscapeEpisode", "SaddleMap"]
+__all__ = ["BudgetCalculator", "EscapeEpisode", "NoisyTrigger", "SaddleMap"]

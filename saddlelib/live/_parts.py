@@ -91,6 +91,26 @@ class Count(traitlets.Int):
         return int(value)
 
 
+class Point(traitlets.List):
+    """Two finite numbers, neither larger than ``reach``, kept as a list."""
+
+    def __init__(self, default, reach, **kwargs):
+        self.first, self.reach = default, reach
+        super().__init__(default_value=default, **kwargs)
+
+    def validate(self, obj, value):
+        try:
+            point = [real(self.name, v) for v in value]
+        except TypeError:
+            point = []
+        if len(point) != 2 or not all(abs(v) <= self.reach for v in point):
+            raise traitlets.TraitError(
+                f"{self.name} must be two finite numbers in [-{self.reach:g}, {self.reach:g}], "
+                f"got {value!r}; the figure begins with {self.first}"
+            )
+        return point
+
+
 def real(name, value) -> float:
     if isinstance(value, (bool, str, bytes)) or np.ndim(value) != 0:
         raise traitlets.TraitError(f"{name} must be a real number, got {value!r}; pass a float")

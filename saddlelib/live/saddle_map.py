@@ -8,25 +8,9 @@ import traitlets
 
 from ..methods import PGD
 from ..problems import QuarticSaddle
-from ._parts import HERE, Count, LiveFigure, Number, bundle, real
+from ._parts import HERE, Count, LiveFigure, Number, Point, bundle
 
 __all__ = ["SaddleMap"]
-
-
-class _Point(traitlets.List):
-    """Two finite numbers in [-3, 3], kept as a list."""
-
-    def validate(self, obj, value):
-        try:
-            point = [real(self.name, v) for v in value]
-        except TypeError:
-            point = []
-        if len(point) != 2 or not all(abs(v) <= 3 for v in point):
-            raise traitlets.TraitError(
-                f"{self.name} must be two finite numbers in [-3, 3], got {value!r}; "
-                f"the figure begins with [1e-06, 0.9]"
-            )
-        return point
 
 
 class SaddleMap(LiveFigure):
@@ -89,7 +73,7 @@ class SaddleMap(LiveFigure):
                "maxiter")
     _always_shown = ("start",)
 
-    start = _Point(default_value=[1e-6, 0.9]).tag(sync=True)
+    start = Point([1e-6, 0.9], 3).tag(sync=True)
     gamma = Number(0.5, 0, 2, open_low=True).tag(sync=True)
     lam = Number(1.0, 0, 10, open_low=True).tag(sync=True)
     step_size = Number(0.1, 0, 100, open_low=True).tag(sync=True)
