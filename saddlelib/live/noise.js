@@ -14,10 +14,9 @@ const STEPS = 120;
 const ETA = 0.05;
 const EPSILON = 0.2; // in the units of f on the map
 const PROBLEM = { gamma: 1, lam: 1 };
-const REACH = [1.4, 1.1]; // the map shows |x1| and |x2| up to these
+const MAP = { x1: 1.4, low: -0.5, high: 1.1 }; // |x1| up to the first, x2 between the others
 const BOUND = 100; // a run that is farther away has diverged
-const PLOT = { left: 12, right: 12, top: 64, gap: 30, bottom: 36 }; // in pixels
-const MAP = { left: 1, right: 1, top: 24, bottom: 36 };
+const PLOT = { left: 12, right: 12, top: 84, gap: 26, bottom: 36 }; // in pixels
 const SNAP = 6; // pixels from the stable manifold
 
 /* -- the noncentral chi law -- */
@@ -176,10 +175,10 @@ function walk(draws, s, { dim, start }, { threshold, grad_norm: norm }) {
     const size = Math.hypot(...g, rest) / EPSILON;
     const seenSize = Math.hypot(...seen, noise * Math.sqrt(across)) / EPSILON;
     const fires = seenSize <= threshold;
-    const kind = size <= 1 ? (fires ? "right" : "missed")
-      : size >= norm && fires ? "false" : fires ? "between" : "silent";
-    points.push({ x1, x2, size, seen: seenSize, fires, kind,
-                  near: size <= 1 && Math.abs(x1) < model.exitRadius(PROBLEM) });
+    const near = size <= 1 && Math.abs(x1) < model.exitRadius(PROBLEM);
+    const kind = fires ? (size <= 1 ? "right" : size < norm ? "between" : "false")
+      : near ? "missed" : "silent";
+    points.push({ x1, x2, size, seen: seenSize, fires, near, kind });
     x1 -= ETA * seen[0];
     x2 -= ETA * seen[1];
     r = Math.hypot(r - ETA * seen[2], ETA * noise * Math.sqrt(across));
@@ -235,12 +234,10 @@ function summarize(p) {
     parts.push(`The batch is large enough; the threshold is wrong: B = ${p.needed} with `
       + `${short(p.neededThreshold)} ε would do.`);
   }
-  const of = (n) => (n === RUNS ? `all ${RUNS}` : n === 0 ? "none" : String(n));
-  if (p.near === 0) parts.push(`None of the ${RUNS} runs has ‖∇f‖ ≤ ε near the saddle.`);
-  else {
-    parts.push(`Of ${RUNS} runs, ${of(p.near)} came near the saddle, and it fired there for `
-      + `${of(p.noticed)}.`);
-  }
+  const came = p.near === RUNS ? "All" : `${p.near || "None"} of the`;
+  const heard = p.noticed === p.near ? "each" : p.noticed === 0 ? "none" : p.noticed;
+  parts.push(`${came} ${RUNS} runs came close to the saddle`
+    + (p.near === 0 ? "." : `; sooner or later it fired there for ${heard} of them.`));
   return parts.join(" ");
 }
 
@@ -272,7 +269,7 @@ function mark({ c, disc, colours }, kind, x, y, size = 3.5) {
       c.fill();
     }
     Object.assign(c, { strokeStyle: kind === "missed" ? colours.missed : colours.bg,
-                       lineWidth: kind === "missed" ? 2 : 1 });
+                       lineWidth: kind === "missed" ? size / 2 : 1 });
     c.stroke();
   }
 }
@@ -280,29 +277,29 @@ function mark({ c, disc, colours }, kind, x, y, size = 3.5) {
 // Both halves of x2 = +-sqrt(h(x1)), in pieces of the axis on which h is not negative.
 function lens(frame, h) {
   const pieces = [];
-  let piece = null;
-  for (let i = 0; i <= 400; i += 1) {
-    const x1 = REACH[0] * (i / 200 - 1);
-    const square = h(x1);
-    if (square < 0) piece = null;
-    else {
-      if (!piece) pieces.push(piece = [[], []]);
-      const x2 = Math.sqrt(square);
-      piece[0].push([frame.x(x1), frame.y(x2)]);
-      piece[1].push([frame.x(x1), frame.y(-x2)]);
+  const at = (i) => MAP.x1 * (i / 200 - 1.01);
+  for (let i = 0, before = -1; i <= 404; i += 1) {
+    const [x1, square] = [at(i), h(at(i))];
+    const root = at(i - 1) + (x1 - at(i - 1)) * (before / (before - square));
+    if (square >= 0 && before < 0) pieces.push([[], []]);
+    if (square >= 0 !== before >= 0) for (const half of pieces.at(-1)) half.push([frame.x(root), frame.y(0)]);
+    if (square >= 0) {
+      pieces.at(-1)[0].push([frame.x(x1), frame.y(Math.sqrt(square))]);
+      pieces.at(-1)[1].push([frame.x(x1), frame.y(-Math.sqrt(square))]);
     }
+    before = square;
   }
   return pieces;
 }
 
-function mapFrame({ width, mapHeight }) {
-  const [left, right] = [MAP.left, width - MAP.right];
-  const [top, bottom] = [MAP.top, mapHeight - MAP.bottom];
+function mapFrame({ width, height }) {
+  const [left, right, top, bottom] = [1, width - 1, 24, height - 22];
+  const tall = MAP.high - MAP.low;
   return { left, right, top, bottom,
-           x: (x1) => left + ((right - left) * (x1 / REACH[0] + 1)) / 2,
-           y: (x2) => top + ((bottom - top) * (1 - x2 / REACH[1])) / 2,
-           x1: (x) => REACH[0] * ((2 * (x - left)) / (right - left) - 1),
-           x2: (y) => REACH[1] * (1 - (2 * (y - top)) / (bottom - top)) };
+           x: (x1) => left + ((right - left) * (x1 / MAP.x1 + 1)) / 2,
+           y: (x2) => top + ((bottom - top) * (MAP.high - x2)) / tall,
+           x1: (x) => MAP.x1 * ((2 * (x - left)) / (right - left) - 1),
+           x2: (y) => MAP.high - (tall * (y - top)) / (bottom - top) };
 }
 
 function drawMap(pen, frame, p, step) {
@@ -310,10 +307,11 @@ function drawMap(pen, frame, p, step) {
   const { left, right, top, bottom } = frame;
   const g1 = (x1) => model.grad([x1, 0], PROBLEM)[0];
   const flat = p.dim === 1;
+  const zero = flat ? (top + bottom) / 2 : frame.y(0);
   // Where |grad f| is at most c; a strip for each run where there is no x2.
   const small = (c) => lens(frame, (x1) => {
     const square = ((c * EPSILON) ** 2 - g1(x1) ** 2) / PROBLEM.lam ** 2;
-    return flat && square >= 0 ? REACH[1] ** 2 : square;
+    return flat && square >= 0 ? 4 : square;
   });
   inside(frame, () => {
     for (const [over, under] of small(1)) fill([...over, ...under.reverse()], colours.small);
@@ -336,16 +334,16 @@ function drawMap(pen, frame, p, step) {
     const places = p.runs.map((run, j) => run.slice(0, step + 1).map((x) =>
       [clamp(frame.x(x.x1), -1e4, 1e4), flat ? row(j) : clamp(frame.y(x.x2), -1e4, 1e4)]));
     for (const points of places) path(points, colours.run, { width: 1.25 });
-    for (const kinds of [["between", "right"], ["missed"], ["false"]]) {
+    for (const kind of ["missed", "between", "right", "false"]) {
       places.forEach((points, j) => points.forEach(([x, y], k) => {
-        if (kinds.includes(p.runs[j][k].kind)) mark(pen, p.runs[j][k].kind, x, y, 3);
+        if (p.runs[j][k].kind === kind) mark(pen, kind, x, y, 3);
       }));
     }
     for (const points of places) {
       if (points.length) disc(...points.at(-1), 4.5, colours.run, colours.bg, 1.5);
     }
     for (const end of [-1, 1]) {
-      disc(frame.x(end * model.minimizer(PROBLEM)), frame.y(0), 4, colours.bg, colours.soft, 2);
+      disc(frame.x(end * model.minimizer(PROBLEM)), zero, 4, colours.bg, colours.soft, 2);
     }
   });
   pen.box(frame, colours.line);
@@ -356,11 +354,11 @@ function drawMap(pen, frame, p, step) {
   if (!flat) {
     text("‖∇f‖ ≤ ε", frame.x(0) + 8, frame.y(-EPSILON / PROBLEM.lam) + 16, ink);
     const low = p.grad_norm * EPSILON;
-    if (low < 0.9 * REACH[1]) {
+    if (low < -0.9 * MAP.low) {
       text(`‖∇f‖ = ${short(p.grad_norm)} ε`, frame.x(0) + 8, frame.y(-low) + 14, ink);
     }
   }
-  text("minimizer", frame.x(1), frame.y(0) + 20, { align: "center" });
+  text("minimizer", frame.x(1), zero + 24, { align: "center" });
 }
 
 // Parallel lines through what is clipped; both ways for a false alarm.
@@ -386,11 +384,11 @@ function axisOf({ s, dim, grad_norm: norm, threshold }) {
   return { low: low < 0.35 * high ? 0 : low, high };
 }
 
-function drawHistogram(pen, { width, plotHeight }, p, step) {
+function drawHistogram(pen, { width, height }, p, step) {
   const { c, colours, path, text, line } = pen;
   const { low, high } = axisOf(p);
   const [left, right] = [PLOT.left, width - PLOT.right];
-  const tall = (plotHeight - PLOT.top - PLOT.gap - PLOT.bottom) / 2;
+  const tall = (height - PLOT.top - PLOT.gap - PLOT.bottom) / 2;
   const x = (v) => clamp(left + ((right - left) * (v - low)) / (high - low), -1e4, 1e4);
   const bin = niceStep(high - low, 50);
   // The threshold is an edge, so that no bin is on both sides.
@@ -446,25 +444,23 @@ function drawHistogram(pen, { width, plotHeight }, p, step) {
       path(curve, colours.law, { width: 1.75 });
     });
     pen.box(frame, colours.line);
-    text(title, left + 1, top - 6, ink);
   }
   // The runs at this step, with the same threshold.
-  const strip = 32;
+  const strip = 50;
   line(left, strip, right, strip, colours.line);
-  p.runs.forEach((run, j) => {
-    const now = run[step];
-    if (!now) return;
-    const beyond = now.seen > high || now.seen < low;
-    mark(pen, now.kind, clamp(x(now.seen), left + 4, right - 4), strip + (j - 2.5) * 2.4,
-         beyond ? 2.5 : 4);
-  });
-  text(`the six runs at step ${step}`, left + 1, 14, ink);
   const at = x(p.threshold);
-  line(at, 20, at, bottom, colours.bg, { width: 5 });
-  line(at, 20, at, bottom, colours.ink, { width: 2 });
-  const roomy = right - at > 120;
-  text(`silent above ${short(p.threshold)} ε`, roomy ? at + 6 : at - 6, PLOT.top + tall - 8 - tall / 2,
-       { ...ink, align: roomy ? "left" : "right" });
+  line(at, 18, at, bottom, colours.bg, { width: 5 });
+  line(at, 18, at, bottom, colours.ink, { width: 2 });
+  p.runs.forEach((run, j) => {
+    if (!run[step]) return;
+    const { seen, kind } = run[step];
+    mark(pen, kind, clamp(x(seen), left, right), strip + (j - 2.5) * 2.4, 4);
+  });
+  const label = `fires ← t = ${short(p.threshold)} ε → silent`;
+  const half = c.measureText(label).width / 2;
+  text(label, clamp(at, left + half, right - half), 13, { ...ink, align: "center" });
+  text(`the six runs at step ${step}`, left + 1, 34, ink);
+  for (const [, , top, , , , title] of panels) text(title, left + 1, top - 6, ink);
   text("norm ‖ĝ‖ of a mini-batch gradient, in units of ε", (left + right) / 2, bottom + 31,
        { ...ink, align: "center" });
 }
@@ -479,19 +475,17 @@ const PRESETS = {
 };
 
 const NOTES = [
-  "Left: f(x) = −x₁²/2 + x₁⁴/4 + ½(x₂² + … + x_d²) and six runs of SGD with η = 0.05, whose other "
-  + "coordinates start at 0. Every step sees ĝ = ∇f + noise N(0, (σ²/B) I). A mark says what the "
-  + "rule would do at this step: a disc, it fires where ‖∇f‖ ≤ ε; a ring, it fires between; a "
-  + "triangle, a false alarm; a cross, it is silent where ‖∇f‖ ≤ ε. The rule sees no curvature, "
-  + "so it fires at the minimizers too. Here ε = 0.2.",
+  "Left: f(x) = −x₁²/2 + x₁⁴/4 + ½(x₂² + … + x_d²) and six runs of SGD with η = 0.05. Every step "
+  + "sees ĝ = ∇f + noise of law N(0, (σ²/B) I). The marks say what the rule would do; it never "
+  + "looks at the curvature, so it fires at the minimizers too. The other coordinates start at 0, "
+  + "and their noise adds to ‖∇f‖; shade and dotted line are for those that stay there. ε = 0.2.",
   `Right: ${DRAWS} mini-batch gradients at a stationary point and ${DRAWS} where ‖∇f‖ is as the `
   + "slider says; the line is the predicted law, ‖ĝ‖√B/σ is noncentral chi with d degrees of "
   + "freedom. Striped bars are missed saddles, checked ones false alarms.",
   "Published (authors’ repository): t = ε√(1 + 2σ²/(Bε²)) with B = ⌈(2σ²/ε²) ln(2/δ)⌉. Knows d: t "
   + "half way between the 1 − δ quantile of ‖ĝ‖ at the saddle and the δ quantile at the large "
   + "gradient; the smallest B for which the first is not above the second. Naive: t = ε. δ = 0.1.",
-  "Keys at the start: arrows, with Shift for bigger and Alt or Ctrl for finer steps; Page Down and "
-  + "Page Up move it ten times nearer to and farther from the stable manifold, Home onto it.",
+  page.DRAG_KEYS,
 ];
 
 let figures = 0;
@@ -511,7 +505,7 @@ function render({ model: widget, el }) {
   const [mapCanvas, histogram] = [canvas("map"), canvas("histogram")];
   const handle = h("div", { "data-testid": "start", class: "nt-start", tabindex: "0",
     role: "slider", "aria-label": "start of the runs", "aria-roledescription": "point on the map",
-    "aria-description": NOTES[3] });
+    "aria-description": page.DRAG_KEYS });
   const map = h("div", { class: "nt-map" }, mapCanvas, handle);
   const summary = page.status("nt");
   const readout = h("p", { class: "nt-readout", "data-testid": "readout" });
@@ -549,8 +543,9 @@ function render({ model: widget, el }) {
   const tidy = (x) => clamp(Math.round(x), 1, 1e6);
   const root = h("div", { class: "noisy-trigger", role: "group",
                           "aria-label": "Does the trigger see the saddle through the noise?" },
-    h("ul", { class: "nt-legend" }, key("run", "SGD, and what is told right"),
-      key("law", "predicted"), key("right", "fires where ‖∇f‖ ≤ ε"), key("missed", "missed saddle"),
+    h("ul", { class: "nt-legend" }, key("run", "SGD, and right answers"),
+      key("law", "predicted"), key("right", "fires where ‖∇f‖ ≤ ε"), key("between", "fires a little farther out"),
+      key("missed", "missed saddle"),
       key("false", "false alarm")),
     h("div", { class: "nt-views" },
       h("div", {}, map, h("div", { class: "nt-play" }, scrub.box, play)),
@@ -583,9 +578,9 @@ function render({ model: widget, el }) {
     if (width < 100) return false; // hidden: a closed tab, a folded cell
     const wide = root.classList.toggle("nt-wide", root.clientWidth >= 640);
     size = { ratio: devicePixelRatio, width: map.clientWidth,
-             mapHeight: wide ? 390 : 310, plotHeight: wide ? 390 : 350 };
-    for (const [{ style }, height] of [[mapCanvas, size.mapHeight], [histogram, size.plotHeight]]) {
-      Object.assign(style, { width: `${size.width}px`, height: `${height}px` });
+             height: wide ? 400 : 340 };
+    for (const { style } of [mapCanvas, histogram]) {
+      Object.assign(style, { width: `${size.width}px`, height: `${size.height}px` });
     }
     return true;
   }
@@ -605,11 +600,8 @@ function render({ model: widget, el }) {
 
     const shown = Math.floor(step);
     current.frame = mapFrame(size);
-    const { ratio, width } = size;
-    drawMap(page.penOn(mapCanvas, { ratio, width, height: size.mapHeight }, colours),
-            current.frame, current, shown);
-    drawHistogram(page.penOn(histogram, { ratio, width, height: size.plotHeight }, colours),
-                  size, current, shown);
+    drawMap(page.penOn(mapCanvas, size, colours), current.frame, current, shown);
+    drawHistogram(page.penOn(histogram, size, colours), size, current, shown);
     showState(shown);
     publish({ measured_missed: current.missed / DRAWS, measured_false: current.alarms / DRAWS });
     if (playing && seen) invalidate();
@@ -620,9 +612,9 @@ function render({ model: widget, el }) {
     const { start, frame: f, dim } = current;
     handle.style.left = `${clamp(f.x(start[0]), f.left, f.right)}px`;
     handle.classList.toggle("nt-left", start[0] > 0.2);
-    handle.style.top = `${clamp(f.y(dim > 1 ? start[1] : 0), f.top, f.bottom)}px`;
+    handle.style.top = `${dim > 1 ? clamp(f.y(start[1]), f.top, f.bottom) : (f.top + f.bottom) / 2}px`;
     const where = `x₁ = ${short(start[0])}${dim > 1 ? `, x₂ = ${short(start[1])}` : ""}`;
-    const aria = { valuemin: -REACH[0], valuemax: REACH[0], valuenow: start[0], valuetext: where };
+    const aria = { valuemin: -MAP.x1, valuemax: MAP.x1, valuenow: start[0], valuetext: where };
     for (const [name, v] of Object.entries(aria)) handle.setAttribute(`aria-${name}`, v);
     mapCanvas.setAttribute("aria-label", "Map of f with the saddle and the minimizers, where the "
       + `gradient is small, and six runs of SGD from ${where}, marked where the rule fires or fails.`);
@@ -635,50 +627,20 @@ function render({ model: widget, el }) {
     play.textContent = playing ? "pause" : "play";
     readout.replaceChildren(
       h("span", { class: "nt-key-missed" }, `missed: ${counted(current.missed, current.predictedMissed)}`),
-      h("span", { class: "nt-key-false" }, `false: ${counted(current.alarms, current.predictedAlarm)}`));
+      h("span", { class: "nt-key-false" }, `false alarms: ${counted(current.alarms, current.predictedAlarm)}`));
     summary.say(summarize(current));
   }
 
   function moveTo(x1, x2) {
-    const round = (v, limit) => Number(clamp(v, -limit, limit).toPrecision(12));
+    const round = (v, low, high) => Number(clamp(v, low, high).toPrecision(12));
     root.classList.add("nt-moved");
-    write({ start: [round(x1, REACH[0]), round(x2, REACH[1])] });
+    write({ start: [round(x1, -MAP.x1, MAP.x1), round(x2, MAP.low, MAP.high)] });
   }
 
-  // Every pointer takes the handle; a mouse also takes it to where it is pressed. A finger
-  // elsewhere on the map scrolls the page.
-  let grip = null;
-  const drag = (event) => {
-    if (!grip) return;
+  page.draggable(handle, mapCanvas, { point: () => widget.get("start"), move: moveTo, drop(x, y) {
     const { frame: f, dim, start } = current;
-    const box = mapCanvas.getBoundingClientRect();
-    const [x, y] = [event.clientX - box.left - grip[0], event.clientY - box.top - grip[1]];
     moveTo(Math.abs(x - f.x(0)) <= SNAP ? 0 : f.x1(x), dim > 1 ? f.x2(y) : start[1]);
-  };
-  const seize = (event) => {
-    const held = event.currentTarget === handle;
-    if (event.button !== 0 || (!held && event.pointerType === "touch")) return;
-    const box = handle.getBoundingClientRect();
-    grip = held ? [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2]
-      : [0, 0];
-    handle.setPointerCapture(event.pointerId);
-    handle.focus({ preventScroll: true });
-    event.preventDefault();
-    if (!held) drag(event);
-  };
-  for (const node of [handle, mapCanvas]) node.addEventListener("pointerdown", seize);
-  handle.addEventListener("pointermove", drag);
-  handle.addEventListener("lostpointercapture", () => { grip = null; });
-  handle.addEventListener("keydown", (event) => {
-    const [x1, x2] = widget.get("start");
-    const d = event.shiftKey ? 0.1 : event.altKey || event.ctrlKey ? 0.001 : 0.01;
-    const to = { ArrowLeft: [x1 - d, x2], ArrowRight: [x1 + d, x2], ArrowUp: [x1, x2 + d],
-                 ArrowDown: [x1, x2 - d], PageDown: [x1 / 10, x2], PageUp: [x1 * 10, x2],
-                 Home: [0, x2] }[event.key];
-    if (!to) return;
-    event.preventDefault();
-    moveTo(...to);
-  });
+  } });
 
   // The runs walk once, when somebody can watch.
   const watched = new IntersectionObserver((entries) => {

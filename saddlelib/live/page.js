@@ -89,6 +89,44 @@ export function status(prefix) {
   return { node, say, stop: () => clearTimeout(timer) };
 }
 
+// A point on a canvas that answers the hand and the keyboard. Every pointer takes the handle; a
+// mouse also takes it to where it is pressed, and a finger elsewhere scrolls the page. `drop` hears
+// pixels of the canvas, `point` gives the two numbers that keys change, and `move` takes them.
+export function draggable(handle, canvas, { drop, point, move }) {
+  let grip = null;
+  const drag = (event) => {
+    if (!grip) return;
+    const box = canvas.getBoundingClientRect();
+    drop(event.clientX - box.left - grip[0], event.clientY - box.top - grip[1]);
+  };
+  const seize = (event) => {
+    const held = event.currentTarget === handle;
+    if (event.button !== 0 || (!held && event.pointerType === "touch")) return;
+    const { left, top, width, height } = handle.getBoundingClientRect();
+    grip = held ? [event.clientX - left - width / 2, event.clientY - top - height / 2] : [0, 0];
+    handle.setPointerCapture(event.pointerId);
+    handle.focus({ preventScroll: true });
+    event.preventDefault();
+    if (!held) drag(event);
+  };
+  for (const node of [handle, canvas]) node.addEventListener("pointerdown", seize);
+  handle.addEventListener("pointermove", drag);
+  handle.addEventListener("lostpointercapture", () => { grip = null; });
+  handle.addEventListener("keydown", (event) => {
+    const [a, b] = point();
+    const d = event.shiftKey ? 0.1 : event.altKey || event.ctrlKey ? 0.001 : 0.01;
+    const to = { ArrowLeft: [a - d, b], ArrowRight: [a + d, b], ArrowUp: [a, b + d],
+                 ArrowDown: [a, b - d], PageDown: [a / 10, b], PageUp: [a * 10, b],
+                 Home: [0, b] }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    move(...to);
+  });
+}
+export const DRAG_KEYS = "Keys at the start: arrows, with Shift for bigger and Alt or Ctrl for finer "
+  + "steps; Page Down and Page Up move it ten times nearer to and farther from the stable manifold, "
+  + "Home onto it.";
+
 // JupyterLab reads keys before the page does: here they are not its shortcuts.
 export function quiet(root) {
   for (const node of root.querySelectorAll("[tabindex], input, button, summary")) {

@@ -372,8 +372,7 @@ const NOTES = [
   "For |y₁| ≤ √γ the eigenvalues −γ + 3y₁² and λ of the Hessian are at most ℓ = max(2γ, λ) in size: "
   + "theory’s η is 1/ℓ. PGD adds a point uniform in the disc of radius r where ‖∇f‖ ≤ ℓr. It stops "
   + "when f has not dropped by γ²/16 in the window in which 99 of 100 perturbations escape.",
-  "Keys at the start: arrows, with Shift for bigger and Alt or Ctrl for finer steps; Page Down and "
-  + "Page Up move it ten times nearer to and farther from the stable manifold, Home onto it.",
+  page.DRAG_KEYS,
 ];
 
 function render({ model: widget, el }) {
@@ -393,7 +392,7 @@ function render({ model: widget, el }) {
   const landscape = document.createElement("canvas");
   const handle = h("div", { "data-testid": "start", class: "sm-start", tabindex: "0",
     role: "slider", "aria-label": "start of both runs", "aria-roledescription": "point on the map",
-    "aria-description": NOTES[2] });
+    "aria-description": page.DRAG_KEYS });
   const map = h("div", { class: "sm-map" }, mapCanvas, handle);
   const eta = page.slider("sm", "step size η");
   const radius = page.slider("sm", "perturbation radius r",
@@ -511,41 +510,10 @@ function render({ model: widget, el }) {
     write({ start: [tidy(y1, reach), tidy(y2, reachY)] });
   }
 
-  // Dragging: every pointer takes the handle; a mouse also takes it to where it is pressed. A
-  // finger elsewhere on the map scrolls the page.
-  let grip = null;
-  const drag = (event) => {
-    if (!grip) return;
+  page.draggable(handle, mapCanvas, { point: () => widget.get("start"), move: moveTo, drop(x, y) {
     const { frame: f } = current;
-    const box = mapCanvas.getBoundingClientRect();
-    const [x, y] = [event.clientX - box.left - grip[0], event.clientY - box.top - grip[1]];
     moveTo(Math.abs(x - f.x(0)) <= SNAP ? 0 : f.y1(x), f.y2(y));
-  };
-  const seize = (event) => {
-    const held = event.currentTarget === handle;
-    if (event.button !== 0 || (!held && event.pointerType === "touch")) return;
-    const box = handle.getBoundingClientRect();
-    grip = held ? [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2]
-      : [0, 0];
-    handle.setPointerCapture(event.pointerId);
-    handle.focus({ preventScroll: true });
-    event.preventDefault();
-    if (!held) drag(event);
-  };
-  handle.addEventListener("pointerdown", seize);
-  mapCanvas.addEventListener("pointerdown", seize);
-  handle.addEventListener("pointermove", drag);
-  handle.addEventListener("lostpointercapture", () => { grip = null; });
-  handle.addEventListener("keydown", (event) => {
-    const [y1, y2] = widget.get("start");
-    const d = event.shiftKey ? 0.1 : event.altKey || event.ctrlKey ? 0.001 : 0.01;
-    const to = { ArrowLeft: [y1 - d, y2], ArrowRight: [y1 + d, y2], ArrowUp: [y1, y2 + d],
-                 ArrowDown: [y1, y2 - d], PageDown: [y1 / 10, y2], PageUp: [y1 * 10, y2],
-                 Home: [0, y2] }[event.key];
-    if (!to) return;
-    event.preventDefault();
-    moveTo(...to);
-  });
+  } });
 
   const end = begin(root, { layout, rethemed: () => {
     colours = null;
