@@ -10,15 +10,17 @@ from pathlib import Path
 import budget
 import episode
 import matplotlib
+import noise
 import saddle_map
 from style import STYLE
 
-from saddlelib.live import BudgetCalculator, EscapeEpisode, SaddleMap
+from saddlelib.live import BudgetCalculator, EscapeEpisode, NoisyTrigger, SaddleMap
 
 HERE = Path(__file__).resolve().parent
 PICTURES = {
     "saddle-map.svg": lambda: saddle_map.saddle_map(SaddleMap()),
     "episode.svg": lambda: episode.episode(EscapeEpisode()),
+    "noise.svg": lambda: noise.trigger(NoisyTrigger()),
     "budget.svg": lambda: budget.bars(BudgetCalculator()),
 }
 

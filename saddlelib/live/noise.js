@@ -74,7 +74,7 @@ function chiBelow(x, dim, lambda) {
   if (x <= Math.max(0, middle - 10)) return 0;
   if (x >= middle + 9) return 1;
   const [y, mu] = [(x * x) / 2, lambda / 2];
-  const wide = 9 * Math.sqrt(mu) + 40;
+  const wide = 7.5 * Math.sqrt(mu) + 30;
   const [low, high] = [Math.max(0, Math.floor(mu - wide)), mu === 0 ? 0 : Math.ceil(mu + wide)];
   const a = dim / 2 + low;
   let [share, step, below, sum] = [weight(low, mu), weight(a, y), gammaBelow(a, y), 0];
@@ -668,6 +668,6 @@ function render({ model: widget, el }) {
   };
 }
 
-export { chiBelow, chiQuantile, compute, drawNoise, drawRuns, norms, ownBatch, summarize,
+export { axisOf, chiBelow, chiQuantile, compute, drawNoise, drawRuns, norms, ownBatch, summarize,
          thresholdOf, walk };
 export default { render };

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from browser import ROOT, node
 
-from saddlelib.live import BudgetCalculator, EscapeEpisode, SaddleMap
+from saddlelib.live import BudgetCalculator, EscapeEpisode, NoisyTrigger, SaddleMap
 
 LIVE = ROOT / "saddlelib" / "live"
 RANGES = [(-6, -0.5), (-2, 3), (-4, -0.35)]
@@ -80,7 +80,14 @@ def test_every_figure_carries_the_page_once():
     names = re.findall(r"^export (?:function|const) (\w+)", (LIVE / "page.js").read_text("utf-8"),
                        re.MULTILINE)
     assert {"h", "short", "penOn", "loop"} <= set(names)
-    for figure in (BudgetCalculator, EscapeEpisode, SaddleMap):
-        for name in ("isDark", "niceStep", "clamp", "status", "loop"):
+    for figure in (BudgetCalculator, EscapeEpisode, NoisyTrigger, SaddleMap):
+        for name in ("isDark", "clamp", "status", "loop", "niceStep"):
             found = re.findall(rf"^\s*(?:function|const) {name}\b", figure._esm, re.MULTILINE)
-            assert len(found) == 1, (figure.__name__, name)
+            used = re.findall(rf"\b{name}\b", figure._esm)
+            assert len(found) == bool(used), (figure.__name__, name)
+
+
+def test_a_figure_carries_of_a_module_what_it_uses():
+    assert "function runPGD" in SaddleMap._esm and "function uniformBall" in SaddleMap._esm
+    for figure in (EscapeEpisode, NoisyTrigger):
+        assert "runPGD" not in figure._esm and "function mulberry32" in figure._esm
