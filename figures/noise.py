@@ -125,11 +125,11 @@ def trigger(figure, width=0.1):
     saddle.text(0.99, 0.95, f"missed: {100 * missed:.1f} %\npredicted: "
                 f"{100 * figure.predicted_missed:.1f} %", ha="right", va="top",
                 transform=saddle.transAxes)
-    large.text(0.01, 0.95, f"false alarms: {100 * false:.1f} %\npredicted: "
-               f"{100 * figure.predicted_false:.1f} %", va="top", transform=large.transAxes)
-    saddle.text(t + 0.04, 0.05, f"silent above {t:.2f} ε", color=INK,
-                transform=saddle.get_xaxis_transform(),
-                bbox={"facecolor": "w", "edgecolor": "none", "pad": 1})
+    large.text(0.99, 0.95, f"false alarms: {100 * false:.1f} %\npredicted: "
+               f"{100 * figure.predicted_false:.1f} %", ha="right", va="top",
+               transform=large.transAxes)
+    large.text(t + 0.05, 0.95, f"silent above\n{t:.2f} ε", va="top",
+               transform=large.get_xaxis_transform())
     saddle.tick_params(labelbottom=False)
     large.set_xlabel("norm ‖ĝ‖ of a mini-batch gradient, in units of ε")
     finish([saddle, large])

@@ -87,18 +87,23 @@ function chiBelow(x, dim, lambda) {
   return clamp(sum, 0, 1);
 }
 
-function rootOf(rising, high) {
-  let low = 0;
-  while (rising(high) < 0) [low, high] = [high, 2 * high];
-  for (let i = 0; i < 60 && high - low > 1e-13 * high; i += 1) {
-    const middle = (low + high) / 2;
-    if (rising(middle) < 0) low = middle;
-    else high = middle;
+// Where a rising function is 0: false position, and every third time a bisection.
+function rootOf(rising, high, low = 0) {
+  let [below, above, x] = [rising(low), rising(high), low];
+  while (above < 0) [low, high, below, above] = [high, 2 * high, above, rising(2 * high)];
+  for (let i = 1; i < 150 && high - low > 1e-13 * high; i += 1) {
+    x = i % 3 ? high - (above * (high - low)) / (above - below) : (low + high) / 2;
+    const value = rising(x);
+    if (Math.abs(value) < 1e-14) break;
+    if (value < 0) [low, below] = [x, value];
+    else [high, above] = [x, value];
   }
-  return (low + high) / 2;
+  return x;
 }
-const chiQuantile = (prob, dim, lambda) =>
-  rootOf((x) => chiBelow(x, dim, lambda) - prob, Math.sqrt(dim + lambda) + 3);
+function chiQuantile(prob, dim, lambda) {
+  const middle = Math.sqrt(dim + lambda);
+  return rootOf((x) => chiBelow(x, dim, lambda) - prob, middle + 9, Math.max(0, middle - 10));
+}
 
 /* -- the rules -- */
 
