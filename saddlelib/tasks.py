@@ -1,0 +1,493 @@
+"""Training tasks on real data that start near a saddle, and races of optimizers on them.
+
+Needs torch and scikit-learn, whose data sets come with the package. Everything is float64 and
+small: a race of several optimizers takes seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits
+
+from ._arguments import integer, positive
+
+__all__ = ["Entry", "Race", "Task", "autoencoder", "completion", "race", "tanh_network"]
+
+
+@dataclass(frozen=True, repr=False)
+class Task:
+    """A training problem: parameters, a loss that is a mean over samples, and its saddle at zero.
+
+    The parameters are a list of tensors. All of them may have the same leading dimensions, one
+    entry for each of several runs; then ``loss`` has these dimensions too.
+
+    Attributes
+    ----------
+    name : str
+    n : int
+        Samples.
+    shapes : tuple of tuple of int
+        Shapes of the parameters of one run.
+    scale : float
+        Standard deviation of the weights of the default start.
+    saddle : list of Tensor
+        The parameters at the saddle.
+    saddle_loss : float
+        The loss there.
+    saddle_min_eig : float
+        λ_min of the Hessian of the full loss there, in closed form.
+
+    Examples
+    --------
+    >>> task = tanh_network()
+    >>> task.n, task.dim, round(task.saddle_loss, 4), task.saddle_min_eig
+    (427, 313, 0.6649, 0.0)
+    >>> near = task.start(seed=0)
+    >>> abs(task.loss(near).item() - task.saddle_loss) < 1e-3
+    True
+    """
+
+    name: str
+    n: int
+    shapes: tuple[tuple[int, ...], ...]
+    scale: float
+    saddle: list
+    saddle_loss: float
+    saddle_min_eig: float
+    _loss: Callable = field(repr=False)
+    _accuracy: Callable | None = field(default=None, repr=False)
+
+    def __repr__(self):
+        return f"Task({self.name}: {self.dim} parameters, {self.n} samples)"
+
+    @property
+    def dim(self) -> int:
+        """Numbers in the parameters of one run."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def loss(self, params, batch=None) -> torch.Tensor:
+        """Mean loss of the samples whose indices are in ``batch`` (..., B); of all by default."""
+        return self._loss(params, batch)
+
+    def accuracy(self, params) -> float:
+        """Share of right answers on the data held out; for one run of a classifier only."""
+        if self._accuracy is None:
+            raise TypeError(f"{self.name} classifies nothing, so there is no accuracy; ask for the "
+                            f"loss")
+        with torch.no_grad():
+            return float(self._accuracy(params))
+
+    def start(self, seed, scale=None) -> list:
+        """The saddle, and on every matrix normal numbers of standard deviation ``scale``.
+
+        ``scale=0`` is the saddle itself. Vectors (biases) stay where they are.
+        """
+        rng = np.random.default_rng(seed)
+        scale = self.scale if scale is None else scale
+        return [p + scale * torch.from_numpy(rng.normal(size=p.shape)) if p.ndim == 2 else p.clone()
+                for p in self.saddle]
+
+    def fun(self, x) -> float:
+        """The full loss at a flat NumPy vector x of shape (dim,)."""
+        with torch.no_grad():
+            return float(self.loss(self.unflatten(x)))
+
+    def grad(self, x) -> np.ndarray:
+        """Its gradient."""
+        flat = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        return torch.autograd.grad(self.loss(self.unflatten(flat)), flat)[0].numpy()
+
+    def hvp(self, x, v) -> np.ndarray:
+        """Its Hessian at x times v, by differentiating twice."""
+        flat = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+        slope, = torch.autograd.grad(self.loss(self.unflatten(flat)), flat, create_graph=True)
+        return torch.autograd.grad(slope @ torch.as_tensor(v, dtype=torch.float64), flat)[0].numpy()
+
+    def unflatten(self, x) -> list:
+        """The parameters of a flat vector; views of it where it is a tensor."""
+        parts = torch.as_tensor(x).split([math.prod(shape) for shape in self.shapes])
+        return [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
+
+    @staticmethod
+    def flatten(params) -> np.ndarray:
+        """The parameters of one run as a flat NumPy vector."""
+        return torch.cat([p.detach().reshape(-1) for p in params]).numpy()
+
+
+def tanh_network(width=8, scale=0.03) -> Task:
+    """Three layers, two of them tanh, on scikit-learn's breast-cancer data: 30 measurements each.
+
+    Of the 569 samples every fourth is held out, for `Task.accuracy`. The loss is the logistic loss
+    of "malignant or benign". At the saddle all weights are zero and the bias of the output is the
+    logarithm of the odds, so that every sample gets the frequencies of the two classes: its loss is
+    their entropy. The loss depends on the *product* of three matrices, so its Hessian there is zero
+    but for the bias: **the saddle is not strict**, λ_min = 0.
+    """
+    width = integer("width", width)
+    data = load_breast_cancer()
+    held = np.arange(len(data.data)) % 4 == 3
+    mean, deviation = data.data[~held].mean(0), data.data[~held].std(0)
+    inputs = torch.from_numpy((data.data - mean) / deviation)
+    labels = torch.from_numpy(data.target.astype(float))
+    x, y, x_held, y_held = inputs[~held], labels[~held], inputs[held], labels[held]
+    share = float(y.mean())
+
+    def logits(params, inputs):
+        first, second, third, bias = params
+        hidden = torch.tanh(torch.tanh(inputs @ first.mT) @ second.mT)
+        return (hidden @ third.mT).squeeze(-1) + bias
+
+    def loss(params, batch=None):
+        inputs, labels = (x, y) if batch is None else (x[batch], y[batch])
+        found = logits(params, inputs)
+        return (torch.nn.functional.softplus(found) - labels * found).mean(-1)
+
+    def accuracy(params):
+        return ((logits(params, x_held) > 0) == (y_held > 0.5)).double().mean()
+
+    shapes = ((width, x.shape[1]), (width, width), (1, width), (1,))
+    saddle = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+    saddle[-1] += math.log(share / (1 - share))
+    entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+    return Task("tanh network", len(x), shapes, float(scale), saddle, entropy, 0.0, loss,
+                accuracy)
+
+
+def completion(rank=4, images=25, observed=0.5, scale=1e-3) -> Task:
+    """A matrix of digits, one image a row, completed from some of its entries as U Vᵀ.
+
+    The observed entries of scikit-learn's digits are divided by their norm, so the loss
+    Σ (U Vᵀ − M)² over them is the share of M that is not explained. The samples are the entries. At
+    U = V = 0 the loss is 1 and the Hessian has −2M off its diagonal: **a strict saddle**,
+    λ_min = −2σ₁(M).
+    """
+    rank, images = integer("rank", rank), integer("images", images)
+    data = load_digits().data[:images]
+    mask = np.random.default_rng(0).random(data.shape) < observed
+    matrix = np.where(mask, data, 0.0)
+    matrix /= np.linalg.norm(matrix)
+    rows, columns = (torch.from_numpy(index) for index in np.nonzero(mask))
+    known, inside = torch.from_numpy(matrix), torch.from_numpy(mask)
+    values = known[rows, columns]
+
+    def loss(params, batch=None):
+        left, right = params
+        if batch is None:
+            return ((left @ right.mT - known) * inside).square().sum((-1, -2))
+
+        def pick(factor, index):
+            return factor.gather(-2, index[..., None].expand(*factor.shape[:-2], -1, rank))
+
+        product = (pick(left, rows[batch]) * pick(right, columns[batch])).sum(-1)
+        return len(values) * (product - values[batch]).square().mean(-1)
+
+    shapes = ((images, rank), (data.shape[1], rank))
+    saddle = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+    least = -2 * float(np.linalg.norm(matrix, 2))
+    return Task("completion", len(values), shapes, float(scale), saddle, 1.0, least, loss)
+
+
+def autoencoder(width=8, images=300, scale=1e-3) -> Task:
+    """x ↦ W₂ tanh(W₁ x) on images of scikit-learn's digits.
+
+    The images are centred and scaled to a mean squared norm of 1, so the loss, the mean of
+    ‖x − W₂ tanh(W₁ x)‖², is the share of their variance that is lost. At zero it is 1 and the
+    Hessian has −2C off its diagonal with the covariance C: **a strict saddle**, λ_min = −2λ₁(C).
+    """
+    width = integer("width", width)
+    data = load_digits().data[:integer("images", images)]
+    data = data - data.mean(0)
+    data /= math.sqrt((data**2).sum(1).mean())
+    x = torch.from_numpy(data)
+
+    def loss(params, batch=None):
+        encoder, decoder = params
+        inputs = x if batch is None else x[batch]
+        return (torch.tanh(inputs @ encoder.mT) @ decoder.mT - inputs).square().sum(-1).mean(-1)
+
+    pixels = data.shape[1]
+    shapes = ((width, pixels), (pixels, width))
+    saddle = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+    least = -2 * float(np.linalg.norm(data, 2) ** 2 / len(data))
+    return Task("autoencoder", len(x), shapes, float(scale), saddle, 1.0, least, loss)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An optimizer in a race.
+
+    Attributes
+    ----------
+    build : callable
+        Maps a list of parameter groups, each ``{"params": [...], "lr": ...}``, to an optimizer, or
+        to a tuple of several that share the parameters.
+    lrs : sequence of float
+        The learning rates to try.
+    elementwise : bool
+        The update of a number depends on the history of this number alone, as for SGD and Adam.
+        Then all runs of a race are one tensor with one loss, and the result is the same, to
+        rounding. Methods that look at norms or at whole matrices run one by one.
+    closure : {"", "loss", "curvature"}
+        What ``step`` gets: nothing; the usual closure, which clears the gradients and calls
+        ``backward``; or, by the name ``curvature_closure``, one that only returns a loss, of
+        another mini-batch. Either may be called any number of times.
+    full_batch : bool
+        Every batch is the whole data set, and costs that much.
+    """
+
+    build: Callable
+    lrs: Sequence[float]
+    elementwise: bool = False
+    closure: str = ""
+    full_batch: bool = False
+
+    def __post_init__(self):
+        if self.closure not in ("", "loss", "curvature"):
+            raise ValueError(f"closure must be '', 'loss' or 'curvature', got {self.closure!r}")
+        if self.elementwise and (self.closure or self.full_batch):
+            raise ValueError("elementwise is for mini-batches without a closure only")
+
+
+@dataclass(frozen=True, repr=False)
+class Race:
+    """What `race` measured; the arrays of each entry are in dictionaries under its name.
+
+    Attributes
+    ----------
+    task : Task
+    counts : ndarray of int, shape (g,)
+        The grid: samples seen.
+    lr : dict of float
+        The learning rate that won the tuning.
+    tuning : dict of ndarray, shape (lrs,)
+        Median of the last loss over the tuning seeds, for each learning rate; inf if it diverged.
+    loss : dict of ndarray, shape (seeds, g)
+        Full loss at each count with that learning rate, over seeds the tuning has not seen.
+    spent : dict of ndarray of int, shape (seeds,)
+        Samples counted until the run ended: the last count of the grid or more.
+    steps : dict of ndarray of int, shape (seeds,)
+        Calls of ``step``.
+    params : dict of list
+        For each seed the parameters at the last count.
+    """
+
+    task: Task
+    counts: np.ndarray
+    lr: dict
+    tuning: dict
+    loss: dict
+    spent: dict
+    steps: dict
+    params: dict
+
+    def __repr__(self):
+        return f"Race({self.task.name}: {', '.join(self.lr)})"
+
+    def leaves(self, name, share=0.1) -> np.ndarray:
+        """Samples until the loss is ``share`` below the saddle's, for every seed; inf if never.
+
+        A number of the grid: the first count at which the loss is that low.
+        """
+        low = self.loss[name] <= (1 - share) * self.task.saddle_loss
+        return np.where(low.any(1), self.counts[low.argmax(1)], np.inf)
+
+    def band(self, name) -> np.ndarray:
+        """Least, median and greatest loss over the seeds, shape (3, g)."""
+        return np.quantile(self.loss[name], [0, 0.5, 1], axis=0, method="nearest")
+
+
+def race(task, entries: Mapping[str, Entry], *, samples, batch_size=32, curvature_batch=128,
+         points=26, scale=None, tuning_seeds=range(1), seeds=range(100, 105)) -> Race:
+    """Let optimizers run on a task with the same budget each, for tuning and for the race.
+
+    Every entry runs with each of its learning rates and each tuning seed; the rate with the least
+    median of the last loss runs again, with the other seeds. A seed fixes the start and the stream
+    of mini-batches, drawn with replacement, one for each ``step``. Entries may not differ in the
+    number of their learning rates.
+
+    What counts as a sample: a loss costs its batch, whether or not it ends in a step, and with it
+    one gradient; a Hessian-vector product by differentiating twice costs two batches more. This is
+    counted where the derivatives pass, not by what an optimizer says of itself. The full losses of
+    the grid are free: they belong to the spectator.
+
+    Parameters
+    ----------
+    task : Task
+    entries : mapping of str to Entry
+    samples : int
+        The budget of one run. A run ends with the first step that reaches it.
+    batch_size : int
+    curvature_batch : int
+        Size of the batches of a ``curvature_closure``, drawn for each call of it.
+    points : int
+        Size of the grid 0, …, samples, rounded to whole mini-batches.
+    scale : float, optional
+        Of `Task.start`; 0 starts exactly at the saddle.
+
+    Raises
+    ------
+    ValueError
+        If the budgets are not equal, or a seed both tunes and runs.
+
+    Examples
+    --------
+    >>> result = race(completion(), {"SGD": Entry(torch.optim.SGD, [0.01, 0.1], elementwise=True)},
+    ...               samples=3200, points=11, seeds=range(100, 102))
+    >>> result.lr["SGD"], result.loss["SGD"].shape, result.steps["SGD"].tolist()
+    (0.1, (2, 11), [100, 100])
+    """
+    curvature_batch = integer("curvature_batch", curvature_batch)
+    samples, batch_size = integer("samples", samples), integer("batch_size", batch_size)
+    tries = {name: len(entry.lrs) for name, entry in entries.items()}
+    if len(set(tries.values())) != 1:
+        raise ValueError(f"every entry needs the same number of learning rates, got {tries}")
+    if set(tuning_seeds) & set(seeds):
+        raise ValueError("seeds must not contain one of tuning_seeds: the tuning has seen it")
+    grid = np.linspace(0, -(-samples // batch_size), integer("points", points, least=2))
+    counts = batch_size * np.unique(grid.astype(int))
+    result = Race(task, counts, {}, {}, {}, {}, {}, {})
+    for name, entry in entries.items():
+        lrs = [positive("lr", lr) for lr in entry.lrs]
+        setting = task, entry, counts, (batch_size, curvature_batch), scale
+        losses = _runs(*setting, lrs, tuning_seeds)[0]
+        last = np.where(np.isfinite(losses[..., -1]), losses[..., -1], np.inf)
+        result.tuning[name] = np.median(last, axis=1)
+        result.lr[name] = lrs[int(result.tuning[name].argmin())]
+        (result.loss[name],), (result.spent[name],), (result.steps[name],), (
+            result.params[name],) = _runs(*setting, [result.lr[name]], seeds)
+    return result
+
+
+def _runs(task, entry, counts, sizes, scale, lrs, seeds):
+    """Losses (lrs, seeds, g), samples and steps (lrs, seeds), last parameters of all runs."""
+    seeds = list(seeds)
+    if entry.elementwise:
+        return _together(task, entry, counts, sizes[0], scale, lrs, seeds)
+    runs = [[_alone(task, entry, counts, sizes, scale, lr, seed) for seed in seeds] for lr in lrs]
+    losses, spent, steps = (np.array([[run[i] for run in row] for row in runs]) for i in range(3))
+    return losses, spent, steps, [[run[3] for run in row] for row in runs]
+
+
+def _optimizers(entry, groups):
+    built = entry.build(groups)
+    return built if isinstance(built, tuple) else (built,)
+
+
+def _together(task, entry, counts, batch_size, scale, lrs, seeds):
+    """All runs of an elementwise method at once: one tensor for each rate and each parameter."""
+    starts = [torch.stack(p) for p in zip(*(task.start(seed, scale) for seed in seeds),
+                                          strict=True)]
+    leaves = [[p.clone().requires_grad_() for p in starts] for _ in lrs]
+    optimizers = _optimizers(entry, [{"params": p, "lr": lr}
+                                     for p, lr in zip(leaves, lrs, strict=True)])
+    rngs = [_stream(seed) for seed in seeds]
+    losses = np.empty((len(counts), len(lrs), len(seeds)))
+    spent, steps = 0, 0
+    for i, count in enumerate(counts):
+        while spent < count:
+            batch = torch.from_numpy(np.stack([rng.integers(task.n, size=batch_size)
+                                               for rng in rngs]))
+            params = [torch.stack(p) for p in zip(*leaves, strict=True)]
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            task.loss(params, batch).sum().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+            spent, steps = spent + batch_size, steps + 1
+        with torch.no_grad():
+            losses[i] = task.loss([torch.stack(p) for p in zip(*leaves, strict=True)])
+    shape = len(lrs), len(seeds)
+    last = [[[p[i].detach() for p in group] for i in range(len(seeds))] for group in leaves]
+    return np.moveaxis(losses, 0, 2), np.full(shape, spent), np.full(shape, steps), last
+
+
+def _alone(task, entry, counts, sizes, scale, lr, seed):
+    """Losses (g,), samples, steps and last parameters of one run."""
+    params = [p.requires_grad_() for p in task.start(seed, scale)]
+    torch.manual_seed(seed)  # for what an optimizer draws by itself
+    optimizers = _optimizers(entry, [{"params": params, "lr": lr}])
+    if entry.closure and len(optimizers) > 1:
+        raise ValueError("several optimizers cannot share one closure; build one")
+    meter, streams = _Meter(), (_stream(seed), np.random.default_rng([seed, 2]))
+
+    def draw(which):
+        if entry.full_batch:
+            return None
+        return torch.from_numpy(streams[which].integers(task.n, size=sizes[which]))
+
+    def loss_of(batch):
+        size = task.n if batch is None else len(batch)
+        return task.loss([meter(params[0], size), *params[1:]], batch)
+
+    def closure():
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss = loss_of(batch)
+        loss.backward()
+        return loss
+
+    losses, steps = [], 0
+    while meter.samples < counts[-1]:
+        before, batch = [p.detach().clone() for p in params], draw(0)
+        if entry.closure == "loss":
+            optimizers[0].step(closure)
+        else:
+            closure()
+            for optimizer in optimizers:
+                if entry.closure == "curvature":
+                    optimizer.step(curvature_closure=lambda: loss_of(draw(1)))
+                else:
+                    optimizer.step()
+        steps += 1
+        # Counts that this step passed see the parameters that were there before it.
+        passed = int((counts < meter.samples).sum()) - len(losses)
+        if passed:
+            losses += [float(task.loss(before))] * passed
+    if len(losses) < len(counts):
+        before = [p.detach() for p in params]
+        losses.append(float(task.loss(before)))
+    return np.array(losses), meter.samples, steps, before
+
+
+def _stream(seed):
+    """The source of a run's mini-batches, not that of its start."""
+    return np.random.default_rng([seed, 1])
+
+
+class _Meter:
+    """Counts samples where derivatives pass; calling it gives back the same numbers.
+
+    The gradient of a loss passes its gate once. A Hessian-vector product passes twice: through the
+    gradient, and through what the gradient was made of.
+    """
+
+    def __init__(self):
+        self.gates = []
+
+    def __call__(self, parameter, size):
+        self.gates.append([size, 0])
+        return _Gate.apply(parameter, self.gates[-1])
+
+    @property
+    def samples(self):
+        """A loss has its first gradient free."""
+        return sum(size * max(1, passes) for size, passes in self.gates)
+
+
+class _Gate(torch.autograd.Function):
+    """The identity; counts when a derivative passes, of any order."""
+
+    @staticmethod
+    def forward(ctx, parameter, gate):
+        ctx.gate = gate
+        return parameter.view_as(parameter)
+
+    @staticmethod
+    def backward(ctx, grad):
+        ctx.gate[1] += 1
+        return _Gate.apply(grad, ctx.gate), None
