@@ -9,31 +9,39 @@ from .base import Problem
 from .factorization import MatrixFactorization
 from .monkey import MonkeySaddle
 from .octopus import Octopus
+from .overparameterized import QuadraticSensing, TwoNeurons
 from .profile import DraggedSaddle, EscapeProfile
 from .quadratic import QuadraticSaddle
 from .quartic import CoupledQuartic, QuarticSaddle, SeparableQuartic
+from .ravines import ConvexQuartic, HomogeneousRavine, RavineRosenbrock
 from .region import Region
 from .rosenbrock import Rosenbrock
 
 __all__ = [
+    "ConvexQuartic",
     "CoupledQuartic",
     "DraggedSaddle",
     "EscapeProfile",
+    "HomogeneousRavine",
     "MatrixFactorization",
     "MonkeySaddle",
     "Octopus",
     "Problem",
     "QuadraticSaddle",
     "QuarticSaddle",
+    "QuadraticSensing",
+    "RavineRosenbrock",
     "Region",
     "Rosenbrock",
     "SeparableQuartic",
+    "TwoNeurons",
     "catalogue",
+    "ravines",
 ]
 
 
 def catalogue() -> list[Problem]:
-    """Return one small instance of each problem.
+    """Return one small instance of each problem that has a saddle or is nondegenerate.
 
     >>> [problem.name for problem in catalogue()][:2]
     ['quadratic saddle', 'separable quartic']
@@ -49,4 +57,20 @@ def catalogue() -> list[Problem]:
         Rosenbrock(4),
         EscapeProfile(0.2, [1.0, 0.5, 0.1]),
         DraggedSaddle(0.2, pull=0.25),
+    ]
+
+
+def ravines() -> list[Problem]:
+    """Return one small instance of each problem with a degenerate minimizer.
+
+    >>> sorted({problem.growth_order for problem in ravines()})
+    [3.0, 4.0]
+    """
+    return [
+        ConvexQuartic([1.0, 0.2], [1.0, 0.5]),
+        RavineRosenbrock(),
+        HomogeneousRavine(4.0, dim=3, kernel=2),
+        MatrixFactorization.from_eigenvalues([1.0, 0.6], 5, rng=0, columns=4),
+        QuadraticSensing.random(5, 1, columns=2, measurements=30, rng=0),
+        TwoNeurons([0.8, -0.6, 0.3]),
     ]

@@ -43,9 +43,19 @@ class Problem(ABC):
     ----------
     name : str
         A short name in lower case.
+    growth_order : float or None
+        p, where the minimizer is degenerate: f − f* ≍ distance^p along the ravine. None where the
+        problem does not say.
+    growth_constant : float or None
+        c, the largest with f − f* ≥ (c − o(1)) distance^p near `minimizers[0]`.
+    normal_curvature : (float, float) or None
+        μ and L, the least and the largest positive eigenvalue of the Hessian at `minimizers[0]`.
     """
 
     name: ClassVar[str]
+    growth_order: float | None = None
+    growth_constant: float | None = None
+    normal_curvature: tuple[float, float] | None = None
 
     def __init__(
         self,
@@ -142,6 +152,18 @@ class Problem(ABC):
         if X.ndim == 1:
             return self._quietly(self._distance, X[np.newaxis])[0]
         return self._quietly(self._distance, X)
+
+    def ravine(self, t):
+        """Return the points (…, d) of the ravine at the parameters t ≥ 0 (…), from minimizers[0].
+
+        It leaves the minimizer along the direction in which f grows least, and t is the distance
+        to first order. Raises ValueError where the problem states no ravine.
+        """
+        t = real_array("t", t)
+        return self._ravine(t.ravel()[:, np.newaxis]).reshape(*t.shape, self.dim)
+
+    def _ravine(self, t):
+        raise ValueError(f"{self!r} states no ravine; saddlelib.ravine can compute one")
 
     # The facts -------------------------------------------------------------
     # Built on first use: some problems have d classes of saddles, hence d×d

@@ -41,7 +41,7 @@ class SpectralBall(Region):
 
 
 class MatrixFactorization(Problem):
-    """f(U) = ½‖UUᵀ − M‖²_F for U ∈ ℝⁿˣʳ, flattened row by row to x ∈ ℝⁿʳ.
+    """f(U) = ½‖UUᵀ − M‖²_F for U ∈ ℝⁿˣᵏ, flattened row by row to x ∈ ℝⁿᵏ.
 
     Parameters
     ----------
@@ -50,6 +50,8 @@ class MatrixFactorization(Problem):
     rank : int, optional
         r. It must be the rank of M, which is also what is taken if omitted;
         eigenvalues below n·10⁻¹⁵·σ₁ count as zero.
+    columns : int, optional
+        k ≥ r, the columns of U; r by default.
     Gamma : float, optional
         Γ ≥ σ₁, the bound of `region`, {‖U‖₂² ≤ Γ}. The default is 9σ₁.
 
@@ -59,12 +61,20 @@ class MatrixFactorization(Problem):
     eigenvectors. ∇f = 2(UUᵀ − M)U and
     ∇²f[Z] = 2((UZᵀ + ZUᵀ)U + (UUᵀ − M)Z).
 
-    The minimizers are V√Λ·R with R orthogonal: f* = 0; λ_min = 0 if r ≥ 2,
+    The minimizers are [V√Λ, 0]·R with R orthogonal: f* = 0; λ_min = 0 if k ≥ 2,
     along the rotations, else 2σ₁ (4σ₁ if n = 1). Every other stationary point
-    is V_S√Λ_S·R with less than r of the eigenvectors, a strict saddle with
+    is [V_S√Λ_S, 0]·R with less than r of the eigenvectors, a strict saddle with
     λ_min = −2 max_{i∉S} σᵢ. `saddles` has those with the first k < r
     eigenvectors, where λ_min = −2σ_{k+1}; `minimizers` has V√Λ. `distance` is
     the Procrustes distance.
+
+    With k > r columns and n > r the growth order is 4. Write U = [U₁, W] with W
+    in the extra columns; the ravine at the minimizer is U₁ = V√Λ, VᵀW = 0, and
+    there f = ½‖WWᵀ‖²_F while the distance is ‖W‖_F. It is least at a given
+    distance where the s = min(k, n) − r singular values of W that can be
+    positive are equal: the growth constant is 1/(2s). With k = r or n = r
+    the growth order is 2. The positive eigenvalues of the Hessian at a minimizer
+    lie between μ = 2σ_r (4σ_r if n = r) and L = 4σ₁, and both are among them.
 
     ℓ = 8Γ and ρ = 12√Γ: Jin, Ge, Netrapalli, Kakade and Jordan, "How to escape
     saddle points efficiently", 2017, arXiv:1703.00887, Lemma 6. ρ is sharp. ℓ
@@ -80,7 +90,8 @@ class MatrixFactorization(Problem):
 
     name = "matrix factorization"
 
-    def __init__(self, matrix, rank: int | None = None, *, Gamma: float | None = None):
+    def __init__(self, matrix, rank: int | None = None, *, columns: int | None = None,
+                 Gamma: float | None = None):
         M = real_array("matrix", matrix)
         if M.ndim != 2 or M.shape[0] != M.shape[1] or M.size == 0:
             raise ValueError(
@@ -113,6 +124,12 @@ class MatrixFactorization(Problem):
                 f"rank must be the rank of matrix, {found}, got {rank!r}; "
                 "the stated saddles and minimizers need equality"
             )
+        k = r if columns is None else integer("columns", columns)
+        if k < r:
+            raise ValueError(
+                f"columns must be at least the rank of matrix, {r}, got {columns!r}; with fewer, "
+                "U Uᵀ = M has no solution"
+            )
         self.Gamma = positive("Gamma", 9 * sigma[0] if Gamma is None else Gamma)
         if self.Gamma < sigma[0] * (1 - 1e-12):  # equality, up to the rounding of sigma
             raise ValueError(
@@ -120,18 +137,27 @@ class MatrixFactorization(Problem):
                 f"{Gamma!r}; the region must contain the minimizers"
             )
         self.matrix, self.eigenvalues = frozen(M), frozen(sigma[:r])
-        self.n, self.rank = n, r
-        self._root = V[:, :r] * np.sqrt(sigma[:r])
+        self.n, self.rank, self.columns = n, r, k
+        self._root = np.zeros((n, k))
+        self._root[:, :r] = V[:, :r] * np.sqrt(sigma[:r])
+        self._spare = np.zeros((n, k))  # of norm 1, where f grows least along the ravine
+        spare = min(k, n) - r
+        self.growth_order, self.growth_constant = 2.0, None
+        if spare:
+            self._spare[:, r : r + spare] = V[:, r : r + spare] / np.sqrt(spare)
+            self.growth_order, self.growth_constant = 4.0, 1 / (2 * spare)
+        self.normal_curvature = (float((2 if n > r else 4) * sigma[r - 1]), float(4 * sigma[0]))
         super().__init__(
-            dim=n * r,
+            dim=n * k,
             lipschitz_grad=8 * self.Gamma,
             lipschitz_hess=12 * np.sqrt(self.Gamma),
-            region=SpectralBall(n * r, n, self.Gamma),
+            region=SpectralBall(n * k, n, self.Gamma),
             f_star=0.0,
         )
 
     @classmethod
-    def from_eigenvalues(cls, eigenvalues, n: int, *, rng=None, Gamma: float | None = None):
+    def from_eigenvalues(cls, eigenvalues, n: int, *, rng=None, columns: int | None = None,
+                         Gamma: float | None = None):
         """Return the problem whose M has the given nonzero eigenvalues.
 
         `eigenvalues` (r,) are positive and r ≤ `n`. M is diagonal, with them
@@ -157,16 +183,17 @@ class MatrixFactorization(Problem):
         return cls(
             (M + M.T) / 2,
             sigma.size,
+            columns=columns,
             Gamma=9 * float(sigma.max()) if Gamma is None else Gamma,
         )
 
     def factor(self, x) -> np.ndarray:
-        """Return the matrices U, (n, r) or (batch, n, r), of flat points x."""
+        """Return the matrices U, (n, k) or (batch, n, k), of flat points x."""
         X = self._points(x)
-        return X.reshape(*X.shape[:-1], self.n, self.rank)
+        return X.reshape(*X.shape[:-1], self.n, self.columns)
 
     def _residual(self, X):
-        U = X.reshape(-1, self.n, self.rank)
+        U = X.reshape(-1, self.n, self.columns)
         return U, U @ U.transpose(0, 2, 1) - self.matrix
 
     def _fun(self, X):
@@ -184,7 +211,7 @@ class MatrixFactorization(Problem):
         return 2 * ((UZ + UZ.transpose(0, 2, 1)) @ U + E @ Z).reshape(X.shape)
 
     def _distance(self, X):
-        U = X.reshape(-1, self.n, self.rank)
+        U = X.reshape(-1, self.n, self.columns)
         overlap = self._root.T @ U
         # The singular value decomposition refuses NaN; the final norm has it again.
         finite = np.isfinite(overlap).all(axis=(1, 2), keepdims=True)
@@ -192,14 +219,21 @@ class MatrixFactorization(Problem):
         return np.linalg.norm(U - self._root @ (P @ Q), axis=(1, 2))
 
     def _saddles(self):
-        U = np.where(np.tri(self.rank, k=-1)[:, np.newaxis, :], self._root, 0.0)
+        some = np.tri(self.rank, self.columns, k=-1)[:, np.newaxis, :]
+        U = np.where(some, self._root, 0.0)
         return U.reshape(self.rank, self.dim), -2 * self.eigenvalues
 
     def _minimizers(self):
         smallest = 0.0
-        if self.rank == 1:
+        if self.columns == 1:
             smallest = (4 if self.n == 1 else 2) * self.eigenvalues[0]
         return self._root.reshape(1, self.dim), [smallest]
 
+    def _ravine(self, t):
+        if self.growth_order == 2:
+            return super()._ravine(t)
+        return self._root.ravel() + t * self._spare.ravel()
+
     def _parameters(self):
-        return {"n": self.n, "rank": self.rank, "Gamma": self.Gamma}
+        more = {"columns": self.columns} if self.columns > self.rank else {}
+        return {"n": self.n, "rank": self.rank, **more, "Gamma": self.Gamma}

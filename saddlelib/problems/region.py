@@ -121,3 +121,20 @@ class Ball(Region):
         # The last factor keeps rounding from pushing a point over the boundary.
         size = self.radius * rng.uniform(size=n) ** (1 / self.dim) * (1 - 1e-14)
         return X * (size / np.linalg.norm(X, axis=1))[:, np.newaxis]
+
+
+@dataclass(frozen=True)
+class BallAround(Region):
+    """The Euclidean ball ‖x − center‖ ≤ radius, sampled uniformly; center is a tuple of floats."""
+
+    radius: float
+    center: tuple[float, ...]
+
+    def _describe(self):
+        return f"the ball ||x - c|| <= {self.radius:g} in ℝ^{self.dim} around its minimizer c"
+
+    def _contains(self, X):
+        return np.linalg.norm(X - np.array(self.center), axis=-1) <= self.radius
+
+    def _sample(self, rng, n):
+        return np.array(self.center) + Ball(self.dim, self.radius * (1 - 1e-14))._sample(rng, n)

@@ -7,18 +7,24 @@ import numpy as np
 import pytest
 
 from saddlelib.problems import (
+    ConvexQuartic,
     CoupledQuartic,
     DraggedSaddle,
     EscapeProfile,
+    HomogeneousRavine,
     MatrixFactorization,
     MonkeySaddle,
     Octopus,
     Problem,
     QuadraticSaddle,
+    QuadraticSensing,
     QuarticSaddle,
+    RavineRosenbrock,
     Rosenbrock,
     SeparableQuartic,
+    TwoNeurons,
     catalogue,
+    ravines,
 )
 
 PROBLEMS = [
@@ -47,6 +53,16 @@ PROBLEMS = [
     EscapeProfile(0.3, [-0.3, 1.0], gradient=[0.01, 0.01, 0.0]),
     DraggedSaddle(0.3, pull=1.0, lipschitz_grad=0.9, lipschitz_hess=2.0),
     DraggedSaddle(0.5, pull=0.05, lipschitz_grad=4.0),
+    *ravines(),
+    ConvexQuartic(),
+    ConvexQuartic.spread(5, condition=30.0, kernel=4),
+    RavineRosenbrock(0.5, bend=-1.0),
+    RavineRosenbrock(2.0, bend=0.0, radius=2.0),
+    HomogeneousRavine(3.0, dim=4, kernel=3, curvature=0.3),
+    HomogeneousRavine(5.5, radius=1.5),
+    MatrixFactorization.from_eigenvalues([1.0], 2, columns=3),
+    QuadraticSensing.random(4, 2, columns=2, measurements=30, rng=1),
+    TwoNeurons([1.0, 2.0], radius=1.0),
 ]
 every_problem = pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
 
@@ -67,8 +83,10 @@ def central_difference(values, X, h):
 
 def test_the_catalogue_has_every_problem_once():
     kinds = [type(problem) for problem in catalogue()]
-    assert sorted(map(repr, kinds)) == sorted(map(repr, Problem.__subclasses__()))
-    assert len({problem.name for problem in catalogue()}) == len(kinds)
+    more = [type(problem) for problem in ravines() if type(problem) not in kinds]
+    assert sorted(map(repr, kinds + more)) == sorted(map(repr, Problem.__subclasses__()))
+    assert len({problem.name for problem in catalogue() + ravines()}) == len(kinds + more)
+    assert all(problem.growth_order > 2 for problem in ravines())
 
 
 @every_problem
@@ -323,6 +341,9 @@ def test_a_problem_survives_pickling(problem):
         lambda d: QuarticSaddle.spread(d),
         lambda d: Octopus(d),
         lambda d: Rosenbrock(d),
+        lambda d: ConvexQuartic.spread(d, condition=10.0),
+        lambda d: HomogeneousRavine(3.5, dim=d),
+        lambda d: TwoNeurons(np.ones(d // 2)),
         lambda d: EscapeProfile(0.1, np.linspace(0, 1, d - 1)),
     ],
 )

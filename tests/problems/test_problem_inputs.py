@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 
 from saddlelib.problems import (
+    ConvexQuartic,
     CoupledQuartic,
     DraggedSaddle,
     EscapeProfile,
+    HomogeneousRavine,
     MatrixFactorization,
     MonkeySaddle,
     Octopus,
     Problem,
     QuadraticSaddle,
+    QuadraticSensing,
     QuarticSaddle,
+    RavineRosenbrock,
     Region,
     Rosenbrock,
     SeparableQuartic,
+    TwoNeurons,
 )
 
 METHODS = ["fun", "grad", "hess", "distance"]
@@ -128,6 +133,33 @@ def test_bad_directions(v, error, words):
             TypeError,
             "n must be an integer, got 2.5",
         ),
+        (lambda: MatrixFactorization(np.eye(3), columns=2), ValueError, "columns must be at least"),
+        (lambda: MatrixFactorization(np.eye(3), columns=4.0), TypeError, "columns must be an int"),
+        (lambda: ConvexQuartic([]), ValueError, "quadratic must be a vector"),
+        (lambda: ConvexQuartic([1.0], [0.0]), ValueError, "quartic must be positive"),
+        (lambda: ConvexQuartic(radius=0), ValueError, "radius must .* > 0, got 0"),
+        (lambda: ConvexQuartic.spread(4, 0.5), ValueError, "condition must be at least 1, got 0.5"),
+        (lambda: ConvexQuartic.spread(4, 2.0, 4), ValueError, "kernel must be less than dim = 4"),
+        (lambda: RavineRosenbrock(0.0), ValueError, "a must .* > 0, got 0.0"),
+        (lambda: RavineRosenbrock(bend=np.inf), ValueError, "bend must be finite"),
+        (lambda: HomogeneousRavine(2.5), ValueError, "order must be at least 3, got 2.5"),
+        (lambda: HomogeneousRavine(dim=2, kernel=2), ValueError, "kernel must be less than dim"),
+        (lambda: HomogeneousRavine(curvature=-1), ValueError, "curvature must .* > 0, got -1"),
+        (lambda: QuadraticSensing(np.ones(3), np.ones(3), [[1.0]]), ValueError, "a must be a fin"),
+        (lambda: QuadraticSensing(np.eye(3), np.eye(2), [[1.0]]), ValueError, r"be \(m, n\)"),
+        (lambda: QuadraticSensing(np.eye(2), np.eye(2), np.ones((2, 2))), ValueError, "full col"),
+        (lambda: QuadraticSensing(np.eye(2), np.eye(2), np.eye(2), 1), ValueError, "columns must"),
+        (
+            lambda: QuadraticSensing(np.eye(2), np.eye(2), np.eye(2), radius=1.0),
+            ValueError,
+            "radius must be at least 1.41421.*got 1.0",
+        ),
+        (lambda: TwoNeurons([1.0]), ValueError, "target must be a vector of two"),
+        (lambda: TwoNeurons([0.0, 0.0]), ValueError, "target must be .* not zero"),
+        (lambda: TwoNeurons([1.0, 0.0], radius=0.5), ValueError, "radius must be less than half"),
+        (lambda: Octopus(2).ravine(0.1), ValueError, "Octopus.* states no ravine"),
+        (lambda: MatrixFactorization(np.eye(2)).ravine(0.1), ValueError, "states no ravine"),
+        (lambda: RavineRosenbrock().ravine("1"), TypeError, "t must hold real numbers"),
     ],
 )
 def test_bad_arguments_are_named_with_their_value(make, error, words):
@@ -157,6 +189,17 @@ def test_bad_arguments_are_named_with_their_value(make, error, words):
             "DraggedSaddle(gamma=0.1, pull=0.25, lipschitz_grad=1, lipschitz_hess=1)",
         ),
         (MatrixFactorization(np.eye(2)), "MatrixFactorization(n=2, rank=2, Gamma=9)"),
+        (
+            MatrixFactorization(np.eye(2), columns=3),
+            "MatrixFactorization(n=2, rank=2, columns=3, Gamma=9)",
+        ),
+        (ConvexQuartic(), "ConvexQuartic(quadratic=[1], quartic=[1], radius=1)"),
+        (RavineRosenbrock(), "RavineRosenbrock(a=10, bend=1, radius=1)"),
+        (
+            HomogeneousRavine(3),
+            "HomogeneousRavine(order=3, dim=2, kernel=1, curvature=1, radius=1)",
+        ),
+        (TwoNeurons([3, 4]), "TwoNeurons(target=[3, 4], radius=1.25)"),
     ],
 )
 def test_repr(problem, text):

@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 
 from saddlelib.problems import (
+    ConvexQuartic,
     CoupledQuartic,
     DraggedSaddle,
     EscapeProfile,
+    HomogeneousRavine,
     MatrixFactorization,
     MonkeySaddle,
     Octopus,
     QuadraticSaddle,
+    QuadraticSensing,
     QuarticSaddle,
+    RavineRosenbrock,
     Rosenbrock,
     SeparableQuartic,
+    TwoNeurons,
 )
 
 SHARP = [
@@ -35,11 +40,17 @@ SHARP = [
     Octopus(2, L=0.2, gamma=2.0, tau=2.0),
     EscapeProfile(0.2, [0.3], gradient=[0.1, 0.2], lipschitz_hess=2.0),
     DraggedSaddle(0.2, pull=0.7, lipschitz_grad=0.8),
+    ConvexQuartic([1.0, 0.2], [1.0, 0.5]),
+    ConvexQuartic([3.0], [0.2], radius=0.5),
+    RavineRosenbrock(0.5, bend=-1.0, radius=0.3),
+    RavineRosenbrock(10.0),
+    HomogeneousRavine(3.5, dim=3, kernel=2, radius=0.8),
 ]
 FACTORIZATIONS = [
     MatrixFactorization([[2.0]]),
     MatrixFactorization.from_eigenvalues([1.0], 3, rng=0, Gamma=4.0),
     MatrixFactorization.from_eigenvalues([1.0, 0.5], 2, rng=1, Gamma=1.0),
+    MatrixFactorization.from_eigenvalues([1.0], 2, columns=2),
 ]
 
 
@@ -117,3 +128,12 @@ def test_bounds_from_the_rows_hold_with_little_slack(problem):
     ell, rho = worst_curvature(problem), worst_third_derivative(problem)
     assert 0.8 * problem.lipschitz_grad <= ell <= problem.lipschitz_grad
     assert 0.8 * problem.lipschitz_hess <= rho <= problem.lipschitz_hess
+
+
+@pytest.mark.parametrize("problem, slack", [
+    (QuadraticSensing.random(3, 1, columns=2, measurements=20, rng=0), (3.0, 4.0)),
+    (TwoNeurons([1.0, 0.0]), (3.0, 6.0))], ids=repr)
+def test_bounds_of_overparameterized_models_hold_with_the_stated_slack(problem, slack):
+    ell, rho = worst_curvature(problem), worst_third_derivative(problem)
+    assert problem.lipschitz_grad / slack[0] <= ell <= problem.lipschitz_grad
+    assert problem.lipschitz_hess / slack[1] <= rho <= problem.lipschitz_hess
