@@ -7,11 +7,11 @@ True
 """
 
 from .curvature import Certificate, Verdict, certify
-from .minimize import Status, gd, minimize, pgd, psd
+from .minimize import Status, gd, minimize, pgd, psd, psgd
 from .oracle import Oracle
 from .sampling import SampleCertificate, certify_samples
 
 __version__ = "0.1.0"
 
 __all__ = ["Certificate", "Oracle", "SampleCertificate", "Status", "Verdict", "certify",
-           "certify_samples", "gd", "minimize", "pgd", "psd"]
+           "certify_samples", "gd", "minimize", "pgd", "psd", "psgd"]

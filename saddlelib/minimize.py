@@ -14,18 +14,26 @@ from scipy.optimize import OptimizeResult
 from ._arguments import as_point, curvature_scale, integer, positive, probability
 from .curvature import Verdict, certify
 from .methods import (
+    CNCSGD,
     PGD,
     PSD,
+    PSGD,
+    SGD,
     CertifiedPSD,
+    CertifiedPSGD,
     GradientDescent,
     LanczosProbe,
+    NoisySGD,
     PGDli,
     PSDProbe,
     RepairedPSD,
 )
-from .oracle import Oracle
+from .oracle import FiniteSum, Oracle
+from .sampling import SampleCertificate
+from .theory._numbers import nonnegative
+from .theory.noise import tail_scale
 
-__all__ = ["Status", "gd", "minimize", "pgd", "psd"]
+__all__ = ["Status", "gd", "minimize", "pgd", "psd", "psgd"]
 
 
 class Status(enum.IntEnum):
@@ -40,6 +48,7 @@ class Status(enum.IntEnum):
     NONFINITE = 6
     PRECISION = 7
     INTERRUPTED = 8
+    MAXSAMPLES = 9
     CALLBACK = 99
 
     @property
@@ -57,6 +66,7 @@ _SENTENCES = {
     Status.NOT_LOOKED_AT: "The gradient is small; nobody looked at the curvature.",
     Status.NONFINITE: "A value or gradient was not finite; this is the last finite point.",
     Status.PRECISION: "float64 cannot carry the test this method makes.",
+    Status.MAXSAMPLES: "The budget of samples is spent.",
     Status.INTERRUPTED: "Interrupted from the keyboard.",
     Status.CALLBACK: "The callback asked to stop.",
 }
@@ -88,6 +98,7 @@ def _then_local(build):
 _SCALES = ("step_size", "epsilon", "dim", "curvature_tol")
 _CONSTANTS = ("lipschitz_grad", "lipschitz_hess", "epsilon", "dim", "delta_f", "failure_prob")
 _EPISODE = ("perturbation_radius", "episode_length", "decrease_threshold")
+_SAMPLING = ("sample_noise", "population", "replacement")
 _LOCAL = ("beta", "local_iterations", "local_tol")
 # The first rule of a method is its default. A new rule is one line here and one in the docstring.
 _RULES = {
@@ -111,13 +122,28 @@ _RULES = {
             LanczosProbe.practical, (*_SCALES, "lipschitz_hess", "failure_prob"),
             (*_EPISODE, "exit_radius", "use_direction", "patience", "probe_count")),
     },
+    "sgd": {None: _Rule(SGD, ("step_size",), ("batch_size",))},
+    "cnc-sgd": {None: _Rule(CNCSGD, ("step_size",), ("batch_size", "large_step", "interval"))},
+    "psgd": {
+        "practical": _Rule(
+            CertifiedPSGD.practical,
+            (*_SCALES, "lipschitz_hess", "failure_prob", *_SAMPLING),
+            (*_EPISODE, "batch_size", "check", "check_failure_prob", "hess_noise", "patience")),
+        "published": _Rule(PSGD.published, (*_CONSTANTS, "noise_std"),
+                           ("batch_size", "false_positive_prob"), "1/(2ℓ)"),
+        "jin2021": _Rule(NoisySGD.jin2021, (*_CONSTANTS, "noise_scale"),
+                         ("batch_size", "iota", "lipschitz_sample"), "1/(ι⁹ℓ𝔑)"),
+    },
 }
+# A rule that asks for one of these can be told ``sample_noise``.
+_NOISES = {"sample_noise", "noise_std", "noise_scale"}
 
 
 def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None, failure_prob=1e-4,
              step_size=None, lipschitz_grad=None, lipschitz_hess=None, grad=None, hvp=None,
-             hess=None, args=(), grad_noise=0.0, rng=None, maxiter=100_000, maxfev=None,
-             callback=None, trace=(), certificate=True, state=None, **options) -> OptimizeResult:
+             hess=None, args=(), grad_noise=0.0, noise_df=None, rng=None, maxiter=100_000,
+             maxfev=None, maxsamples=None, callback=None, trace=(), certificate=True, state=None,
+             **options) -> OptimizeResult:
     r"""Minimize a smooth function by a first-order method and say whether that succeeded.
 
     The run ends when the method stops, when a budget is spent, when the callback says so, or when
@@ -126,13 +152,15 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
 
     Parameters
     ----------
-    problem : Problem or callable
-        A `saddlelib.problems.Problem`, or ``fun(x, *args)`` together with ``grad``.
+    problem : Problem, FiniteSum or callable
+        A `saddlelib.problems.Problem`, a `saddlelib.oracle.FiniteSum`, or ``fun(x, *args)``
+        together with ``grad``.
     x0 : array_like, shape (d,)
         The start. Leave it out when ``state`` is given.
-    method : {"gd", "pgd", "psd"}
+    method : {"gd", "pgd", "psd", "psgd", "sgd", "cnc-sgd"}
         Gradient descent, perturbed gradient descent (Jin et al. 2017 and 2021), or Perturbed
-        Saddle-escape Descent (Alpay & Alakkad 2025).
+        Saddle-escape Descent (Alpay & Alakkad 2025). Those with an "s" before "gd" take mini-batch
+        gradients: perturbed stochastic gradient descent, and without perturbations.
     epsilon : float
         ε > 0: the wanted gradient norm.
     curvature_tol : float, optional
@@ -148,11 +176,17 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         Derivatives of a plain function, as for `saddlelib.Oracle`. The certificate uses ``hvp``,
         else ``hess``, else differences of gradients.
     grad_noise : float
-        σ: adds N(0, (σ²/d) I) to every gradient of the run. The certificate sees none of it.
+        σ: adds N(0, (σ²/d) I) to every gradient of the run. The certificate sees none of it, except
+        that of "psgd", which works from noisy gradients.
+    noise_df : float, optional
+        Student's t with so many degrees of freedom instead of the Gaussian, as in `Oracle`.
     rng : int or numpy.random.Generator, optional
         The same ``rng`` gives the same run.
     maxiter, maxfev : int, optional
         Most steps of this call; most oracle calls of all kinds before the certificate.
+    maxsamples : int, optional
+        Most samples before the certificate, counted as `Oracle.nsamples`. Budgets are compared
+        before every step; the last step may go beyond.
     callback : callable, optional
         ``callback(intermediate_result)`` or ``callback(xk)`` after every step, as in SciPy;
         raising ``StopIteration`` ends the run. The first form costs one value a step.
@@ -185,14 +219,29 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         - "lanczos-probe" (`methods.LanczosProbe`), its sound form, gradients alone: the options of
           "practical" and ``probe_count``.
 
+        For "psgd", each with ``batch_size`` and ``sample_noise``, which is √E‖noise of the gradient
+        of one sample‖², ``grad_noise`` where that is given:
+
+        - "practical" (default, `methods.CertifiedPSGD`): ``check, check_failure_prob, hess_noise,
+          perturbation_radius, episode_length, decrease_threshold, patience``; it stops where it has
+          certified the point from samples, or says that it cannot tell;
+        - "published" (`methods.PSGD`), the authors' algorithm, which stops only when all its
+          episodes are used: ``delta_f, false_positive_prob``;
+        - "jin2021" (`methods.NoisySGD`), Algorithm 2 of Jin et al. 2021, which never stops:
+          ``delta_f`` or ``iota``, ``lipschitz_sample``.
+
+        For "sgd" and "cnc-sgd", which never stop: ``batch_size``, and ``large_step, interval`` for
+        the second (`methods.CNCSGD`).
+
         ``delta_f`` is an upper bound of f(x0) − f*, taken from the problem where it is left out.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x, fun, jac, nit, nfev, njev, nhvp, nhev, status, success, message, certificate, trace,
-        state, perturbed_at``. Counts include the certificate; ``certificate`` is None when the
-        curvature was not looked at.
+        ``x, fun, jac, nit, nfev, njev, nhvp, nhev, nsamples, status, success, message, certificate,
+        trace, state, perturbed_at``. Counts include the certificate; ``certificate`` is None when
+        the curvature was not looked at. ``jac`` is the last gradient the method saw: with noise
+        where the run has noise, and of a mini-batch with "psgd", "sgd" and "cnc-sgd".
 
     Raises
     ------
@@ -211,13 +260,15 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     """
     rng = np.random.default_rng(rng)
     noisy = grad_noise != 0
+    drawn = noisy or isinstance(problem, FiniteSum)
     oracle = Oracle(problem, grad=grad, hvp=hvp, hess=hess, args=args, grad_noise=grad_noise,
-                    rng=rng if noisy else None)
+                    rng=rng if drawn else None, noise_df=noise_df)
     known = oracle.problem
     epsilon = positive("epsilon", epsilon)
     failure_prob = probability("failure_prob", failure_prob)
     maxiter = integer("maxiter", maxiter, least=0)
     maxfev = None if maxfev is None else integer("maxfev", maxfev)
+    maxsamples = None if maxsamples is None else integer("maxsamples", maxsamples)
     record = _Trace(trace)
     notify = _notifier(callback)
     if (x0 is None) == (state is None):
@@ -238,14 +289,18 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     given = dict(step_size=step_size, epsilon=epsilon, dim=point.size, failure_prob=failure_prob,
                  curvature_tol=curvature_tol, lipschitz_grad=lipschitz_grad,
                  lipschitz_hess=lipschitz_hess, delta_f=options.pop("delta_f", None))
+    if _NOISES & set(rule.numbers):
+        given.update(_noise(oracle, point.size, options.pop("sample_noise", None)))
     algorithm = _build(name, rule, oracle, point, state, given, options)
 
     if state is None:
         state = algorithm.init(oracle, point, rng)
     else:
         state = copy.deepcopy(state)
-        if noisy:
+        if drawn:
             oracle.rng = state.rng
+    # The gradient of a mini-batch is no gradient of f, whether or not noise was added to it.
+    exact = not (noisy or isinstance(algorithm, SGD))
     if given["delta_f"] is not None:
         state.delta_f = given["delta_f"]
     status = None if np.isfinite(state.jac).all() else Status.NONFINITE
@@ -257,6 +312,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
                 status = Status.MAXITER
             elif maxfev is not None and oracle.calls >= maxfev:
                 status = Status.MAXFEV
+            elif maxsamples is not None and oracle.nsamples >= maxsamples:
+                status = Status.MAXSAMPLES
             else:
                 with np.errstate(over="ignore", invalid="ignore"):
                     new = algorithm.step(oracle, state)
@@ -279,20 +336,23 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         status = Status.NONFINITE
     elif status is None:
         status = Status.NOT_LOOKED_AT
-        seen = None if noisy else _own_certificate(state, epsilon, curvature_tol, failure_prob)
+        seen = _own_certificate(state, epsilon, curvature_tol, failure_prob)
+        if not (exact or isinstance(seen, SampleCertificate)):
+            seen = None
         if certificate and seen is None:
             oracle.grad_noise = 0.0
             seen = certify(oracle, state.x, epsilon=epsilon, failure_prob=failure_prob,
                            curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
-                           rng=_fork(state.rng), jac=None if noisy else state.jac)
+                           rng=_fork(state.rng), jac=state.jac if exact else None)
         if seen is not None:
             status = {Verdict.SOSP: Status.CERTIFIED,
                       Verdict.NEGATIVE_CURVATURE: Status.SADDLE}.get(
                           seen.verdict, Status.CANNOT_TELL)
             note = seen.message if status == Status.CANNOT_TELL else state.note
+    value = oracle.fun(state.x)
     return OptimizeResult(
-        x=state.x, fun=oracle.fun(state.x), jac=state.jac, nit=state.nit, nfev=oracle.nfev,
-        njev=oracle.njev, nhvp=oracle.nhvp, nhev=oracle.nhev, status=int(status),
+        x=state.x, fun=value, jac=state.jac, nit=state.nit, nfev=oracle.nfev, njev=oracle.njev,
+        nhvp=oracle.nhvp, nhev=oracle.nhev, nsamples=oracle.nsamples, status=int(status),
         success=status == Status.CERTIFIED,
         message=status.sentence + (f" ({note})" if note else ""), certificate=seen,
         trace=record.arrays(), state=state, perturbed_at=getattr(state, "perturbed_at", ()))
@@ -348,6 +408,29 @@ def psd(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constrai
                        options)
 
 
+def psgd(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(),
+         callback=None, **options) -> OptimizeResult:
+    """Perturbed SGD for ``scipy.optimize.minimize(..., method=saddlelib.psgd)``; see `pgd`.
+
+    The noise is that of ``grad_noise`` among the ``options``. A sum over data goes to
+    `saddlelib.minimize` itself, as a `saddlelib.oracle.FiniteSum`.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.psgd,
+    ...                   options=dict(step_size=0.2, lipschitz_hess=6.0, epsilon=0.05,
+    ...                                grad_noise=0.5, rng=0))
+    >>> result.success, float(abs(result.x[0]).round(1))
+    (True, 1.0)
+    """
+    return _from_scipy("psgd", fun, x0, args, jac, hess, hessp, bounds, constraints, callback,
+                       options)
+
+
 def _from_scipy(method, fun, x0, args, jac, hess, hessp, bounds, constraints, callback, options):
     if bounds is not None:
         raise ValueError("bounds are not supported: these methods are for unconstrained problems")
@@ -372,7 +455,8 @@ def _rule(method, options):
     if name not in rules:
         raise ValueError(f"rule must be {_either(rules)}, got {name!r}")
     rule = rules[name]
-    known = (*rule.options, *(("delta_f",) if "delta_f" in rule.numbers else ()))
+    known = (*rule.options, *(("delta_f",) if "delta_f" in rule.numbers else ()),
+             *(("sample_noise",) if _NOISES & set(rule.numbers) else ()))
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise TypeError(f"{method}{f' with rule {name!r}' if name else ''} has no option "
@@ -404,6 +488,23 @@ def _build(name, rule, oracle, x0, state, given, options):
         given["delta_f"] = (_delta_f(name, oracle, x0) if state is None or state.delta_f is None
                             else state.delta_f)  # that of the start, not of here
     return rule.build(**{number: given[number] for number in rule.numbers}, **options)
+
+
+def _noise(oracle, dim, sample_noise):
+    """√v of one sample in the forms that the rules take it, and how many samples there are."""
+    terms = oracle.problem if isinstance(oracle.problem, FiniteSum) else None
+    if sample_noise is None:
+        if terms is not None:
+            raise ValueError("give sample_noise, the root mean square √E‖∇fᵢ − ∇f‖² of the noise "
+                             "of one term, for the batch sizes and the trigger")
+        sample_noise = oracle.grad_noise
+    elif terms is None and sample_noise < oracle.grad_noise:
+        raise ValueError(f"sample_noise must be at least grad_noise = {oracle.grad_noise}, the "
+                         f"noise of this run, got {sample_noise}")
+    std = nonnegative("sample_noise", sample_noise) / np.sqrt(dim)
+    return dict(sample_noise=sample_noise, noise_std=std, noise_scale=tail_scale(std, dim),
+                population=None if terms is None else terms.size,
+                replacement=terms is not None and terms.replacement)
 
 
 def _delta_f(name, oracle, x0):

@@ -250,7 +250,7 @@ class Oracle:
         return self._hess is not None
 
     @property
-    def _whole(self) -> int:
+    def samples_of_f(self) -> int:
         """The samples that f itself, and not a mini-batch of it, is made of."""
         return 1 if self._sum is None else self._sum.size
 
@@ -262,7 +262,7 @@ class Oracle:
     def fun(self, x) -> float:
         """Value at one point x of shape (d,)."""
         self.nfev += 1
-        self.nsamples += self._whole
+        self.nsamples += self.samples_of_f
         value = self._fun(x)
         if type(value) in (float, np.float64):
             return float(value)
@@ -277,7 +277,7 @@ class Oracle:
         That of a `FiniteSum` is the exact one, of all its terms.
         """
         self.njev += 1
-        self.nsamples += self._whole
+        self.nsamples += self.samples_of_f
         g = _vector("grad", self._grad(x), x.shape)
         return g + self._noise(x.size, 1) if self.grad_noise else g
 
@@ -339,7 +339,7 @@ class Oracle:
         if self._hvp is None:
             raise TypeError("no hvp was given")
         self.nhvp += 1
-        self.nsamples += self._whole
+        self.nsamples += self.samples_of_f
         return _vector("hvp", self._hvp(x, v), x.shape)
 
     def hess(self, x) -> np.ndarray:
@@ -347,7 +347,7 @@ class Oracle:
         if self._hess is None:
             raise TypeError("no hess was given")
         self.nhev += 1
-        self.nsamples += self._whole * x.size
+        self.nsamples += self.samples_of_f * x.size
         h = _real("hess", self._hess(x))
         if h.shape != (x.size, x.size):
             raise ValueError(f"hess must return shape {(x.size, x.size)}, got {h.shape}")
@@ -404,7 +404,7 @@ class Sample:
         """The mean gradient over the sample, shape (d,)."""
         oracle = self.oracle
         oracle.njev += 1
-        oracle.nsamples += oracle._whole if self.indices is None else self.indices.size
+        oracle.nsamples += oracle.samples_of_f if self.indices is None else self.indices.size
         if self.indices is None:
             return _vector("grad", oracle._grad(x), x.shape)
         return _vector("grads", oracle._sum.mean_grad(x, self.indices), x.shape)

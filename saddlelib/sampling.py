@@ -135,7 +135,7 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     >>> seen = certify_samples(terms, np.zeros(3), epsilon=0.1, curvature_tol=0.5, grad_noise=0.0,
     ...                        hess_noise=2.0, rng=0)
     >>> seen.verdict.name, seen.hess_batch_size
-    ('NEGATIVE_CURVATURE', 669)
+    ('NEGATIVE_CURVATURE', 659)
     """
     oracle = problem if isinstance(problem, Oracle) else Oracle(problem)
     x = as_point("x", x, oracle.problem)
@@ -229,7 +229,7 @@ class _Gradient:
     def plan(self, failure_prob):
         """Fill in the batch size and the number of blocks."""
         if self.exact:
-            self.batch_size = self.oracle._whole if self.whole else self.batch_size or 1
+            self.batch_size = self.oracle.samples_of_f if self.whole else self.batch_size or 1
         elif self.batch_size is None:
             gap = self.epsilon, 0.5 * self.epsilon, failure_prob
             if self.gaussian:
@@ -290,7 +290,7 @@ class _Hessian:
     def __init__(self, oracle, dim, gamma, batch_size, bound, std, intrinsic_dim):
         self.oracle, self.terms, self.gamma, self.error = oracle, oracle._sum, gamma, 0.0
         self.batch_size = None if batch_size is None else integer("hess_batch_size", batch_size)
-        n = oracle._whole
+        n = oracle.samples_of_f
         if self.terms is None or bound == 0:
             self.exact, self.batch_size = True, self.batch_size or 1
             self.whole = self.terms is None
@@ -317,7 +317,7 @@ class _Hessian:
         if not self.exact:
             self.error = mean_error(self.bound, self.batch_size, failure_prob, **self.law)
         elif self.whole:
-            self.batch_size = self.oracle._whole
+            self.batch_size = self.oracle.samples_of_f
 
     def look(self, x, rng, failure_prob, lipschitz_hess, hvp_error, maxiter, resolution):
         """Curvature along a direction, bound of λ_min(H), direction, steps, error of products."""

@@ -7,7 +7,8 @@ import pytest
 import scipy.optimize
 
 import saddlelib
-from saddlelib import Oracle, Status, Verdict, minimize
+from saddlelib import Oracle, SampleCertificate, Status, Verdict, minimize
+from saddlelib.oracle import FiniteSum
 from saddlelib.problems import (
     MonkeySaddle,
     QuadraticSaddle,
@@ -21,9 +22,9 @@ BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star) and len(p.saddles)]
 RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017")),
          ("pgd", dict(rule="jin2021")), ("pgd", dict(beta=100.0, local_iterations=5)), ("psd", {}),
          ("psd", dict(use_direction=False)), ("psd", dict(rule="published")),
-         ("psd", dict(rule="repaired"))]
+         ("psd", dict(rule="repaired")), ("psgd", {})]
 NAMES = ["gd", "pgd", "pgd-jin2017", "pgd-jin2021", "pgdli", "psd", "psd-random", "psd-published",
-         "psd-repaired"]
+         "psd-repaired", "psgd"]
 
 
 def epsilon_for(problem):
@@ -96,7 +97,7 @@ def plain(problem):
     return dict(fun=problem.fun, jac=problem.grad, hessp=problem.hvp)
 
 
-@pytest.mark.parametrize("method", [saddlelib.gd, saddlelib.pgd, saddlelib.psd])
+@pytest.mark.parametrize("method", [saddlelib.gd, saddlelib.pgd, saddlelib.psd, saddlelib.psgd])
 def test_scipys_door_leads_to_the_same_run(method):
     options = dict(epsilon=1e-3, lipschitz_grad=QUARTIC.lipschitz_grad,
                    lipschitz_hess=QUARTIC.lipschitz_hess, rng=5)
@@ -302,6 +303,99 @@ def test_noise_is_counted_as_noise_and_kept_out_of_the_certificate():
     noise = np.array([oracle.grad(np.ones(3)) - QUARTIC.grad(np.ones(3)) for _ in range(4000)])
     assert np.mean((noise**2).sum(1)) == pytest.approx(0.09, rel=0.05)
     assert oracle.last_noise == pytest.approx(noise[-1])
+
+
+STOCHASTIC = [("psgd", {}), ("psgd", dict(rule="published", batch_size=8)),
+              ("psgd", dict(rule="jin2021", iota=1.0)), ("sgd", dict(batch_size=8)),
+              ("cnc-sgd", dict(batch_size=8, large_step=0.8, interval=10))]
+STOCHASTIC_NAMES = ["practical", "published", "jin2021", "sgd", "cnc"]
+SPREAD = 0.02 * np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, -1.0], [1.0, -1.0, -1.0], [-1.0, -1.0, 1.0]])
+TERMS = FiniteSum(QUARTIC.fun, lambda x, i: QUARTIC.grad(x) + np.tile(SPREAD, (25, 1))[i], 100, 3,
+                  hvps=lambda x, v, i: np.tile(QUARTIC.hvp(x, v), (i.size, 1)),
+                  lipschitz_grad=QUARTIC.lipschitz_grad, lipschitz_hess=QUARTIC.lipschitz_hess,
+                  f_star=QUARTIC.f_star)
+NOISE = dict(epsilon=0.03, rng=4)
+
+
+@pytest.mark.parametrize("method, options", STOCHASTIC, ids=STOCHASTIC_NAMES)
+@pytest.mark.parametrize("sum_", [False, True], ids=["noise", "terms"])
+def test_budgets_are_in_samples_and_a_spent_one_is_no_success(method, options, sum_):
+    options = dict(step_size=None if "rule" in options else 0.3, **options, **NOISE)
+    if method == "psgd":
+        options.update(sample_noise=0.04)
+    if not sum_:
+        options.update(grad_noise=0.03)
+    problem, of_f = (TERMS, 100) if sum_ else (QUARTIC, 1)
+    result = minimize(problem, [0.2, 1.0, 1.0], method, maxsamples=120, **options)
+    assert result.status == Status.MAXSAMPLES and not result.success
+    assert result.certificate is None and result.nit > 0 and "samples" in result.message
+    assert result.nsamples - of_f >= 120  # the value at the end is counted, and not of the budget
+    shorter = minimize(problem, [0.2, 1.0, 1.0], method, maxiter=result.nit - 1, **options)
+    assert shorter.nsamples - of_f < 120
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("check", ["calibrated", "bounded", "robust"])
+def test_psgd_ends_certified_on_noise_and_on_terms(check, replacement):
+    for problem, more in ((QUARTIC, dict(grad_noise=0.1)),
+                          (QUARTIC, dict(grad_noise=0.1, noise_df=3)),
+                          (TERMS, dict(sample_noise=0.02 * 3**0.5, hess_noise=0.0))):
+        if problem is TERMS:
+            problem.replacement = replacement
+        result = minimize(problem, np.zeros(3), "psgd", check=check, **NOISE, **more)
+        assert result.success and result.certificate is result.state.certificate
+        assert isinstance(result.certificate, SampleCertificate)
+        assert np.linalg.norm(QUARTIC.grad(result.x)) <= 0.03 and abs(result.x[0]) > 0.5
+        assert result.perturbed_at[0] == 0 and result.nsamples > result.certificate.nsamples
+        assert result.certificate.failure_prob <= 1e-4 / 6  # the second of the run
+
+
+def test_a_mini_batch_gradient_never_reaches_the_certificate():
+    """Four terms whose gradients cancel: any one of them looks stationary 0.2 from the minimum."""
+    x = QUARTIC.minimizers[0] + [0.02, 0.0, 0.0]
+    slope = QUARTIC.grad(x)
+    terms = FiniteSum(QUARTIC.fun, lambda y, i: QUARTIC.grad(y) - np.where(
+        i[:, np.newaxis] < 50, slope, -slope), 100, 3, hvp=QUARTIC.hvp, lipschitz_hess=4.3,
+        lipschitz_grad=2.0, f_star=QUARTIC.f_star)
+    result = minimize(terms, x, "psgd", rule="published", epsilon=0.5 * np.linalg.norm(slope),
+                      sample_noise=np.linalg.norm(slope), batch_size=1, delta_f=1e-9, rng=1,
+                      maxiter=100_000, curvature_tol=0.3)
+    assert result.status in (Status.CERTIFIED, Status.CANNOT_TELL)
+    assert result.certificate.grad_norm == pytest.approx(np.linalg.norm(QUARTIC.grad(result.x)))
+    assert result.certificate.grad_norm != pytest.approx(np.linalg.norm(result.jac))
+
+
+@pytest.mark.parametrize("method, options", STOCHASTIC, ids=STOCHASTIC_NAMES)
+def test_a_stochastic_run_on_terms_goes_on_bit_for_bit(method, options):
+    if method == "psgd":
+        options = dict(sample_noise=0.02 * 3**0.5, **options)
+    options = dict(method=method, step_size=None if "rule" in options else 0.3, **NOISE, **options)
+    whole = minimize(TERMS, np.zeros(3), maxiter=60, **options)
+    part = minimize(TERMS, np.zeros(3), maxiter=3, **options)
+    while part.status == Status.MAXITER and part.nit < 60:
+        state = pickle.loads(pickle.dumps(part.state))
+        part = minimize(TERMS, state=state, maxiter=min(7, 60 - part.nit), **options)
+    assert part.nit == whole.nit and (part.x == whole.x).all() and part.status == whole.status
+
+
+@pytest.mark.parametrize("change, words", [
+    (dict(), "give sample_noise"),
+    (dict(sample_noise=-1.0), "sample_noise"),
+    (dict(sample_noise=0.1, batch_size=101), "at most.*100"),
+    (dict(sample_noise=0.1, check="guess"), "'calibrated' or 'bounded' or 'robust'"),
+    (dict(sample_noise=0.1, rule="published"), "sets step_size"),
+    (dict(method="sgd", batch_size=101), "at most the 100 samples"),
+    (dict(sample_noise=0.1, maxsamples=0), "maxsamples"),
+    (dict(sample_noise=0.1, grad_noise=0.1), "mini-batches"),
+    (dict(problem=QUARTIC, grad_noise=0.2, sample_noise=0.1), "at least grad_noise"),
+    (dict(problem=QUARTIC, noise_df=3), "grad_noise > 0"),
+])
+def test_what_a_stochastic_method_cannot_work_with_is_named(change, words):
+    good = dict(problem=TERMS, x0=np.ones(3), method="psgd", step_size=0.3, epsilon=0.03, rng=0)
+    with pytest.raises(ValueError, match=words):
+        minimize(**{**good, **change})
+    with pytest.raises(TypeError, match="no option momentum.*sample_noise"):
+        minimize(TERMS, np.ones(3), "psgd", momentum=0.9)
 
 
 GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp,

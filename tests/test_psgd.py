@@ -1,5 +1,6 @@
 """Mini-batches, in their laws and their counts; the methods that live on them."""
 
+import dataclasses
 import math
 import pickle
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from saddlelib import Oracle, minimize
-from saddlelib.methods import CNCSGD, PSGD, SGD
+from saddlelib import Oracle, Verdict, certify_samples, minimize
+from saddlelib.methods import CNCSGD, PSGD, SGD, CertifiedPSGD, NoisySGD
 from saddlelib.oracle import FiniteSum
 from saddlelib.perturbation import uniform_ball
 from saddlelib.problems import QuarticSaddle
-from saddlelib.theory import alpay2025
+from saddlelib.theory import alpay2025, jin2021
+from saddlelib.theory.noise import TriggerRule
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
 POINT = np.array([0.3, -0.2, 0.1])
@@ -363,6 +365,94 @@ def test_cnc_sgd_leaves_where_the_noise_has_a_part_along_the_curvature_and_only_
             assert leaves or state.x[0] == 0
 
 
+def certified(dim, noise, epsilon, **options):
+    """Without a look at the problem: what `practical` makes of its scales."""
+    return CertifiedPSGD.practical(step_size=0.25, epsilon=epsilon, dim=dim, sample_noise=noise,
+                                   lipschitz_hess=4.3, **options)
+
+
+@pytest.mark.parametrize("dim", [2, 20, 100])
+@pytest.mark.parametrize("check, noise_df", [("calibrated", None), ("robust", 3.0)])
+def test_certified_psgd_leaves_the_saddle_and_stops_at_a_minimum(dim, check, noise_df):
+    """At the noise where the published trigger is silent for d = 100."""
+    problem = QuarticSaddle.spread(dim, gamma=0.5)
+    for seed in range(4):
+        oracle = Oracle(problem, grad_noise=0.3, noise_df=noise_df, rng=seed)
+        method = certified(dim, 0.3, 0.03, check=check)
+        state = method.init(oracle, np.zeros(dim))
+        while state.finished is None and state.nit < 3000:
+            state = method.step(oracle, state)
+        assert state.finished == "stationary" and state.certificate.passed
+        assert np.linalg.norm(problem.grad(state.x)) <= 0.03
+        assert np.linalg.eigvalsh(problem.hess(state.x))[0] > 0 and state.episodes == 1
+
+
+def test_the_step_of_certified_psgd_keeps_the_floor_of_the_noise():
+    """ηℓv/B ≤ ε²/8: by the batch where none is given, else by the step."""
+    for noise in (0.01, 1.0, 30.0):
+        for batch_size in (None, 7):
+            method = certified(10, noise, 0.1, batch_size=batch_size)
+            floor = method.step_size / 0.25 * noise**2 / method.batch_size
+            assert floor <= 0.1**2 / 8 * (1 + 1e-9) and method.step_size <= 0.25
+            assert batch_size or method.step_size == 0.25
+            assert method.trigger == pytest.approx(math.sqrt(
+                0.075**2 + noise**2 / method.batch_size))
+    whole = certified(10, 30.0, 0.1, population=50)
+    assert whole.batch_size == 50 and whole.step_size == 0.25 and whole.check.batch_size == 50
+
+
+def test_false_alarms_cost_no_more_than_the_steps():
+    """A trigger that always fires, on a slope: looks that lead nowhere are as dear as the steps."""
+    slope = Oracle(lambda x: x[0], grad=lambda x: np.array([1.0, 0.0]), grad_noise=0.5, rng=0)
+    method = CertifiedPSGD(0.1, 10, 100.0, TriggerRule(400, 0.5), 0.5, 1.0, 0.1, 1e-3, 10)
+    state = method.init(slope, np.zeros(2))
+    for _ in range(2000):
+        state = method.step(slope, state)
+    assert state.checks == pytest.approx(2000 / 40, abs=1) and state.certificates == 0
+    assert slope.nsamples <= 2.05 * 10 * 2001
+
+
+def test_certified_psgd_gives_up_with_the_best_point_it_looked_at():
+    """Two terms with Hessians of opposite sign and a bound that no sample of 2 can meet."""
+    method = certified(3, 0.0, 0.05, batch_size=1, patience=2)
+    flat = FiniteSum(lambda x: 0.05 * x @ x, lambda x, i: np.tile(0.1 * x, (i.size, 1)), 24, 3,
+                     hvps=lambda x, v, i: np.tile(0.1 * v, (i.size, 1)))
+    stuck = dataclasses.replace(method, hess_noise=50.0, grad_noise=0.0)
+    seen = certify_samples(flat, np.full(3, 0.1), epsilon=0.05, curvature_tol=0.4, rng=0,
+                           grad_noise=0.0, hess_noise=50.0, hess_batch_size=2)
+    assert seen.verdict is Verdict.CANNOT_TELL
+    oracle, state = Oracle(flat, rng=0), None
+
+    def blind(*args, **options):
+        return certify_samples(*args, **{**options, "hess_batch_size": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("saddlelib.methods.psgd.certify_samples", blind)
+        state = stuck.init(oracle, np.full(3, 0.1))
+        while state.finished is None and state.nit < 2000:
+            state = stuck.step(oracle, state)
+    assert state.finished == "stationary" and "did not lower f" in state.note
+    assert not state.certificate.passed and state.failed == 2
+    assert flat.fun(state.x) == state.f_best <= flat.fun(np.full(3, 0.1))
+
+
+def test_the_noise_of_2021_is_added_in_every_step():
+    method, oracle, rng = NoisySGD(0.2, 4, 0.7), noisy(rng=3), np.random.default_rng(3)
+    state, x = method.init(oracle, POINT), POINT
+    for _ in range(20):
+        g = QUARTIC.grad(x) + rng.standard_normal(3) * (0.1 / (3 * 4)**0.5)
+        x = x - 0.2 * (g + rng.standard_normal(3) * (0.7 / 3**0.5))
+        state = method.step(oracle, state)
+        np.testing.assert_allclose(state.x, x, rtol=1e-12)
+    assert oracle.nsamples == 21 * 4 and state.finished is None
+    numbers = dict(lipschitz_grad=2.0, lipschitz_hess=4.0, epsilon=0.1, dim=3, noise_scale=0.2)
+    k = jin2021.psgd_constants(**numbers, iota=2.0, batch_size=5)
+    assert NoisySGD.jin2021(**numbers, iota=2.0, batch_size=5) == NoisySGD(
+        k.step_size, 5, k.noise_radius)
+    iota = jin2021.psgd_iota(**numbers, delta_f=1.0)
+    assert NoisySGD.jin2021(**numbers, delta_f=1.0).step_size == pytest.approx(
+        jin2021.psgd_constants(**numbers, iota=iota).step_size)
+
+
 ORACLES = {"gaussian": lambda rng: Oracle(QUARTIC, grad_noise=1e-2, rng=rng),
            "student": lambda rng: Oracle(QUARTIC, grad_noise=1e-2, noise_df=3, rng=rng),
            "epochs": lambda rng: Oracle(small_sum(False), rng=rng),
@@ -376,7 +466,9 @@ def small_sum(replacement):
 
 @pytest.mark.parametrize("model", ORACLES)
 @pytest.mark.parametrize("method", [
-    SGD(0.25, 5), CNCSGD(0.25, 5, 1.0, 4), PSGD(0.25, 5, 0.05, 0.1, 9, 50)],
+    SGD(0.25, 5), CNCSGD(0.25, 5, 1.0, 4), PSGD(0.25, 5, 0.05, 0.1, 9, 50), NoisySGD(0.25, 5, 0.1),
+    CertifiedPSGD(0.1, 5, 0.1, TriggerRule(6, 0.1, 3), 0.05, 1.0, 0.2, 1e-3, 9, grad_noise=0.04,
+                  lipschitz_hess=4.3)],
     ids=lambda method: type(method).__name__)
 def test_a_pickled_state_goes_on_bit_for_bit_in_an_episode_and_in_an_epoch(method, model):
     """On another oracle, whose own generator has other numbers."""
@@ -460,6 +552,10 @@ GOOD_SUM = dict(fun=lambda x: 0.0, grads=lambda x, i: np.zeros((i.size, 3)), siz
     (lambda: CNCSGD(0.1, 1, 0.05, 3), ValueError, "large_step"),
     (lambda: CNCSGD(0.1, 1, 0.5, 0), ValueError, "interval"),
     (lambda: PSGD(0.1, 1, -1.0, 0.1, 5, 5), ValueError, "trigger"),
+    (lambda: NoisySGD(0.1, 1, 0.0), ValueError, "noise_radius"),
+    (lambda: certified(3, 0.1, 0.1, patience=0), ValueError, "patience"),
+    (lambda: certified(3, 0.1, 0.1, check="no"), ValueError, "check must be"),
+    (lambda: certified(3, -0.1, 0.1), ValueError, "sample_noise"),
     (lambda: PSGD(0.1, 1, 0.1, 0.0, 5, 5), ValueError, "perturbation_radius"),
     (lambda: PSGD(0.1, 1, 0.1, 0.1, 0, 5), ValueError, "episode_length"),
     (lambda: PSGD(0.1, 1, 0.1, 0.1, 5, 0), ValueError, "max_episodes"),

@@ -6,8 +6,9 @@ from .pgd import PGD
 from .pgdli import PGDli
 from .probe import LanczosProbe, PSDProbe
 from .psd import PSD, CertifiedPSD
-from .psgd import CNCSGD, PSGD, SGD
+from .psgd import CNCSGD, PSGD, SGD, CertifiedPSGD, NoisySGD
 from .repaired import RepairedPSD
 
-__all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "CertifiedPSD", "GradientDescent", "LanczosProbe",
-           "Method", "PGDli", "PSDProbe", "RepairedPSD", "State", "Wait", "gd_step"]
+__all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "CertifiedPSD", "CertifiedPSGD",
+           "GradientDescent", "LanczosProbe", "Method", "NoisySGD", "PGDli", "PSDProbe",
+           "RepairedPSD", "State", "Wait", "gd_step"]

@@ -1,16 +1,33 @@
-"""Mini-batch gradients: plain steps, perturbed episodes as published, and larger steps at times."""
+"""Mini-batch gradients: plain steps, perturbed ones as published, and as a person would want it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from .._arguments import integer, positive
-from ..theory import alpay2025
+from .._arguments import curvature_scale, integer, positive, probability
+from ..curvature import Verdict
+from ..oracle import FiniteSum
+from ..perturbation import gaussian
+from ..sampling import SampleCertificate, certify_samples
+from ..theory import alpay2025, jin2021
+from ..theory.noise import (
+    TriggerRule,
+    bounded_rule,
+    calibrated_rule,
+    geometric_median,
+    minibatch_noise,
+    robust_rule,
+)
 from .base import Method, State, gd_step, perturb
+from .psd import curvature_step
 
-__all__ = ["CNCSGD", "PSGD", "SGD", "PSGDState", "SGDState"]
+__all__ = ["CNCSGD", "PSGD", "SGD", "CertifiedPSGD", "CertifiedPSGDState", "NoisySGD", "PSGDState",
+           "SGDState"]
+
+_CHECKS = {"calibrated": calibrated_rule, "bounded": bounded_rule, "robust": robust_rule}
 
 
 @dataclass(repr=False)
@@ -122,6 +139,53 @@ class CNCSGD(SGD):
 
     def _length(self, state):
         return self.large_step if (state.nit + 1) % self.interval == 0 else self.step_size
+
+
+@dataclass(frozen=True)
+class NoisySGD(SGD):
+    r"""`SGD` with Gaussian noise in every step: x⁺ = x − η(ĝ(x) + ξ), ξ ~ N(0, (r²/d) I).
+
+    Algorithm 2 of Jin et al. 2021, their PSGD. Never stops: Theorem 16 there promises that half of
+    its iterates are second-order stationary, not which. ``jac`` of the state is ĝ(x) + ξ.
+
+    Parameters
+    ----------
+    step_size, batch_size : float, int
+        η and the samples in a mini-batch, as for `SGD`.
+    noise_radius : float
+        r > 0, in the units of the gradient.
+
+    Examples
+    --------
+    >>> method = NoisySGD.jin2021(lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.25, dim=10,
+    ...                           noise_scale=0.5, iota=2.0)
+    >>> method.noise_radius
+    3.2015621187164243
+    """
+
+    noise_radius: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        positive("noise_radius", self.noise_radius)
+
+    @classmethod
+    def jin2021(cls, *, batch_size=1, iota=None, delta_f=None, failure_prob=0.1,
+                **constants) -> NoisySGD:
+        """With the constants of equation (8) there.
+
+        Takes what `theory.jin2021.psgd_constants` takes; without ``iota``, ``delta_f`` and
+        ``failure_prob`` give it by `theory.jin2021.psgd_iota`.
+        """
+        if iota is None:
+            iota = jin2021.psgd_iota(batch_size=batch_size, delta_f=delta_f,
+                                     failure_prob=failure_prob, **constants)
+        k = jin2021.psgd_constants(batch_size=batch_size, iota=iota, **constants)
+        return cls(k.step_size, batch_size, k.noise_radius)
+
+    def _draw(self, oracle, state):
+        super()._draw(oracle, state)
+        state.jac = state.jac + gaussian(state.rng, state.x.size, self.noise_radius)
 
 
 @dataclass(repr=False)
@@ -240,3 +304,276 @@ class PSGD(SGD):
             state.episodes += 1
             state.left = self.episode_length
             self._draw(oracle, state)
+
+
+@dataclass(repr=False)
+class CertifiedPSGDState(PSGDState):
+    """State of `CertifiedPSGD`.
+
+    Attributes
+    ----------
+    certificate : SampleCertificate or None
+        The last one, or the one of the best point where the run has ended there.
+    certificates, checks : int
+        How many there were, and how many re-checks before them.
+    next_look : int
+        The step before which the next re-check is not affordable.
+    failed, undecided : int
+        Episodes in a row that did not lower f, and certificates that could not tell the gradient.
+    anchor, f_anchor : ndarray, float
+        The point before the last perturbation, and its value.
+    best, f_best, best_certificate : ndarray, float, SampleCertificate
+        Of the points looked at, the one with the smallest value.
+    """
+
+    certificate: SampleCertificate | None = None
+    certificates: int = 0
+    checks: int = 0
+    next_look: int = 0
+    failed: int = 0
+    undecided: int = 0
+    anchor: np.ndarray | None = None
+    f_anchor: float = math.nan
+    best: np.ndarray | None = None
+    f_best: float = math.inf
+    best_certificate: SampleCertificate | None = None
+
+
+@dataclass(frozen=True)
+class CertifiedPSGD(SGD):
+    r"""SGD that looks before it perturbs, leaves saddles downhill, and stops where it is certified.
+
+    It departs from `PSGD` in six ways.
+
+    - *The trigger knows the dimension.* E‖ĝ‖² = ‖∇f‖² + v/B, with v = E‖noise of one sample‖²; so
+      the trigger is √((3ε/4)² + v/B).
+    - *It is checked again.* Where the gradient of a step is below the trigger, a batch by
+      ``check`` decides, which is right at ‖∇f‖ ≤ ε/2 and at ‖∇f‖ ≥ ε with a stated probability.
+      After K samples for a look that led nowhere, the next one comes K/B steps later at the
+      earliest, so false alarms at most double the samples of the steps.
+    - *Then the curvature is looked at*, by `saddlelib.certify_samples`. The k-th certificate may
+      fail with probability δ/(k(k+1)); these add up to at most δ. If it passes, the method stops.
+    - *A saddle is left along its direction* of negative curvature, with the sign that the estimate
+      of the gradient gives, by `methods.psd.curvature_step`. Where no direction is known the
+      perturbation and the episode are those of `PSGD`; an episode that does not lower f by
+      ``decrease_threshold`` is taken back.
+    - *The step fits the noise.* A step of η ≤ 1/ℓ lowers f by ½η(‖∇f‖² − ηℓv/B) in the mean, so
+      `practical` sees to ηℓv/B ≤ ε²/8.
+    - *It gives up honestly.* After ``patience`` episodes that failed, or certificates that could
+      not tell the gradient, it returns the best point it looked at, with the certificate there.
+
+    Values of f are asked for where a saddle is left: once before, and once for every length that is
+    tried. They are exact; those of a `FiniteSum` cost n samples each.
+
+    Parameters
+    ----------
+    step_size, batch_size : float, int
+        η and B, as for `SGD`.
+    trigger : float
+        In the units of the gradient.
+    check : TriggerRule
+        Batch, threshold and blocks of the second look at the gradient.
+    epsilon, curvature_tol, perturbation_radius, decrease_threshold : float
+        All > 0.
+    episode_length : int
+    failure_prob : float
+        δ in (0, 1).
+    lipschitz_hess : float, optional
+        ρ; γ²/ε by default. Differences of gradients need it.
+    grad_noise, hess_noise : float, optional
+        For the certificate of a `FiniteSum`, as `certify_samples`.
+    patience : int
+
+    `CertifiedPSGD.practical` fills them in from the noise and the scales of the problem.
+    """
+
+    trigger: float
+    check: TriggerRule
+    epsilon: float
+    curvature_tol: float
+    perturbation_radius: float
+    decrease_threshold: float
+    episode_length: int
+    failure_prob: float = 1e-2
+    lipschitz_hess: float | None = None
+    grad_noise: float | None = None
+    hess_noise: float | None = None
+    patience: int = 3
+
+    _state = CertifiedPSGDState
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("trigger", "epsilon", "curvature_tol", "perturbation_radius",
+                     "decrease_threshold"):
+            positive(name, getattr(self, name))
+        integer("episode_length", self.episode_length)
+        integer("patience", self.patience)
+        probability("failure_prob", self.failure_prob)
+
+    @classmethod
+    def practical(cls, *, step_size, epsilon, dim, sample_noise, lipschitz_hess=None,
+                  curvature_tol=None, failure_prob=1e-2, population=None, replacement=False,
+                  batch_size=None, check="robust", check_failure_prob=0.1, hess_noise=None,
+                  perturbation_radius=None, episode_length=None, decrease_threshold=None,
+                  patience=3) -> CertifiedPSGD:
+        r"""With numbers a person can choose; the rest follows the noise and the scales.
+
+        Parameters
+        ----------
+        step_size : float
+            1/ℓ; the step is shorter where the batch is too small for it.
+        sample_noise : float
+            √v ≥ 0, the root mean square of the noise of one sample's gradient.
+        population : int, optional
+            n of a `FiniteSum`: no batch is larger, and then its error is zero.
+        replacement : bool
+            Of the `FiniteSum`.
+        batch_size : int, optional
+            B; ⌈8v/ε²⌉ by default, at most n.
+        check : {"calibrated", "bounded", "robust"}
+            The rule of `theory.noise` for the second look: for noise N(0, (v/d) I), for Gaussian
+            noise of at most this variance in every direction, or for any noise with this v.
+        check_failure_prob : float
+            Of that rule, in (0, 1/2); down to 1e-6 where its batch would be smaller than B.
+        hess_noise : float, optional
+            As `certify_samples`.
+
+        The others are as in `CertifiedPSD.practical`: with S = ε/γ, r = S/8, and an episode has the
+        steps in which all but about one perturbation in a hundred grow from r/√d to S.
+
+        Examples
+        --------
+        >>> method = CertifiedPSGD.practical(step_size=0.5, epsilon=0.1, dim=100, sample_noise=1.0,
+        ...                                  lipschitz_hess=4.0, check="calibrated")
+        >>> method.batch_size, round(method.trigger, 4), method.check.batch_size
+        (800, 0.0829, 447)
+        """
+        step_size, epsilon = positive("step_size", step_size), positive("epsilon", epsilon)
+        rho, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
+        if batch_size is None:
+            noise_free = positive("sample_noise", sample_noise) if sample_noise else 0.0
+            batch_size = max(1, math.ceil(8 * (noise_free / epsilon)**2))
+            batch_size = batch_size if population is None else min(batch_size, population)
+        noise = minibatch_noise(sample_noise, batch_size, None if replacement else population)
+        if noise > 0:
+            step_size *= min(1.0, (epsilon / noise)**2 / 8)
+        if check not in _CHECKS:
+            raise ValueError(f"check must be {' or '.join(map(repr, _CHECKS))}, got {check!r}")
+        size = sample_noise if check == "robust" else sample_noise / math.sqrt(dim)
+        numbers = (size,) if check == "robust" else (size, dim)
+        rule = _CHECKS[check](*numbers, epsilon, 0.5 * epsilon, check_failure_prob)
+        while rule.batch_size < batch_size and check_failure_prob > 1e-6:
+            check_failure_prob /= 2  # a check of no more samples than a step says nothing new
+            rule = _CHECKS[check](*numbers, epsilon, 0.5 * epsilon, check_failure_prob)
+        if population is not None and rule.batch_size >= population:
+            rule = TriggerRule(population, 0.75 * epsilon)
+        scale = epsilon / gamma
+        r = scale / 8 if perturbation_radius is None else positive(
+            "perturbation_radius", perturbation_radius)
+        if episode_length is None:
+            reach = math.log(100 * max(scale / r, 2.0) * math.sqrt(dim))
+            episode_length = math.ceil(reach / math.log1p(step_size * gamma))
+        if decrease_threshold is None:
+            decrease_threshold = 0.1 * epsilon**2 / gamma
+        return cls(step_size, batch_size, math.hypot(0.75 * epsilon, noise), rule, epsilon, gamma,
+                   r, decrease_threshold, episode_length, failure_prob, rho or None,
+                   sample_noise if population is not None else None, hess_noise, patience)
+
+    def step(self, oracle, state) -> CertifiedPSGDState:
+        """One step; costs a mini-batch, and where the gradient is small what its looks take."""
+        new = state.copy()
+        new.last_perturbation = None
+        if (new.left == 0 and new.nit >= new.next_look
+                and np.linalg.norm(new.jac) <= self.trigger):
+            self._look(oracle, new)
+        if new.finished is not None:
+            return new
+        new.x = gd_step(new.x, new.jac, self.step_size)
+        new.nit += 1
+        if new.left > 0:
+            new.left -= 1
+            if new.left == 0:
+                self._judge(oracle, new)
+        self._draw(oracle, new)
+        return new
+
+    def _look(self, oracle, state):
+        """Stop at a certified point, leave a saddle, or go on where the gradient is not small."""
+        before = oracle.nsamples
+        oracle.rng, oracle.unseen = state.rng, state.unseen
+        state.checks += 1
+        g = self._estimate(oracle, state.x)
+        state.unseen = oracle.unseen
+        if np.linalg.norm(g) <= self.check.threshold:
+            self._certify(oracle, state, g)
+        if state.last_perturbation is None:
+            state.next_look = state.nit + math.ceil((oracle.nsamples - before) / self.batch_size)
+
+    def _estimate(self, oracle, x):
+        rule = self.check
+        if rule.batch_size == oracle.samples_of_f > 1:
+            return oracle.grad(x)
+        means = [oracle.batch_grad(x, part.size)
+                 for part in np.array_split(np.empty(rule.batch_size), rule.blocks)]
+        return means[0] if len(means) == 1 else geometric_median(means)
+
+    def _certify(self, oracle, state, g):
+        state.certificates += 1
+        k = state.certificates
+        stated = dict(grad_noise=self.grad_noise, hess_noise=self.hess_noise)
+        seen = certify_samples(
+            oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
+            failure_prob=self.failure_prob / (k * (k + 1)), lipschitz_hess=self.lipschitz_hess,
+            rng=state.rng, **(stated if isinstance(oracle.problem, FiniteSum) else {}))
+        state.certificate = seen
+        if seen.passed or not np.isfinite(seen.grad_norm):
+            state.finished = "stationary"
+        elif seen.verdict is Verdict.NOT_STATIONARY:
+            pass
+        elif seen.verdict is Verdict.CANNOT_TELL and seen.grad_upper > self.epsilon:
+            state.undecided += 1
+            if state.undecided >= self.patience:
+                self._give_up(state, f"{state.undecided} certificates could not tell the gradient")
+        else:
+            self._leave(oracle, state, g, seen)
+
+    def _leave(self, oracle, state, g, seen):
+        """From here, along a direction if one is known, else by an episode."""
+        value = oracle.fun(state.x)
+        if not value >= state.f_best:
+            state.best, state.f_best, state.best_certificate = state.x, value, seen
+        if state.failed >= self.patience:
+            self._give_up(state, f"{state.failed} episodes in a row did not lower f")
+            return
+        step = None
+        if seen.verdict is Verdict.NEGATIVE_CURVATURE:
+            rho = self.lipschitz_hess or self.curvature_tol**2 / self.epsilon
+            step, _ = curvature_step(oracle, state.x, value, g, seen, rho,
+                                     shortest=self.perturbation_radius, double=False)
+        if step is not None:
+            state.x, state.last_perturbation = state.x + step, step
+            state.perturbed_at = (*state.perturbed_at, state.nit)
+            state.failed = state.undecided = 0
+        else:
+            state.anchor, state.f_anchor = state.x, value
+            perturb([state], [self.perturbation_radius])
+            state.left = self.episode_length
+        if state.finished is None:
+            state.episodes += 1
+            self._draw(oracle, state)
+
+    def _judge(self, oracle, state):
+        """An episode that did not pay is taken back, if it did not lower f at all."""
+        value = oracle.fun(state.x)
+        if value <= state.f_anchor - self.decrease_threshold:
+            state.failed = state.undecided = 0
+            return
+        state.failed += 1
+        if not value < state.f_anchor:
+            state.x = state.anchor
+
+    def _give_up(self, state, note):
+        state.finished, state.note = "stationary", note
+        if state.best is not None:
+            state.x, state.certificate = state.best, state.best_certificate
