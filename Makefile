@@ -42,7 +42,8 @@ book: _build/.book
 
 # What is measured against a clock runs afterwards, alone.
 test: book
-	@$(PY) -m pytest -n 2 --dist loadfile --nbval -m "not timing" tests saddlelib chapters
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval \
+		-m "not timing" tests saddlelib chapters
 	@$(PY) -m pytest -m timing tests/test_site_timing.py
 
 serve: book

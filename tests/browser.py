@@ -8,6 +8,8 @@ import shutil
 import threading
 from pathlib import Path
 
+from bs4 import BeautifulSoup
+
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
 NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
@@ -59,6 +61,34 @@ def serve(folder):
         server.shutdown()
 
 
+@functools.cache
+def only_figures(name):
+    """A built page without what is neither a live figure nor its still picture, but as scrollable.
+
+    The tests of a figure load its page many times, and most of a chapter is text. That the figures
+    work among all of it is what test_site and test_site_timing look at.
+    """
+    soup = BeautifulSoup((SITE / name).read_text("utf8"), "html.parser")
+    article = soup.select_one("article.bd-article")
+    kept = article.select(".no-script") + [
+        view.find_parent(class_="cell")
+        for view in article.select('script[type="application/vnd.jupyter.widget-view+json"]')
+    ]
+    on_the_way = {id(parent) for node in kept for parent in node.parents}
+
+    def prune(node):
+        for child in list(node.find_all(True, recursive=False)):
+            if id(child) in on_the_way:
+                prune(child)
+            elif not any(child is node for node in kept):
+                child.decompose()
+
+    prune(article)
+    for place in (0, len(article.contents)):
+        article.insert(place, soup.new_tag("div", style="height: 2000px"))
+    return str(soup)
+
+
 class Visit:
     """One page in a context of its own, with everything it asked for and complained about."""
 
@@ -86,6 +116,13 @@ class Visit:
         self.page.evaluate("() => window.MathJax?.startup.promise")
         self.page.wait_for_load_state("networkidle")
         return self.page
+
+    def open_figures(self, site, name):
+        """Load the live figures of a chapter, in its page but without its text and mathematics."""
+        self.page.route("**/math.js*", lambda route: route.fulfill(body=""))
+        self.page.route(f"{site}/{name}", lambda route: route.fulfill(
+            body=only_figures(name), content_type="text/html"))
+        self.page.goto(f"{site}/{name}")
 
     def foreign(self, origin):
         """Requests that left the given origin; data and blob addresses stay in the page."""

@@ -25,9 +25,7 @@ def figure(browser, site):
     def open_figure(**options):
         visit = Visit(browser, **options)
         visits.append(visit)
-        # Setting the chapter's mathematics takes seconds, and test_site looks at it already.
-        visit.page.route("**/math.js*", lambda route: route.fulfill(body=""))
-        visit.page.goto(f"{site}/{CHAPTER}")
+        visit.open_figures(site, CHAPTER)
         root = visit.page.get_by_role("group", name="When is the run out, and by when must it be?")
         root.get_by_test_id("run").evaluate(
             "e => e.scrollIntoView({block: 'start', behavior: 'instant'})")
