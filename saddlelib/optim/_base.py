@@ -91,6 +91,7 @@ class SaddleOptimizer(Optimizer):
 
     # A GradScaler then hands over its scale, so that a closure under it can be refused.
     _step_supports_amp_scaling = True
+    _update = staticmethod(descend_)
     _of_group = frozenset(["params", "lr", "foreach", "initial_lr", "max_lr", "min_lr",
                            "param_names"])
 
@@ -150,6 +151,16 @@ class SaddleOptimizer(Optimizer):
         return {**{name: s[name] for name in names}, "status": Status(s["status"]),
                 "hvp_by": Source(s["source"]).name.lower()}
 
+    def compile(self, **options):
+        """From now on run the update of the parameters, `descend_`, through `torch.compile`.
+
+        ``options`` are those of `torch.compile`. What decides about looks and episodes stays
+        Python, also where a whole training step is compiled. With a schedule let ``lr`` be a
+        tensor: a new number would be compiled anew. The last digits may differ.
+        """
+        self._update = torch.compile(descend_, **options)
+
+    @torch._disable_dynamo
     @torch.no_grad()
     def step(self, closure=None, curvature_closure=None):
         """One step; returns the loss of the closure, if there is one.
@@ -197,8 +208,8 @@ class SaddleOptimizer(Optimizer):
 
     def _descend(self, settings, work):
         for group, params, grads in work:
-            descend_(params, grads, group["lr"], settings["maximize"],
-                     group["foreach"] is not False)
+            self._update(params, grads, group["lr"], settings["maximize"],
+                         group["foreach"] is not False)
 
     def _gather(self):
         """(group, parameters with a gradient, their gradients) of each group."""
@@ -330,9 +341,8 @@ class SaddleOptimizer(Optimizer):
         s["draws"] += 1
         radius = settings["perturbation_radius"]
         if settings["escape"] == "direction" and seen is not None:
-            uphill = float(vector.dot(grads, seen.direction)) > 0
-            xi = vector.scale_(seen.direction,
-                               -radius if uphill != settings["maximize"] else radius)
+            slope = float(vector.dot(grads, seen.direction)) * (-1 if settings["maximize"] else 1)
+            xi = vector.scale_(seen.direction, -radius if slope > 0 else radius)
         else:
             xi = vector.uniform_ball(params, radius, settings["seed"], s["draws"])
         before = vector.clone(params)

@@ -115,16 +115,16 @@ class Products:
         if loss is None:
             return None
         graph = _backward(loss, self.params, create_graph=True)
-        if graph is not None:
-            self.source = Source.AUTOGRAD
+        # A gradient that is no function of the parameters belongs to a linear loss, or to a
+        # function that hides its second derivative from autograd. Differences are right for both.
+        if graph is None or any(g is not None and not g.requires_grad for g in graph):
+            return None
+        self.source = Source.AUTOGRAD
         return graph
 
     def _double_backward(self, v):
-        found = [(g, u) for g, u in zip(self.graph, v, strict=True)
-                 if g is not None and g.requires_grad]
-        if not found:  # the loss is linear
-            return vector.zeros_like(v)
-        hv = _backward([g for g, _ in found], self.params, grad_outputs=[u for _, u in found],
+        used = [(g, u) for g, u in zip(self.graph, v, strict=True) if g is not None]
+        hv = _backward([g for g, _ in used], self.params, grad_outputs=[u for _, u in used],
                        retain_graph=True)
         if hv is None:
             self.graph = None

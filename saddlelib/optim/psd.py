@@ -113,7 +113,7 @@ class PSD(SaddleOptimizer):
     def __init__(self, params, lr=1e-3, *, epsilon=1e-3, curvature_tol=None, lipschitz_hess=None,
                  perturbation_radius=None, episode_length=None, max_episodes=None,
                  curvature_check=True, lanczos_steps=60, failure_prob=1e-4, escape="ball",
-                 rest=100, check_every=20, seed=0, maximize=False, foreach=None):
+                 rest=100, check_every=50, seed=0, maximize=False, foreach=None):
         super().__init__(params, settings_of(
             lr=lr, epsilon=epsilon, curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
             perturbation_radius=perturbation_radius, episode_length=episode_length,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from .._arguments import integer
 from ..theory import alpay2025
 from . import _vector as vector
 from ._base import SaddleOptimizer, settings_of
 
 __all__ = ["PSGD"]
+
+_SMALL = 1 << 12  # entries; smaller tensors are multiplied together
 
 
 class PSGD(SaddleOptimizer):
@@ -86,11 +90,11 @@ class PSGD(SaddleOptimizer):
     (1, 'NO_NEGATIVE_CURVATURE')
     """
 
-    def __init__(self, params, lr=1e-3, *, epsilon=1e-3, rule="pairs", window=10, batch_size=None,
+    def __init__(self, params, lr=1e-3, *, epsilon=1e-3, rule="pairs", window=5, batch_size=None,
                  noise_std=None, curvature_tol=None, lipschitz_hess=None,
                  perturbation_radius=None, episode_length=None, max_episodes=None,
                  curvature_check=True, lanczos_steps=60, failure_prob=1e-4, escape="ball",
-                 rest=100, check_every=20, seed=0, maximize=False, foreach=None):
+                 rest=100, check_every=50, seed=0, maximize=False, foreach=None):
         settings = settings_of(
             lr=lr, epsilon=epsilon, curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
             perturbation_radius=perturbation_radius, episode_length=episode_length,
@@ -119,6 +123,8 @@ class PSGD(SaddleOptimizer):
             s["grad_norm"] = norm = vector.norm(grads)
             return None if not math.isfinite(norm) else norm <= settings["trigger"]
         if s["paired"] == 0:
+            if not math.isfinite(vector.norm(grads)):
+                return None
             self._first(s, params, grads)
             return False
         return self._second(s, settings, params, grads)
@@ -145,7 +151,7 @@ class PSGD(SaddleOptimizer):
         s["next_look"] = s["steps"] + max(settings["check_every"] - 1, 1)
         if not same:  # another set of parameters has gradients now
             return False
-        inner = float(vector.dot(first, grads))
+        inner = _inner(first, grads)
         if not math.isfinite(inner):
             return None
         s["inner"] += inner
@@ -156,3 +162,18 @@ class PSGD(SaddleOptimizer):
         s["inner"], s["pairs"] = 0.0, 0
         s["grad_norm"] = math.copysign(math.sqrt(abs(mean)), mean)
         return mean <= settings["epsilon"] ** 2
+
+
+def _inner(a, b) -> float:
+    """⟨a, b⟩; each tensor in its own precision, which is far below the noise of mini-batches."""
+    plain = all(x is y and x.dtype.itemsize >= 4 for x, y in zip(vector.local(a), a, strict=True))
+    if not plain:
+        return float(vector.dot(a, b))
+    small = [(x, y) for x, y in zip(a, b, strict=True) if x.numel() < _SMALL]
+    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x.numel() >= _SMALL]
+    kinds = {(x.dtype, x.device) for x, _ in small}
+    for kind in sorted(kinds, key=str):  # many small tensors at once
+        found = [(x, y) for x, y in small if (x.dtype, x.device) == kind]
+        pairs.append((torch.cat([x.reshape(-1) for x, _ in found]),
+                      torch.cat([y.reshape(-1) for _, y in found])))
+    return math.fsum(torch.dot(x.reshape(-1), y.reshape(-1)).item() for x, y in pairs)

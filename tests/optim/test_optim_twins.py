@@ -81,7 +81,7 @@ def test_twin_of_psd_takes_the_steps_of_the_numpy_method(make):
     twin = PSDReference(x0, ETA, EPSILON, GAMMA, T=100, M=5)
     while not state.finished:
         state = method.step(oracle, state)
-        twin.step(problem.grad, lambda_min(problem), lambda: state.last_perturbation)
+        twin.step(problem.grad, lambda_min(problem), lambda xi=state.last_perturbation: xi)
         np.testing.assert_allclose(twin.x, state.x, rtol=0, atol=1e-12)
         assert (twin.steps, twin.left, twin.episodes) == (state.nit, state.left, state.episodes)
         np.testing.assert_equal(twin.min_eig, state.min_eig)

@@ -1,0 +1,355 @@
+"""What torch promises of an optimizer, held by each of ours: one table, one set of tests."""
+
+import copy
+import io
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from saddlelib.optim import PSD, PSGD, Status
+from saddlelib.optim._base import descend_
+
+# A new optimizer joins with the settings that make it perturb at a saddle and not elsewhere.
+TABLE = {
+    "PSD": (PSD, {"epsilon": 1e-2, "curvature_tol": 0.3, "perturbation_radius": 0.01,
+                  "episode_length": 12, "rest": 6, "check_every": 3}),
+    "PSGD": (PSGD, {"epsilon": 1e-2, "curvature_tol": 0.3, "perturbation_radius": 0.01,
+                    "episode_length": 12, "rest": 6, "check_every": 4, "window": 2}),
+    "PSGD as published": (PSGD, {"epsilon": 1e-2, "curvature_tol": 0.3, "episode_length": 12,
+                                 "perturbation_radius": 0.01, "rest": 6, "check_every": 3,
+                                 "rule": "published", "batch_size": 4, "noise_std": 0.01}),
+}
+ALL = pytest.mark.parametrize("kind, settings", TABLE.values(), ids=TABLE.keys())
+
+
+def double_wells(params):
+    """Σ (x⁴ − x²) with a coupling between tensors; a saddle at 0."""
+    total = sum(p.sum() for p in params)
+    return sum((p**4 - p**2).sum() for p in params) + 0.05 * total * total
+
+
+def tensors(at=0.0, dtype=torch.float64):
+    return [nn.Parameter(torch.full(shape, at, dtype=dtype)) for shape in [(3, 2), (4,), ()]]
+
+
+def closure_of(optimizer, params, loss=double_wells):
+    def closure():
+        optimizer.zero_grad()
+        value = loss(params)
+        value.backward()
+        return value
+    return closure
+
+
+def run(optimizer, params, steps, loss=double_wells, closure=True):
+    evaluate = closure_of(optimizer, params, loss)
+    for _ in range(steps):
+        if closure:
+            optimizer.step(evaluate)
+        else:
+            evaluate()
+            optimizer.step(curvature_closure=lambda: loss(params))
+
+
+def flat(params):
+    return torch.cat([p.detach().reshape(-1) for p in params])
+
+
+def numbers(optimizer):
+    """The scalar state, comparable although it may hold nan."""
+    return {key: repr(value) for key, value in optimizer._scalars.items()
+            if not isinstance(value, torch.Tensor)}
+
+
+@ALL
+@pytest.mark.parametrize("closure", [True, False])
+@pytest.mark.parametrize("cut", [2, 5, 8])
+def test_a_saved_run_goes_on_bit_for_bit(kind, settings, closure, cut):
+    params = tensors()
+    optimizer = kind(params, lr=0.05, **settings)
+    run(optimizer, params, cut, closure=closure)
+    if cut == 8:
+        assert 0 < optimizer.counts["left"] < 12  # in the middle of an episode
+    file = io.BytesIO()
+    torch.save({"params": params, "optimizer": optimizer.state_dict()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    others = [nn.Parameter(p.detach().clone()) for p in saved["params"]]
+    other = kind(others, lr=7.0, **{**settings, "seed": 5, "episode_length": 99})
+    other.load_state_dict(saved["optimizer"])
+    run(optimizer, params, 60, closure=closure)
+    run(other, others, 60, closure=closure)
+    assert torch.equal(flat(params), flat(others))
+    assert numbers(optimizer) == numbers(other) and optimizer.counts["episodes"] >= 1
+    copied = copy.deepcopy(optimizer)
+    assert numbers(copied) == numbers(optimizer)
+
+
+@ALL
+def test_groups_are_one_vector_with_their_own_lr(kind, settings):
+    params, grouped = tensors(), tensors()
+    one = kind(params, lr=0.05, **settings)
+    many = kind([{"params": grouped[:1]}, {"params": grouped[1:2]}], lr=0.05, **settings)
+    many.add_param_group({"params": grouped[2:], "foreach": False})
+    run(one, params, 80)
+    run(many, grouped, 80)
+    assert torch.equal(flat(params), flat(grouped)) and one.counts["episodes"] >= 1
+    assert one.counts["episodes"] == many.counts["episodes"]
+    still = grouped[1].detach().clone()
+    many.param_groups[1]["lr"] = 0.0
+    many._scalars["next_look"] = 10**9
+    run(many, grouped, 3, loss=lambda p: double_wells(p) + sum(q.sum() for q in p))
+    assert torch.equal(grouped[1], still) and not torch.equal(grouped[0], params[0])
+
+
+@ALL
+def test_a_group_with_a_setting_of_its_own_is_refused(kind, settings):
+    params = tensors()
+    optimizer = kind(params[:2], lr=0.05, **settings)
+    with pytest.raises(ValueError, match="epsilon is a setting of the whole vector"):
+        optimizer.add_param_group({"params": params[2:], "epsilon": 3.0})
+    assert len(optimizer.param_groups) == 1
+    with pytest.raises(TypeError, match="view_as_real"):
+        optimizer.add_param_group({"params": [torch.zeros(2, dtype=torch.complex64)]})
+
+
+def schedules():
+    s = torch.optim.lr_scheduler
+    return {"StepLR": lambda o: s.StepLR(o, 5, 0.5),
+            "OneCycleLR": lambda o: s.OneCycleLR(o, 0.04, total_steps=40, cycle_momentum=False),
+            "none": lambda o: s.LambdaLR(o, lambda k: 1.0)}
+
+
+@ALL
+@pytest.mark.parametrize("schedule", schedules())
+@pytest.mark.parametrize("lr", [0.03, torch.tensor(0.03, dtype=torch.float64)], ids=["float", "t"])
+def test_outside_episodes_a_step_is_that_of_sgd_bit_for_bit(kind, settings, schedule, lr):
+    for foreach, dtype in ((True, torch.float32), (False, torch.bfloat16), (None, torch.float64)):
+        params, others = tensors(1.3, dtype), tensors(1.3, dtype)
+        params[1].data, others[1].data = params[1].data.float(), others[1].data.float()
+        ours = kind(params, lr=copy.deepcopy(lr), **{**settings, "epsilon": 1e-9}, foreach=foreach)
+        sgd = torch.optim.SGD(others, lr=copy.deepcopy(lr), foreach=True)
+        for optimizer, p in ((ours, params), (sgd, others)):
+            scheduler = schedules()[schedule](optimizer)
+            for _ in range(17):
+                closure_of(optimizer, p)()
+                optimizer.step()
+                scheduler.step()
+        for p, q in zip(params, others, strict=True):
+            assert torch.equal(p, q) and not torch.equal(p, torch.full_like(p, 1.3))
+        assert ours.counts["episodes"] == 0 < ours.counts["looks"] < 17
+
+
+@ALL
+@pytest.mark.parametrize("escape", ["ball", "direction"])
+def test_maximizing_is_minimizing_the_negative(kind, settings, escape):
+    down, up = tensors(), tensors()
+    a = kind(down, lr=0.05, escape=escape, **settings)
+    b = kind(up, lr=0.05, escape=escape, maximize=True, **settings)
+    run(a, down, 80)
+    run(b, up, 80, loss=lambda p: -double_wells(p))
+    assert torch.equal(flat(down), flat(up)) and a.counts["episodes"] >= 1
+
+
+@ALL
+def test_frozen_parameters_stay_and_layout_does_not_matter(kind, settings):
+    params, others = tensors(), tensors()
+    frozen = nn.Parameter(torch.ones(5, dtype=torch.float64), requires_grad=False)
+    unused = nn.Parameter(torch.ones(5, dtype=torch.float64))
+    strided = nn.Parameter(torch.zeros(2, 3, dtype=torch.float64).T)
+    assert not strided.is_contiguous()
+    others[0] = strided
+    a = kind(params, lr=0.05, **settings)
+    b = kind([frozen, *others[:1], unused, *others[1:]], lr=0.05, **settings)
+    run(a, params, 80)
+    run(b, others, 80)
+    torch.testing.assert_close(flat(params), flat(others), rtol=1e-9, atol=0)
+    assert a.counts["episodes"] == b.counts["episodes"] >= 1
+    assert torch.equal(frozen, torch.ones_like(frozen)) and torch.equal(unused, frozen)
+
+
+@ALL
+def test_without_a_closure_a_perturbation_takes_a_call_of_its_own(kind, settings):
+    params, others = tensors(), tensors()
+    a, b = (kind(p, lr=0.05, **settings) for p in (params, others))
+    run(a, params, 10)
+    run(b, others, 11, closure=False)
+    assert a.counts["episodes"] == b.counts["episodes"] == 1
+    assert a.counts["left"] == b.counts["left"] < 12
+    torch.testing.assert_close(flat(params), flat(others), rtol=1e-3, atol=0)
+
+
+@ALL
+def test_a_closure_runs_with_gradients_and_its_loss_comes_back(kind, settings):
+    params = tensors()
+    optimizer = kind(params, lr=0.05, **settings)
+    seen = []
+
+    def closure():
+        seen.append(torch.is_grad_enabled())
+        return closure_of(optimizer, params)()
+    with torch.no_grad():
+        losses = [optimizer.step(closure) for _ in range(30)]
+    assert all(seen) and optimizer.counts["closure_calls"] == len(seen)
+    assert losses[0].item() == 0.0 and optimizer.counts["episodes"] == 1
+
+
+@ALL
+def test_autocast_and_a_scaler(kind, settings):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    twin = copy.deepcopy(model)
+    x, y = torch.randn(32, 4), torch.randn(32, 1)
+    plain, scaled = (kind(m.parameters(), lr=0.1, **settings) for m in (model, twin))
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for _ in range(30):
+        for m, optimizer in ((model, plain), (twin, scaled)):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = nn.functional.mse_loss(m(x).float(), y)
+            if optimizer is scaled:
+                scaler.scale(loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            else:
+                loss.backward()
+                optimizer.step()
+    torch.testing.assert_close(flat(model.parameters()), flat(twin.parameters()), rtol=0.02,
+                               atol=1e-3)
+    before = flat(twin.parameters())
+    for p in twin.parameters():
+        p.grad = torch.full_like(p, math.inf)
+    scaler.step(scaled)  # gradients that overflowed: the scaler skips
+    scaler.update()
+    assert torch.equal(flat(twin.parameters()), before)
+    with pytest.raises(RuntimeError, match="without a closure"):
+        scaler.scale(loss.detach())
+        scaler.step(scaled, lambda: loss)
+    scaler.update()
+    for p in twin.parameters():
+        p.grad = torch.full_like(p, scaler.get_scale())
+    scaler.unscale_(scaled)
+    scaled._scalars.update(left=0, next_look=10**9)
+    scaler.step(scaled)  # unscaled by the user, for example to clip
+    torch.testing.assert_close(flat(twin.parameters()), before - 0.1)
+
+
+@ALL
+def test_clipping_between_backward_and_step_leaves_the_trigger_alone(kind, settings):
+    params = tensors()
+    optimizer = kind(params, lr=0.05, **settings)
+    evaluate = closure_of(optimizer, params)
+    for _ in range(120):
+        evaluate()
+        nn.utils.clip_grad_norm_(params, 0.5)
+        optimizer.step(curvature_closure=lambda: double_wells(params))
+    assert optimizer.counts["episodes"] >= 1 and double_wells(params).item() < -2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_steps_are_the_same_steps():
+    kind, settings = TABLE["PSGD"]
+    torch._dynamo.reset()
+    params, others = tensors(), tensors()
+    a, b = (kind(p, lr=0.05, **settings) for p in (params, others))
+    b.compile(backend="eager", fullgraph=True)
+    step = torch.compile(b.step, backend="eager")
+    for optimizer, p, one in ((a, params, a.step), (b, others, step)):
+        evaluate = closure_of(optimizer, p)
+        for _ in range(16):
+            evaluate()
+            one()
+    assert torch.equal(flat(params), flat(others)) and a.counts["episodes"] >= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("lr", [0.1, torch.tensor(0.1)], ids=["float", "tensor"])
+def test_the_update_compiles_as_one_graph(lr):
+    torch._dynamo.reset()
+    update = torch.compile(descend_, backend="aot_eager", fullgraph=True)
+    for maximize in (False, True):
+        p, q = ([torch.ones(3), torch.ones(2, 2)] for _ in range(2))
+        grads = [torch.arange(3.0), torch.ones(2, 2)]
+        update(p, grads, lr, maximize)
+        descend_(q, grads, lr, maximize)
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=0)
+        assert q[0][2].item() == pytest.approx(1.2 if maximize else 0.8)
+
+
+@ALL
+def test_a_gradient_that_is_not_finite_moves_nothing(kind, settings):
+    settings = {**settings, "check_every": 1}
+    params = tensors(0.9)
+    optimizer = kind(params, lr=0.05, **settings)
+    run(optimizer, params, 3, closure=False)
+    before = flat(params)
+    for bad in (math.nan, math.inf):
+        for _ in range(2):
+            closure_of(optimizer, params)()
+            params[1].grad[2] = bad
+            optimizer.step()
+            assert optimizer.counts["status"] is Status.NONFINITE
+            assert torch.equal(flat(params), before)
+    run(optimizer, params, 1, closure=False)
+    assert optimizer.counts["status"] is Status.DESCENDING and not torch.equal(flat(params), before)
+    optimizer._scalars["left"] = 3  # the same in an episode
+    closure_of(optimizer, params)()
+    before, params[0].grad[0] = flat(params), math.nan
+    optimizer.step()
+    assert torch.equal(flat(params), before) and optimizer.counts["left"] == 0
+
+
+@ALL
+def test_bad_closures_and_gradients_say_what_to_do(kind, settings):
+    params = tensors(0.9)
+    optimizer = kind(params, lr=0.05, **settings)
+    before = flat(params)
+    with pytest.raises(RuntimeError, match="call loss.backward"):
+        optimizer.step()
+    with pytest.raises(RuntimeError, match="return loss"):
+        optimizer.step(lambda: None)
+    with pytest.raises(RuntimeError, match="parameters are unchanged"):
+        optimizer.step(lambda: torch.tensor(math.nan))
+    table = nn.Embedding(4, 2, sparse=True)
+    sparse = kind(table.parameters(), lr=0.05, **settings)
+    table(torch.tensor([1])).sum().backward()
+    with pytest.raises(RuntimeError, match="sparse=False"):
+        sparse.step()
+    assert torch.equal(flat(params), before)
+
+
+@ALL
+@pytest.mark.parametrize("bad, match", [
+    ({"lr": -1.0}, "Invalid learning rate"), ({"lr": math.nan}, "Invalid learning rate"),
+    ({"lr": torch.ones(2)}, "1-element"), ({"epsilon": 0.0}, "epsilon"),
+    ({"curvature_tol": -1.0}, "curvature_tol"), ({"perturbation_radius": math.inf}, "radius"),
+    ({"episode_length": 0}, "episode_length"), ({"failure_prob": 1.0}, "failure_prob"),
+    ({"seed": -1}, "seed"), ({"check_every": 0}, "check_every"), ({"rest": -1}, "rest"),
+    ({"lanczos_steps": 0}, "lanczos_steps"), ({"max_episodes": 0}, "max_episodes"),
+    ({"escape": "up"}, "escape"),
+    ({"escape": "direction", "curvature_check": False}, "curvature_check=True"),
+    ({"lr": 0.0, "episode_length": None}, "episode_length follows from lr")])
+def test_settings_out_of_range_are_named(kind, settings, bad, match):
+    with pytest.raises(ValueError, match=match):
+        kind(tensors(), **{"lr": 0.05, **settings, **bad})
+
+
+@pytest.mark.parametrize("bad, match", [
+    ({"rule": "loud"}, "rule"), ({"window": 0}, "window"),
+    ({"rule": "published", "batch_size": 3}, "noise_std"),
+    ({"noise_std": 0.1}, "published' only")])
+def test_settings_of_psgd_alone(bad, match):
+    with pytest.raises(ValueError, match=match):
+        PSGD(tensors(), lr=0.05, **bad)
+
+
+def test_without_torch_the_error_says_what_to_install():
+    code = ("import sys; sys.modules['torch'] = None\n"
+            "import saddlelib\n"
+            "try:\n    import saddlelib.optim\nexcept ImportError as error:\n    print(error)")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install saddlelib[torch]" in out.stdout
