@@ -231,7 +231,7 @@ function summarize(p) {
       : missed < DELTA ? `it fires there in ${percent(1 - missed)} of the tries.`
         : `it misses the saddle in ${percent(missed)} of the tries.`));
   if (alarm > DELTA) parts.push(`False alarms: ${percent(alarm)}.`);
-  if (promised) parts.push(`Both errors are rarer than ${100 * DELTA} %.`);
+  if (promised) parts.push(`Both errors stay within ${100 * DELTA} %.`);
   else if (p.batch_size < p.needed) {
     parts.push(`For errors of ${100 * DELTA} % at most, B must be ${p.needed}, `
       + `with the threshold ${short(p.neededThreshold)} ε.`);

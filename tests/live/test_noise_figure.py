@@ -245,9 +245,9 @@ def test_the_summary_says_what_happened(js):
         "The published rule fires at ‖ĝ‖ ≤ 1.15 ε. At the saddle itself the noise of 10 "
         "coordinates makes ‖ĝ‖ about 1.29 ε: it misses the saddle in 62.9 % of the tries.")
     assert "the threshold is wrong: B = 435 with 1.92 ε would do" in said["default"]
-    assert "fires there in 99.5 %" in said["one"] and "rarer than 10 %" in said["one"]
+    assert "fires there in 99.5 %" in said["one"] and "within 10 %" in said["one"]
     assert "it never fires there" in said["fifty"] and "for none of them" in said["fifty"]
-    assert "Both errors are rarer than 10 %" in said["knows"]
+    assert "Both errors stay within 10 %" in said["knows"]
     assert "for each of them" in said["knows"]
     assert "B must be 797, with the threshold 2.82 ε" in said["quarter"]
     assert "False alarms: 35.4 %" in said["quarter"]
