@@ -115,9 +115,7 @@ class Products:
         if loss is None:
             return None
         graph = _backward(loss, self.params, create_graph=True)
-        # A gradient that is no function of the parameters belongs to a linear loss, or to a
-        # function that hides its second derivative from autograd. Differences are right for both.
-        if graph is None or any(g is not None and not g.requires_grad for g in graph):
+        if graph is None or not _twice_differentiable(graph):
             return None
         self.source = Source.AUTOGRAD
         return graph
@@ -171,6 +169,25 @@ def _backward(outputs, params, **options):
         raise
     except RuntimeError:
         return None
+
+
+def _twice_differentiable(graph):
+    """Whether autograd knows how all gradients depend on the parameters.
+
+    A function with a backward that is not differentiable ends the graph in a node "Error". Where
+    the node leads nowhere autograd does not visit it, and takes the gradient for constant without
+    a word. A gradient without a graph belongs to a linear loss or to such a function.
+    """
+    todo = [g.grad_fn for g in graph if g is not None]
+    seen = set(todo)
+    while todo:
+        node = todo.pop()
+        if node is None or "Error" in node.name():
+            return False
+        new = {after for after, _ in node.next_functions if after is not None} - seen
+        seen |= new
+        todo += new
+    return True
 
 
 def can_use_autograd(params) -> bool:
