@@ -56,14 +56,14 @@ def samples():
 
 
 SETTINGS = dict(lr=0.2, epsilon=0.08, curvature_tol=0.6, check_every=3, rest=6, seed=5,
-                episode_length=20, lanczos_steps=12, perturbation_radius=0.01)
+                episode_length=14, lanczos_steps=8, perturbation_radius=0.01)
 RUNS = {
     "PSD": lambda params: PSD(params, **SETTINGS),
     "PSD, direction": lambda params: PSD(params, escape="direction", **SETTINGS),
     "PSD, no closure": lambda params: PSD(params, **SETTINGS),
     "PSGD": lambda params: PSGD(params, window=2, **SETTINGS),
 }
-STEPS = 45
+STEPS = 40
 
 
 def run(name, model, optimizer, steps, rank=0, size=1):
