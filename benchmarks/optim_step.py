@@ -41,7 +41,7 @@ def times(size, tensors, repeats):
     optimizers = {kind.__name__: make(kind, size, tensors) for kind in (torch.optim.SGD, PSD, PSGD)}
     # Whole rounds from one look at the gradient to the next, and long enough to be timed.
     every = optimizers["PSD"].defaults["check_every"]
-    steps = every * max(1, round(10**6 / (size + 2000 * tensors) / every * 20))
+    steps = every * max(1, round(200_000 / (size + 2000 * tensors)))
 
     def run(optimizer):
         for _ in range(steps):

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 __all__ = ["add_", "clone", "copy_", "dot", "gaussian", "local", "mean_over_ranks", "norm", "numel",
-           "scale_", "uniform_ball", "uniform_sphere", "zeros_like"]
+           "read", "scale_", "uniform_ball", "uniform_sphere", "zeros_like"]
 
 # On a CPU, torch sums in the dtype of its input, in so few lanes that the norm of 10⁷ equal float32
 # numbers is off by 1 in 100. Sums of this many numbers are right to 1 in 10⁴ at worst.
@@ -91,7 +91,7 @@ def _norm_of_whole(tensors):
     if not pieces:
         return 0.0
     dtype = torch.float32 if any(t.dtype.itemsize < 4 for t in pieces) else None
-    norms = _read(torch._foreach_norm(pieces, 2, dtype))
+    norms = read(torch._foreach_norm(pieces, 2, dtype))
     value = math.hypot(*norms)
     # Squares that leave the range of the dtype: each tensor once more, in units of its largest.
     low = 1e-150 if all(t.dtype.itemsize == 8 for t in pieces) else 1e-15
@@ -107,8 +107,15 @@ def _norm_of_whole(tensors):
     return math.hypot(*norms)
 
 
-def _read(numbers):
-    """0-dim tensors as floats; one copy from each device."""
+def read(numbers) -> list[float]:
+    """0-dim tensors as floats; one copy from each device.
+
+    Examples
+    --------
+    >>> import torch
+    >>> read([torch.tensor(0.5), torch.tensor(2)])
+    [0.5, 2.0]
+    """
     devices = {}
     for i, x in enumerate(numbers):
         devices.setdefault(x.device, []).append(i)
