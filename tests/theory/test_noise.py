@@ -134,6 +134,30 @@ def test_drawn_gradients_see_the_promises_kept(dim):
     assert trials * delta * 0.7 - spread <= alarms <= trials * delta + spread
 
 
+@pytest.mark.parametrize("dim", LARGE_DIMS[:-1])
+def test_both_errors_of_every_rule_are_as_predicted(dim, record_property):
+    """Counted over drawn gradients against the law, at ∇f = 0 and at ‖∇f‖ = 2ε, for δ = 0.1."""
+    sigma, eps, trials = 4.0, 1.0, 600 if dim > 100 else 3000
+    batch = alpay2025.batch_size(sigma, eps)
+    rules = {"published": noise.TriggerRule(batch, alpay2025.batch_trigger(sigma, eps, batch)),
+             "calibrated": noise.calibrated_rule(sigma, dim, 2 * eps),
+             "bounded": noise.bounded_rule(sigma, dim, 2 * eps),
+             "robust": noise.robust_rule(sigma * math.sqrt(dim), 2 * eps)}
+    rng, errors = np.random.default_rng(dim), {}
+    for name, rule in rules.items():
+        b, t = rule.batch_size, rule.threshold
+        missed = (draw_norms(rng, trials, 0.0, sigma, dim, b) > t).sum()
+        alarms = (draw_norms(rng, trials, 2 * eps, sigma, dim, b) <= t).sum()
+        errors[name] = float(missed) / trials, float(alarms) / trials
+        assert agree(missed, trials, noise.missed_trigger_prob(t, 0.0, sigma, dim, b))
+        assert agree(alarms, trials, noise.trigger_prob(t, 2 * eps, sigma, dim, b))
+    record_property(f"missed and false triggers, d = {dim}", errors)
+    bound = 0.1 + 4.5 * math.sqrt(0.09 / trials)
+    assert all(max(errors[name]) <= bound for name in ("calibrated", "bounded", "robust"))
+    assert errors["published"][1] < 0.03
+    assert (errors["published"][0] > 0.1) == (dim >= 5)
+
+
 @pytest.mark.parametrize("dim", [1, 3, 30, 1000, 10_000])
 @pytest.mark.parametrize("low", [0.0, 1.0])
 @pytest.mark.parametrize("delta", [0.1, 0.01])
@@ -328,7 +352,7 @@ def test_chebyshev_is_attained_by_a_rare_large_error():
     assert noise.median_of_means_error(math.sqrt(delta) * s, 1, 1, delta) == pytest.approx(s)
 
 
-@pytest.mark.parametrize("dim", [1, 10])
+@pytest.mark.parametrize("dim", [1, 10, 50])
 def test_heavy_tails_meet_the_promises_of_the_robust_rule(dim):
     """Student's t with 2.2 degrees of freedom: finite variance, no third moment."""
     total, delta = math.sqrt(dim * 11.0), 0.005
