@@ -92,8 +92,7 @@ class SaddleOptimizer(Optimizer):
     # A GradScaler then hands over its scale, so that a closure under it can be refused.
     _step_supports_amp_scaling = True
     _update = staticmethod(descend_)
-    _of_group = frozenset(["params", "lr", "foreach", "initial_lr", "max_lr", "min_lr",
-                           "param_names"])
+    _of_group = frozenset(["lr", "foreach"])
 
     def __init__(self, params, defaults):
         super().__init__(params, defaults)
@@ -112,6 +111,9 @@ class SaddleOptimizer(Optimizer):
 
     def add_param_group(self, param_group):
         """Add a group; it may set ``lr`` and ``foreach``, all else is of the whole vector."""
+        if self.param_groups:  # which may have been loaded, and then defaults are not theirs
+            for key in self._shared():
+                param_group.setdefault(key, self.param_groups[0][key])
         super().add_param_group(param_group)
         try:
             self._check_group(self.param_groups[-1])
@@ -119,10 +121,15 @@ class SaddleOptimizer(Optimizer):
             self.param_groups.pop()
             raise
 
+    def _shared(self):
+        """The names of the settings of the whole vector; torch itself adds to ``defaults``."""
+        return (self.defaults.keys() & self.param_groups[0].keys()) - self._of_group
+
     def _check_group(self, group):
         _check_lr(group["lr"])
-        for key, value in self.param_groups[0].items():
-            if key not in self._of_group and key in group and group[key] != value:
+        for key in self._shared():
+            value = self.param_groups[0][key]
+            if group[key] != value:
                 raise ValueError(f"{key} is a setting of the whole vector of parameters: every "
                                  f"group must have the same, got {value!r} and {group[key]!r}")
         for p in group["params"]:
