@@ -76,9 +76,9 @@ def trigger(figure, width=0.1):
     large = picture.add_subplot(grid[1, 1], sharex=saddle)
 
     problem = QuarticSaddle(1.0, [1.0])
-    x, y = np.meshgrid(np.linspace(-1.4, 1.4, 71), np.linspace(-0.5, 1.1, 41))
+    x, y = np.meshgrid(np.linspace(-1.4, 1.4, 57), np.linspace(-0.5, 1.1, 33))
     points = np.stack([x.ravel(), y.ravel()], axis=1)
-    plane.contour(x, y, problem.fun(points).reshape(x.shape), levels=np.arange(-0.2, 0.7, 0.1),
+    plane.contour(x, y, problem.fun(points).reshape(x.shape), levels=np.arange(-0.2, 0.7, 0.15),
                   colors=CONTOUR, linewidths=0.5, linestyles="solid")
     size = np.linalg.norm([problem.grad(p) for p in points], axis=1).reshape(x.shape) / EPSILON
     plane.contourf(x, y, size, levels=[0, 1], colors=["#e3f1ec"])
@@ -125,9 +125,8 @@ def trigger(figure, width=0.1):
     saddle.text(0.99, 0.95, f"missed: {100 * missed:.1f} %\npredicted: "
                 f"{100 * figure.predicted_missed:.1f} %", ha="right", va="top",
                 transform=saddle.transAxes)
-    large.text(0.99, 0.95, f"false alarms: {100 * false:.1f} %\npredicted: "
-               f"{100 * figure.predicted_false:.1f} %", ha="right", va="top",
-               transform=large.transAxes)
+    large.text(0.01, 0.95, f"false alarms\n{100 * false:.1f} %\n"
+               f"predicted {100 * figure.predicted_false:.1f} %", va="top", transform=large.transAxes)
     large.text(t + 0.05, 0.95, f"silent above\n{t:.2f} ε", va="top",
                transform=large.get_xaxis_transform())
     saddle.tick_params(labelbottom=False)
