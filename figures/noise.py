@@ -126,7 +126,8 @@ def trigger(figure, width=0.1):
                 f"{100 * figure.predicted_missed:.1f} %", ha="right", va="top",
                 transform=saddle.transAxes)
     large.text(0.01, 0.95, f"false alarms\n{100 * false:.1f} %\n"
-               f"predicted {100 * figure.predicted_false:.1f} %", va="top", transform=large.transAxes)
+               f"predicted {100 * figure.predicted_false:.1f} %", va="top",
+               transform=large.transAxes)
     large.text(t + 0.05, 0.95, f"silent above\n{t:.2f} ε", va="top",
                transform=large.get_xaxis_transform())
     saddle.tick_params(labelbottom=False)
