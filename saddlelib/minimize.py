@@ -19,14 +19,21 @@ from .methods import (
     PSD,
     PSGD,
     SGD,
+    BacktrackingDescent,
     CertifiedPSD,
     CertifiedPSGD,
+    CurvatureSwitch,
+    GDPolyak,
     GradientDescent,
     LanczosProbe,
     NoisySGD,
     PGDli,
+    PlateauSwitch,
+    PolyakDescent,
     PSDProbe,
     RepairedPSD,
+    RestartedGDPolyak,
+    SafeGDPolyak,
 )
 from .oracle import FiniteSum, Oracle
 from .sampling import SampleCertificate
@@ -49,6 +56,8 @@ class Status(enum.IntEnum):
     PRECISION = 7
     INTERRUPTED = 8
     MAXSAMPLES = 9
+    BELOW_F_STAR = 10
+    VALIDATION = 11
     CALLBACK = 99
 
     @property
@@ -68,8 +77,14 @@ _SENTENCES = {
     Status.PRECISION: "float64 cannot carry the test this method makes.",
     Status.MAXSAMPLES: "The budget of samples is spent.",
     Status.INTERRUPTED: "Interrupted from the keyboard.",
+    Status.BELOW_F_STAR: "A value below f_star was met, so f_star is too high.",
+    Status.VALIDATION: "The validation measure no longer falls; this is where it was least.",
     Status.CALLBACK: "The callback asked to stop.",
 }
+
+# Ends of a method that are no stationary point.
+_ENDS = {"precision": Status.PRECISION, "nonfinite": Status.NONFINITE,
+         "f_star": Status.BELOW_F_STAR, "validation": Status.VALIDATION, "budget": Status.MAXITER}
 
 _TRACEABLE = ("x", "fun", "grad_norm")
 
@@ -100,10 +115,34 @@ _CONSTANTS = ("lipschitz_grad", "lipschitz_hess", "epsilon", "dim", "delta_f", "
 _EPISODE = ("perturbation_radius", "episode_length", "decrease_threshold")
 _SAMPLING = ("sample_noise", "population", "replacement")
 _LOCAL = ("beta", "local_iterations", "local_tol")
+_SHORT = ("step_size", "epsilon")
+
+
+def _on_values(method):
+    """The same, with ε as the gradient norm at which it stops."""
+    return lambda epsilon, **numbers: method(grad_threshold=epsilon, **numbers)
+
+
 # The first rule of a method is its default. A new rule is one line here and one in the docstring.
 _RULES = {
-    "gd": {None: _Rule(lambda step_size, epsilon: GradientDescent(step_size, epsilon),
-                       ("step_size", "epsilon"))},
+    "gd": {
+        "constant": _Rule(lambda step_size, epsilon: GradientDescent(step_size, epsilon), _SHORT),
+        "backtracking": _Rule(_on_values(BacktrackingDescent), _SHORT),
+        "polyak": _Rule(_on_values(PolyakDescent), ("epsilon",), ("f_star", "factor", "cap"),
+                        "(f − f*)/‖∇f‖²"),
+    },
+    "gdpolyak": {
+        "safe": _Rule(_on_values(SafeGDPolyak), _SHORT,
+                      ("f_star", "factor", "gain", "plateau", "guard", "validation", "patience")),
+        "published": _Rule(_on_values(GDPolyak), _SHORT,
+                           ("epoch_length", "epochs", "f_star", "factor", "growth")),
+        "restarts": _Rule(_on_values(RestartedGDPolyak), _SHORT,
+                          ("epoch_length", "epochs", "f_star", "restarts")),
+        "curvature": _Rule(_on_values(CurvatureSwitch), _SHORT,
+                           ("f_star", "factor", "tolerance", "guard")),
+        "plateau": _Rule(_on_values(PlateauSwitch), _SHORT,
+                         ("factor", "guard", "order", "plateau")),
+    },
     "pgd": {
         "practical": _Rule(_then_local(PGD.practical), _SCALES, (*_EPISODE, *_LOCAL)),
         "jin2017": _Rule(_then_local(PGD.jin2017), _CONSTANTS, ("c", *_LOCAL), "c/ℓ"),
@@ -157,10 +196,11 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         together with ``grad``.
     x0 : array_like, shape (d,)
         The start. Leave it out when ``state`` is given.
-    method : {"gd", "pgd", "psd", "psgd", "sgd", "cnc-sgd"}
+    method : {"gd", "pgd", "psd", "psgd", "sgd", "cnc-sgd", "gdpolyak"}
         Gradient descent, perturbed gradient descent (Jin et al. 2017 and 2021), or Perturbed
         Saddle-escape Descent (Alpay & Alakkad 2025). Those with an "s" before "gd" take mini-batch
-        gradients: perturbed stochastic gradient descent, and without perturbations.
+        gradients: perturbed stochastic gradient descent, and without perturbations. "gdpolyak" is
+        gradient descent with long steps along ravines (Davis, Drusvyatskiy & Jiang 2024).
     epsilon : float
         ε > 0: the wanted gradient norm.
     curvature_tol : float, optional
@@ -232,6 +272,22 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
 
         For "sgd" and "cnc-sgd", which never stop: ``batch_size``, and ``large_step, interval`` for
         the second (`methods.CNCSGD`).
+
+        For "gd":
+
+        - "constant" (default): steps of ``step_size``;
+        - "backtracking" (`methods.BacktrackingDescent`): Armijo's rule from ``step_size`` on;
+        - "polyak" (`methods.PolyakDescent`): Polyak's step with ``f_star, factor, cap``.
+
+        For "gdpolyak", where ``f_star`` is that of the problem if it is left out:
+
+        - "safe" (default, `methods.SafeGDPolyak`): ``f_star, factor, gain, plateau, guard,
+          validation, patience``, none of which needs tuning;
+        - "published" (`methods.GDPolyak`): ``epoch_length, epochs, f_star, factor, growth``;
+        - "restarts" (`methods.RestartedGDPolyak`): ``epoch_length, epochs, restarts``, and
+          ``f_star`` is a lower bound;
+        - "curvature" (`methods.CurvatureSwitch`): ``f_star, factor, tolerance, guard``;
+        - "plateau" (`methods.PlateauSwitch`), without f*: ``factor, guard, order, plateau``.
 
         ``delta_f`` is an upper bound of f(x0) − f*, taken from the problem where it is left out.
 
@@ -330,10 +386,11 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         status = Status.INTERRUPTED
 
     seen, note = None, state.note
-    if status is None and state.finished == "precision":
-        status = Status.PRECISION
-    elif status is None and state.finished == "nonfinite":
-        status = Status.NONFINITE
+    x, jac = state.x, state.jac
+    if hasattr(algorithm, "answer"):  # a method that may stand worse than it stood before
+        x, jac = algorithm.answer(oracle, state)
+    if status is None and state.finished in _ENDS:
+        status = _ENDS[state.finished]
     elif status is None:
         status = Status.NOT_LOOKED_AT
         seen = _own_certificate(state, epsilon, curvature_tol, failure_prob)
@@ -341,17 +398,17 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
             seen = None
         if certificate and seen is None:
             oracle.grad_noise = 0.0
-            seen = certify(oracle, state.x, epsilon=epsilon, failure_prob=failure_prob,
+            seen = certify(oracle, x, epsilon=epsilon, failure_prob=failure_prob,
                            curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
-                           rng=_fork(state.rng), jac=state.jac if exact else None)
+                           rng=_fork(state.rng), jac=jac if exact else None)
         if seen is not None:
             status = {Verdict.SOSP: Status.CERTIFIED,
                       Verdict.NEGATIVE_CURVATURE: Status.SADDLE}.get(
                           seen.verdict, Status.CANNOT_TELL)
             note = seen.message if status == Status.CANNOT_TELL else state.note
-    value = oracle.fun(state.x)
+    value = oracle.fun(x)
     return OptimizeResult(
-        x=state.x, fun=value, jac=state.jac, nit=state.nit, nfev=oracle.nfev, njev=oracle.njev,
+        x=x, fun=value, jac=jac, nit=state.nit, nfev=oracle.nfev, njev=oracle.njev,
         nhvp=oracle.nhvp, nhev=oracle.nhev, nsamples=oracle.nsamples, status=int(status),
         success=status == Status.CERTIFIED,
         message=status.sentence + (f" ({note})" if note else ""), certificate=seen,

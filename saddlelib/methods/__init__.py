@@ -2,13 +2,18 @@
 
 from .base import Method, State, Wait
 from .gd import GradientDescent, gd_step
+from .gdpolyak import CurvatureSwitch, GDPolyak, PlateauSwitch, RestartedGDPolyak
 from .pgd import PGD
 from .pgdli import PGDli
+from .polyak import BacktrackingDescent, PolyakDescent, polyak_quotient
 from .probe import LanczosProbe, PSDProbe
 from .psd import PSD, CertifiedPSD
 from .psgd import CNCSGD, PSGD, SGD, CertifiedPSGD, NoisySGD
 from .repaired import RepairedPSD
+from .safe import SafeGDPolyak
 
-__all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "CertifiedPSD", "CertifiedPSGD",
-           "GradientDescent", "LanczosProbe", "Method", "NoisySGD", "PGDli", "PSDProbe",
-           "RepairedPSD", "State", "Wait", "gd_step"]
+__all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "BacktrackingDescent", "CertifiedPSD",
+           "CertifiedPSGD", "CurvatureSwitch", "GDPolyak", "GradientDescent", "LanczosProbe",
+           "Method", "NoisySGD", "PGDli", "PSDProbe", "PlateauSwitch", "PolyakDescent",
+           "RepairedPSD", "RestartedGDPolyak", "SafeGDPolyak", "State", "Wait", "gd_step",
+           "polyak_quotient"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from scipy.linalg import eigh
 
@@ -262,17 +264,25 @@ class _Pair:
     def __init__(self, a, b):
         self.a, self.b = a, b
         self.size_a, self.size_b = (np.linalg.norm(w, axis=1, keepdims=True) for w in (a, b))
-        self.a_off, self.b_off = _perpendicular(a, b), _perpendicular(b, a)
         self.along = (a * b).sum(axis=1, keepdims=True)
-        self.theta = np.arctan2(np.linalg.norm(self.a_off, axis=1, keepdims=True),
-                                self.along / _nonzero(self.size_b))
+
+    @cached_property
+    def a_off(self):
+        return _perpendicular(self.a, self.b)
+
+    @cached_property
+    def b_off(self):
+        return _perpendicular(self.b, self.a)
+
+    @cached_property
+    def theta(self):
+        return np.arctan2(np.linalg.norm(self.b_off, axis=1, keepdims=True),
+                          self.along / _nonzero(self.size_a))
 
     def swapped(self):
         """The same pair with the derivatives in b."""
-        other = object.__new__(_Pair)
-        other.a, other.b, other.size_a, other.size_b = self.b, self.a, self.size_b, self.size_a
-        other.a_off, other.b_off = self.b_off, self.a_off
-        other.along, other.theta = self.along, self.theta
+        other = _Pair(self.b, self.a)
+        other.a_off, other.b_off, other.theta = self.b_off, self.a_off, self.theta
         return other
 
     def value(self):
@@ -315,13 +325,11 @@ def _perpendicular(a, b):
     return rest - (rest * b).sum(axis=1, keepdims=True) / square * b
 
 
-_SERIES = [2 * k * (-1.0) ** (k + 1) / np.prod(np.arange(1.0, 2 * k + 2)) for k in range(1, 12)]
+_SERIES = np.array([2 * k * (-1.0) ** (k + 1) / np.prod(np.arange(1.0, 2 * k + 2))
+                    for k in range(1, 12)])
 
 
 def _sin_minus(theta):
     """sin θ − θ cos θ = θ³/3 − θ⁵/30 + …, without cancellation where θ is small."""
-    square = theta**2
-    series = np.zeros_like(theta)
-    for coefficient in reversed(_SERIES):
-        series = series * square + coefficient
-    return np.where(theta < 1, series * square * theta, np.sin(theta) - theta * np.cos(theta))
+    series = (_SERIES * theta ** (2 * np.arange(_SERIES.size))).sum(axis=1, keepdims=True)
+    return np.where(theta < 1, series * theta**3, np.sin(theta) - theta * np.cos(theta))

@@ -1,8 +1,9 @@
 """What the papers promise: explicit constants and laws, one file per paper.
 
 `budget` turns the promises into time and money, `precision` says where float64 cannot keep them,
-`noise` what a test on a mini-batch gradient can tell, and `concentration` how far the mean of a
-sample is from the mean of all.
+`noise` what a test on a mini-batch gradient can tell, `concentration` how far the mean of a sample
+is from the mean of all, and `ravine` how long and short steps share the work where the minimizer is
+degenerate.
 """
 
 from . import (
@@ -16,7 +17,8 @@ from . import (
     laws,
     noise,
     precision,
+    ravine,
 )
 
 __all__ = ["alpay2025", "budget", "concentration", "du2017", "episode", "jin2017", "jin2021",
-           "laws", "noise", "precision"]
+           "laws", "noise", "precision", "ravine"]
