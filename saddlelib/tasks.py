@@ -308,7 +308,7 @@ def race(task, entries: Mapping[str, Entry], *, samples, batch_size=32, curvatur
     Every entry runs with each of its learning rates and each tuning seed; the rate with the least
     median of the last loss runs again, with the other seeds. A seed fixes the start and the stream
     of mini-batches, drawn with replacement, one for each ``step``. Entries may not differ in the
-    number of their learning rates.
+    number of their learning rates; with a single one there is no tuning.
 
     What counts as a sample: a loss costs its batch, whether or not it ends in a step, and with it
     one gradient; a Hessian-vector product by differentiating twice costs two batches more. This is
@@ -354,10 +354,12 @@ def race(task, entries: Mapping[str, Entry], *, samples, batch_size=32, curvatur
     for name, entry in entries.items():
         lrs = [positive("lr", lr) for lr in entry.lrs]
         setting = task, entry, counts, (batch_size, curvature_batch), scale
-        losses = _runs(*setting, lrs, tuning_seeds)[0]
-        last = np.where(np.isfinite(losses[..., -1]), losses[..., -1], np.inf)
-        result.tuning[name] = np.median(last, axis=1)
-        result.lr[name] = lrs[int(result.tuning[name].argmin())]
+        best = 0
+        if len(lrs) > 1:
+            last = _runs(*setting[:2], counts[-1:], *setting[3:], lrs, tuning_seeds)[0][..., -1]
+            result.tuning[name] = np.median(np.where(np.isfinite(last), last, np.inf), axis=1)
+            best = int(result.tuning[name].argmin())
+        result.lr[name] = lrs[best]
         (result.loss[name],), (result.spent[name],), (result.steps[name],), (
             result.params[name],) = _runs(*setting, [result.lr[name]], seeds)
     return result
