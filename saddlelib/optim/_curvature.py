@@ -16,7 +16,7 @@ from . import _vector as vector
 
 __all__ = ["Products", "Seen", "Source", "can_use_autograd", "quick_dot", "smallest_curvature"]
 
-_SMALL = 1 << 12  # entries; smaller tensors are multiplied together
+_SMALL = 1 << 10  # entries; smaller tensors are multiplied together
 
 
 class Source(enum.IntEnum):
@@ -259,11 +259,23 @@ def quick_dot(a, b) -> float:
     plain = all(x is y and x.dtype.itemsize >= 4 for x, y in zip(vector.local(a), a, strict=True))
     if not plain:
         return float(vector.dot(a, b))
-    small = [(x, y) for x, y in zip(a, b, strict=True) if x.numel() < _SMALL]
-    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x.numel() >= _SMALL]
-    kinds = {(x.dtype, x.device) for x, _ in small}
-    for kind in sorted(kinds, key=str):  # many small tensors at once
-        found = [(x, y) for x, y in small if (x.dtype, x.device) == kind]
-        pairs.append((torch.cat([x.reshape(-1) for x, _ in found]),
-                      torch.cat([y.reshape(-1) for _, y in found])))
-    return math.fsum(torch.dot(x.reshape(-1), y.reshape(-1)).item() for x, y in pairs)
+    products = [torch.dot(x.reshape(-1), y.reshape(-1)) for x, y in _bundles(a, b)]
+    return math.fsum(vector.read(products))
+
+
+def _bundles(a, b):
+    """Pairs of tensors; small ones put together, so that few are multiplied and little is held."""
+    waiting = {}
+    for x, y in zip(a, b, strict=True):
+        if x.numel() >= _SMALL:
+            yield x, y
+            continue
+        found = waiting.setdefault((x.dtype, x.device), [0])
+        found[0] += x.numel()
+        found.append((x.reshape(-1), y.reshape(-1)))
+        if found[0] >= _SMALL:
+            yield tuple(map(torch.cat, zip(*found[1:], strict=True)))
+            found[:] = [0]
+    for found in waiting.values():
+        if len(found) > 1:
+            yield tuple(map(torch.cat, zip(*found[1:], strict=True)))

@@ -41,13 +41,13 @@ class PSD(SaddleOptimizer):
     **Caveats.** The gradient has to be that of the whole loss: use `PSGD` for mini-batches. Plain
     steps are slow where momentum or Adam is fast, and the noise of SGD leaves most saddles by
     itself; use this where a run stands still at a saddle, or where you need to know whether it
-    does. A check keeps up to ``lanczos_steps`` copies of the parameters; outside of checks and
-    perturbations there is none. Between two looks a gradient that is not finite is not noticed
-    unless the loss is not finite; with ``check_every=1`` it always is. Clip gradients, if you must,
-    between ``backward`` and ``step()`` without a closure, to a norm above ε: the test then still
-    sees whether the gradient is small. Clipping inside a closure falsifies differences of
-    gradients wherever it is active. With a `torch.amp.GradScaler` use no closure. Batch
-    normalization in training mode is not a function of the parameters alone.
+    does. A check keeps up to ``lanczos_steps`` copies of the parameters and a perturbation four,
+    for as long as the one call takes; between there is none. Between two looks a gradient that is
+    not finite goes unnoticed unless the loss is not finite too; with ``check_every=1`` it never
+    does. Clip gradients, if you must, between ``backward`` and ``step()`` without a closure, to a
+    norm above ε: the test then still sees whether the gradient is small. Clipping inside a closure
+    falsifies differences of gradients wherever it is active. With a `torch.amp.GradScaler` use no
+    closure. Batch normalization in training mode is not a function of the parameters alone.
 
     **Related work.** Algorithm 1 of the repository of Alpay & Alakkad 2025 (arXiv:2508.16540), with
     a Lanczos bound for its exact eigenvalue; Jin et al. 2017 (arXiv:1703.00887) perturb without

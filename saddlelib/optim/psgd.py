@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 
-import torch
-
 from .._arguments import integer
 from ..theory import alpay2025
 from . import _vector as vector
 from ._base import SaddleOptimizer, settings_of
+from ._curvature import quick_dot
 
 __all__ = ["PSGD"]
-
-_SMALL = 1 << 10  # entries; smaller tensors are multiplied together
-
 
 class PSGD(SaddleOptimizer):
     r"""Perturbed SGD: mini-batch steps, and an episode where the true gradient seems small.
@@ -151,7 +147,7 @@ class PSGD(SaddleOptimizer):
         s["next_look"] = s["steps"] + max(settings["check_every"] - 1, 1)
         if not same:  # another set of parameters has gradients now
             return False
-        inner = _inner(first, grads)
+        inner = quick_dot(first, grads)
         if not math.isfinite(inner):
             return None
         s["inner"] += inner
@@ -162,30 +158,3 @@ class PSGD(SaddleOptimizer):
         s["inner"], s["pairs"] = 0.0, 0
         s["grad_norm"] = math.copysign(math.sqrt(abs(mean)), mean)
         return mean <= settings["epsilon"] ** 2
-
-
-def _inner(a, b) -> float:
-    """⟨a, b⟩; each tensor in its own precision, which is far below the noise of mini-batches."""
-    plain = all(x is y and x.dtype.itemsize >= 4 for x, y in zip(vector.local(a), a, strict=True))
-    if not plain:
-        return float(vector.dot(a, b))
-    products = [torch.dot(x.reshape(-1), y.reshape(-1)) for x, y in _bundles(a, b)]
-    return math.fsum(vector.read(products))
-
-
-def _bundles(a, b):
-    """Pairs of tensors; small ones put together, so that few are multiplied and little is held."""
-    waiting = {}
-    for x, y in zip(a, b, strict=True):
-        if x.numel() >= _SMALL:
-            yield x, y
-            continue
-        found = waiting.setdefault((x.dtype, x.device), [0])
-        found[0] += x.numel()
-        found.append((x.reshape(-1), y.reshape(-1)))
-        if found[0] >= _SMALL:
-            yield tuple(map(torch.cat, zip(*found[1:], strict=True)))
-            found[:] = [0]
-    for found in waiting.values():
-        if len(found) > 1:
-            yield tuple(map(torch.cat, zip(*found[1:], strict=True)))

@@ -85,6 +85,8 @@ def test_a_saved_run_goes_on_bit_for_bit(kind, settings, closure, cut):
     run(other, others, 60, closure=closure)
     assert torch.equal(flat(params), flat(others))
     assert numbers(optimizer) == numbers(other) and optimizer.counts["episodes"] >= 1
+    other.add_param_group({"params": [nn.Parameter(torch.zeros(2))]})  # with what was loaded
+    assert other.param_groups[1]["episode_length"] == 12
     copied = copy.deepcopy(optimizer)
     assert numbers(copied) == numbers(optimizer)
 

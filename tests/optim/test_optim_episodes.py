@@ -191,18 +191,40 @@ def test_a_closure_that_fails_at_the_perturbed_point_leaves_the_old_one():
     assert loop.run(1)["left"] == 39
 
 
-def test_perturbations_are_new_each_time_and_stay_in_the_ball():
+@pytest.mark.parametrize("check", [True, False])
+def test_perturbations_are_new_each_time_and_stay_in_the_ball(check):
     drawn = []
     for seed in (0, 1):
-        loop = Loop(PSD, saddle, [0.0] * 3, retain=True, seed=seed, episode_length=1)
+        loop = Loop(PSD, saddle, [0.0] * 3, seed=seed, episode_length=1, rest=0,
+                    curvature_check=check)
         for _ in range(3):
             loop.x.data.zero_()
-            loop.closure()
-            loop.optimizer.step(curvature_closure=lambda loop=loop: loop.loss(loop.x))
+            loop.run(1, closure=False, curvature_closure=lambda loop=loop: loop.loss(loop.x))
             drawn.append(loop.x.detach().clone())
-            loop.run(1)  # the episode
+            loop.run(1, closure=False)  # the episode
     assert all(0 < norm([xi]) <= 0.01 for xi in drawn)
     assert len({tuple(xi.tolist()) for xi in drawn}) == 6
+
+
+def test_what_is_not_known_is_not_a_reason_to_perturb():
+    loop = Loop(PSD, well, [0.0] * 40, lanczos_steps=1)
+    # One product sees an average of the eigenvalues, and proves nothing about the smallest.
+    loop.loss = lambda x: 0.5 * (x[1:] ** 2).sum() - 0.2 * x[0] ** 2
+    counts = loop.run(3)
+    assert counts["status"] is Status.NONE_FOUND and counts["episodes"] == 0
+    assert counts["min_eig_lower"] < -0.4 and counts["min_eig"] > 0
+
+
+def test_after_a_saddle_rests_are_short_again():
+    loop = Loop(PSD, well, [0.0] * 3, retain=True, episode_length=1)
+    loop.run(40)
+    rested = loop.optimizer._scalars["pause"]
+    loop.loss = saddle
+    for _ in range(100):
+        if loop.run(1)["episodes"]:
+            break
+    assert loop.optimizer.counts["episodes"] == 1 and rested >= 40
+    assert loop.optimizer._scalars["pause"] == 5
 
 
 def test_a_perturbation_that_rounding_swallows_is_refused():
