@@ -126,6 +126,15 @@ class QuadraticSensing(Problem):
         H = self.a.T @ (change * A + r * ZA) - self.b.T @ (change * B + r * ZB)
         return (4 / self.measurements) * H.reshape(X.shape)
 
+    def _hess(self, X):
+        H = []
+        for A, B, r in zip(*self._residual(X), strict=True):
+            J = np.einsum("mi,mk->mik", self.a, A) - np.einsum("mi,mk->mik", self.b, B)
+            J = J.reshape(self.measurements, self.dim)
+            S = (self.a.T * r) @ self.a - (self.b.T * r) @ self.b
+            H.append((4 / self.measurements) * (2 * J.T @ J + np.kron(S, np.eye(self.columns))))
+        return np.array(H).reshape(-1, self.dim, self.dim)
+
     def _distance(self, X):
         U = X.reshape(-1, self.n, self.columns)
         overlap = self.truth.T @ U
