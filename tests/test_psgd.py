@@ -413,7 +413,7 @@ def test_false_alarms_cost_no_more_than_the_steps():
 
 
 def test_certified_psgd_gives_up_with_the_best_point_it_looked_at():
-    """Two terms with Hessians of opposite sign and a bound that no sample of 2 can meet."""
+    """A bowl, and a stated deviation of its Hessians that no sample of 2 can meet."""
     method = certified(3, 0.0, 0.05, batch_size=1, patience=2)
     flat = FiniteSum(lambda x: 0.05 * x @ x, lambda x, i: np.tile(0.1 * x, (i.size, 1)), 24, 3,
                      hvps=lambda x, v, i: np.tile(0.1 * v, (i.size, 1)))
@@ -430,6 +430,10 @@ def test_certified_psgd_gives_up_with_the_best_point_it_looked_at():
         state = stuck.init(oracle, np.full(3, 0.1))
         while state.finished is None and state.nit < 2000:
             state = stuck.step(oracle, state)
+        at_rest = stuck.init(oracle, np.zeros(3))
+        while at_rest.failed == 0:
+            at_rest = stuck.step(oracle, at_rest)
+    assert at_rest.episodes == 1 and (at_rest.x == 0).all()  # an episode that went up is taken back
     assert state.finished == "stationary" and "did not lower f" in state.note
     assert not state.certificate.passed and state.failed == 2
     assert flat.fun(state.x) == state.f_best <= flat.fun(np.full(3, 0.1))

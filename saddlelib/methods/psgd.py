@@ -424,7 +424,8 @@ class CertifiedPSGD(SGD):
         step_size : float
             1/ℓ; the step is shorter where the batch is too small for it.
         sample_noise : float
-            √v ≥ 0, the root mean square of the noise of one sample's gradient.
+            √v ≥ 0, the root mean square of the noise of one sample's gradient: a bound of it at
+            every point where the run looks.
         population : int, optional
             n of a `FiniteSum`: no batch is larger, and then its error is zero.
         replacement : bool
