@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._arguments import as_point, integer, positive
-from .methods import Method, State, Wait, gd_step
+from .methods import SGD, Method, State, Wait, gd_step
 from .methods.base import perturb
 from .minimize import Status
 from .oracle import Oracle
@@ -78,7 +78,8 @@ class Runs:
         return f"Runs({len(self)} rows: {said})" if said else "Runs(0 rows)"
 
 
-def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
+def run(problem, starts, method, *, seeds=None, maxiter, until=None, grad_noise=0.0,
+        noise_df=None) -> Runs:
     """Run one method from many starts: what a loop over single runs gives, sooner.
 
     Row i is the single run from ``starts[i]`` with ``rng=seeds[i]``, to rounding: the gradients
@@ -100,6 +101,9 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
     until : callable, optional
         Maps points (m, d) to booleans (m,); a row stops at its first iterate, the start included,
         where that is True.
+    grad_noise, noise_df : float, optional
+        The noise of `Oracle`, for the methods that take mini-batches: `methods.SGD` and its kin.
+        Every row draws from its own generator. Such a row has taken njev times B samples.
 
     Raises
     ------
@@ -122,7 +126,10 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
         raise TypeError(f"method must be an object of saddlelib.methods, for example "
                         f"GradientDescent(step_size=0.1), got {method!r}")
     maxiter = integer("maxiter", maxiter, least=0)
-    states, oracle = _begin(problem, starts, method, seeds)
+    if grad_noise != 0 and not isinstance(method, SGD):
+        raise ValueError(f"grad_noise is for methods that take mini-batches, as SGD and PSGD do, "
+                         f"got {type(method).__name__}; loop over saddlelib.minimize")
+    states, oracle = _begin(problem, starts, method, seeds, grad_noise, noise_df)
     last = [state.nit + maxiter for state in states]
     status, reached = [_RUNNING] * len(states), np.full(len(states), np.inf)
 
@@ -153,7 +160,10 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None) -> Runs:
     rows = running(range(len(states)))
     with np.errstate(over="ignore", invalid="ignore"):
         while rows:
-            if type(method).step is not Method.step:  # steps of another kind, row by row
+            if type(method).step is SGD.step:
+                _step_noisy(problem, method, rows, states, oracle, status)
+                ask_until([i for i in rows if status[i] is _RUNNING])
+            elif type(method).step is not Method.step:  # steps of another kind, row by row
                 for i in rows:
                     new = method.step(oracle, states[i])
                     oracle.charge(i)
@@ -189,6 +199,28 @@ def _collector_paused():
     finally:
         if was_on:
             gc.enable()
+
+
+@_collector_paused()
+def _step_noisy(problem, method, rows, states, oracle, status):
+    """One step of every row; the gradients under the noise come from one batch."""
+    new = {i: states[i].copy() for i in rows}
+    moved = []
+    for i in rows:
+        if method.move(oracle, new[i]):
+            moved.append(i)
+        oracle.charge(i)
+    if moved:
+        for i, jac in zip(moved, problem.grad(_stack(new, moved, "x")), strict=True):
+            oracle.at, oracle.jac = new[i].x, jac
+            method.draw(oracle, new[i])
+            oracle.charge(i)
+        oracle.at = oracle.jac = None
+    for i in rows:
+        if np.isfinite(new[i].x).all() and np.isfinite(new[i].jac).all():
+            states[i] = new[i]
+        else:
+            status[i] = Status.NONFINITE
 
 
 @_collector_paused()
@@ -245,8 +277,10 @@ class _Oracle(Oracle):
 
     at = value = jac = None
 
-    def __init__(self, problem, rows):
-        super().__init__(problem)
+    def __init__(self, problem, rows, grad_noise=0.0, noise_df=None):
+        super().__init__(problem, grad_noise=grad_noise, noise_df=noise_df, rng=0)
+        alone = self._grad  # every state brings its own generator in place of this one
+        self._grad = lambda x: alone(x) if x is not self.at or self.jac is None else self.jac
         self.counts = [[0, 0, 0, 0] for _ in range(rows)]
 
     def charge(self, row):
@@ -265,16 +299,9 @@ class _Oracle(Oracle):
         self.nfev += 1
         return self.value
 
-    def grad(self, x) -> np.ndarray:
-        """∇f(x)."""
-        if x is not self.at or self.jac is None:
-            return super().grad(x)
-        self.njev += 1
-        return self.jac
-
 
 @_collector_paused()
-def _begin(problem, starts, method, seeds):
+def _begin(problem, starts, method, seeds, grad_noise, noise_df):
     """The first state of every row, and the oracle, which has counted what they cost."""
     if not hasattr(problem, "dim"):
         raise TypeError(f"problem must be a saddlelib Problem, which takes batches, got "
@@ -284,7 +311,8 @@ def _begin(problem, starts, method, seeds):
             raise ValueError("states bring their own random generators; leave seeds out")
         for state in starts:
             as_point("starts", state.x, problem)
-        return copy.deepcopy(list(starts)), _Oracle(problem, len(starts))
+        return (copy.deepcopy(list(starts)),
+                _Oracle(problem, len(starts), grad_noise, noise_df))
     seeds = seeds if seeds is None else list(seeds)
     if seeds is not None and np.ndim(starts) == 1:
         starts = np.tile(starts, (len(seeds), 1))
@@ -296,7 +324,7 @@ def _begin(problem, starts, method, seeds):
                          f"{len(seeds)}")
     if not np.isfinite(points).all():
         raise ValueError("starts must be finite")
-    states, oracle = [], _Oracle(problem, len(points))
+    states, oracle = [], _Oracle(problem, len(points), grad_noise, noise_df)
     rows = zip(points, problem.grad(points), seeds, strict=True)
     for i, (oracle.at, oracle.jac, seed) in enumerate(rows):
         states.append(method.init(oracle, oracle.at, np.random.default_rng(seed)))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from saddlelib import Oracle, Verdict, certify_samples, minimize
-from saddlelib.methods import CNCSGD, PSGD, SGD, CertifiedPSGD, NoisySGD
+from saddlelib import Oracle, Verdict, certify_samples, ensemble, minimize
+from saddlelib.methods import CNCSGD, PSGD, SGD, CertifiedPSGD, GradientDescent, NoisySGD
 from saddlelib.oracle import FiniteSum
 from saddlelib.perturbation import uniform_ball
 from saddlelib.problems import QuarticSaddle
@@ -495,6 +495,26 @@ def test_a_pickled_state_goes_on_bit_for_bit_in_an_episode_and_in_an_epoch(metho
         assert at or other.nsamples + before <= oracle.nsamples
     assert mid_epoch or model != "epochs"
     assert mid_episode or not isinstance(method, PSGD)
+
+
+@pytest.mark.parametrize("noise_df", [None, 3.0])
+@pytest.mark.parametrize("method", [
+    SGD(0.25, 5), CNCSGD(0.25, 5, 1.0, 4), PSGD(0.25, 5, 0.05, 0.1, 9, 3), NoisySGD(0.25, 5, 0.1),
+    certified(3, 0.05, 0.05)], ids=lambda method: type(method).__name__)
+def test_many_noisy_runs_at_once_are_the_single_runs(method, noise_df):
+    noise = dict(grad_noise=0.05, noise_df=noise_df)
+    many = ensemble.run(QUARTIC, np.zeros(3), method, seeds=range(6), maxiter=60, **noise)
+    for row in range(6):
+        oracle = Oracle(QUARTIC, rng=99, **noise)
+        state = method.init(oracle, np.zeros(3), rng=row)
+        while state.finished is None and state.nit < 60:
+            state = method.step(oracle, state)
+        np.testing.assert_allclose(many.x[row], state.x, atol=1e-10)
+        assert many.perturbed_at[row] == getattr(state, "perturbed_at", ())
+        assert (many.nit[row], many.njev[row]) == (state.nit, oracle.njev)
+        assert many.nfev[row] == oracle.nfev + 1 and many.finished[row] == (state.finished or "")
+    with pytest.raises(ValueError, match="take mini-batches"):
+        ensemble.run(QUARTIC, np.zeros(3), GradientDescent(0.1), seeds=[0], maxiter=3, **noise)
 
 
 def test_a_step_leaves_the_state_before_it_alone():

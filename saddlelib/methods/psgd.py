@@ -84,26 +84,31 @@ class SGD(Method):
         if rng is None and oracle.rng is not None:
             rng = oracle.rng
         state = self._state(x=x0, jac=None, rng=np.random.default_rng(rng))
-        self._draw(oracle, state)
+        self.draw(oracle, state)
         return state
 
     def step(self, oracle, state) -> SGDState:
         """One step, along the mini-batch gradient of the state; draws the next one."""
         new = state.copy()
-        self.look(oracle, new)
-        if new.finished is None:
-            new.x = gd_step(new.x, new.jac, self._length(new))
-            new.nit += 1
-            self._draw(oracle, new)
+        if self.move(oracle, new):
+            self.draw(oracle, new)
         return new
+
+    def move(self, oracle, state) -> bool:
+        """Do in place what comes before the next mini-batch; False where the method has stopped."""
+        self.look(oracle, state)
+        if state.finished is None:
+            state.x = gd_step(state.x, state.jac, self._length(state))
+            state.nit += 1
+        return state.finished is None
 
     _state = SGDState
 
     def _length(self, state):
         return self.step_size
 
-    def _draw(self, oracle, state):
-        """A new mini-batch gradient at x; the state brings its randomness to the oracle."""
+    def draw(self, oracle, state):
+        """Fill in a new mini-batch gradient at x; the state brings its randomness to the oracle."""
         oracle.rng, oracle.unseen = state.rng, state.unseen
         state.jac = oracle.batch_grad(state.x, self.batch_size)
         state.unseen = oracle.unseen
@@ -183,8 +188,9 @@ class NoisySGD(SGD):
         k = jin2021.psgd_constants(batch_size=batch_size, iota=iota, **constants)
         return cls(k.step_size, batch_size, k.noise_radius)
 
-    def _draw(self, oracle, state):
-        super()._draw(oracle, state)
+    def draw(self, oracle, state):
+        """Fill in ĝ(x) + ξ."""
+        super().draw(oracle, state)
         state.jac = state.jac + gaussian(state.rng, state.x.size, self.noise_radius)
 
 
@@ -303,7 +309,7 @@ class PSGD(SGD):
         if state.finished is None:
             state.episodes += 1
             state.left = self.episode_length
-            self._draw(oracle, state)
+            self.draw(oracle, state)
 
 
 @dataclass(repr=False)
@@ -496,7 +502,7 @@ class CertifiedPSGD(SGD):
             new.left -= 1
             if new.left == 0:
                 self._judge(oracle, new)
-        self._draw(oracle, new)
+        self.draw(oracle, new)
         return new
 
     def _look(self, oracle, state):
@@ -562,7 +568,7 @@ class CertifiedPSGD(SGD):
             state.left = self.episode_length
         if state.finished is None:
             state.episodes += 1
-            self._draw(oracle, state)
+            self.draw(oracle, state)
 
     def _judge(self, oracle, state):
         """An episode that did not pay is taken back, if it did not lower f at all."""
