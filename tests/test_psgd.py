@@ -412,6 +412,24 @@ def test_false_alarms_cost_no_more_than_the_steps():
     assert slope.nsamples <= 2.05 * 10 * 2001
 
 
+def test_certified_psgd_on_terms_whose_hessians_differ_looks_at_some_of_them():
+    """From the saddle to a certified minimum; no product of the certificate needs all the terms."""
+    problem, n = QuarticSaddle.spread(10, gamma=0.5), 4000
+    rng = np.random.default_rng(0)
+    tilt, offset = rng.uniform(-1, 1, (n // 2, 10)), 0.1 * rng.standard_normal((n // 2, 10))
+    tilt, offset = np.concatenate([tilt, -tilt]), np.concatenate([offset, -offset])
+    terms = FiniteSum(problem.fun, lambda x, i: problem.grad(x) + offset[i] + tilt[i] * x, n, 10,
+                      hvps=lambda x, v, i: problem.hvp(x, v) + tilt[i] * v,
+                      lipschitz_hess=problem.lipschitz_hess, lipschitz_grad=3.0)
+    noise = math.sqrt((np.linalg.norm(offset + 0.8 * tilt, axis=1)**2).mean())
+    for seed in range(3):
+        result = minimize(terms, np.zeros(10), "psgd", epsilon=0.03, curvature_tol=0.25, rng=seed,
+                          sample_noise=noise, hess_noise=1.0, failure_prob=0.01)
+        assert result.success and result.certificate.hess_batch_size < n
+        assert np.linalg.norm(problem.grad(result.x)) <= 0.03 and abs(result.x[0]) > 0.5
+        assert result.perturbed_at == (0,) and result.nsamples < 40 * n
+
+
 def test_certified_psgd_gives_up_with_the_best_point_it_looked_at():
     """A bowl, and a stated deviation of its Hessians that no sample of 2 can meet."""
     method = certified(3, 0.0, 0.05, batch_size=1, patience=2)
