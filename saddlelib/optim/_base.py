@@ -120,6 +120,8 @@ class SaddleOptimizer(Optimizer):
         except (TypeError, ValueError):
             self.param_groups.pop()
             raise
+        for p in self.param_groups[-1]["params"]:
+            self.state.setdefault(p, {})  # torch.distributed.checkpoint asks for all or for none
 
     def _shared(self):
         """The names of the settings of the whole vector; torch itself adds to ``defaults``."""

@@ -38,6 +38,13 @@ class PSD(SaddleOptimizer):
     episode; this is also what ``curvature_check=False`` does. `counts` says what was done and what
     it cost.
 
+    **Many machines.** Under DistributedDataParallel and FSDP2 (`fully_shard`) all ranks decide and
+    perturb alike: the gradients are those of the whole batch, norms and inner products go over all
+    shards, and a draw depends on the seed alone. Give every rank the same settings, and closures
+    that go through the wrapped model. Products are then differences of gradients, because double
+    backward passes by the hooks that add up gradients. A loss that is not finite on one rank raises
+    there alone: let it end the run, as any error of one rank does.
+
     **Caveats.** The gradient has to be that of the whole loss: use `PSGD` for mini-batches. Plain
     steps are slow where momentum or Adam is fast, and the noise of SGD leaves most saddles by
     itself; use this where a run stands still at a saddle, or where you need to know whether it

@@ -26,7 +26,7 @@ from saddlelib.optim import _vector as vector
 
 HERE = pathlib.Path(__file__).resolve()
 ROOT = HERE.parents[2]
-LIMIT = 120  # seconds for a process; on two idle cores it needs ten
+LIMIT = 240  # seconds for a process; on two idle cores it needs ten
 STALL = 4  # seconds that a rank waits for another one before it gives up
 
 sys.path.insert(0, str(ROOT / "examples"))
@@ -103,10 +103,10 @@ def steps_of_training(folder, name, *more):
     """examples/train.py, in one go and with a stop within an episode; the parameters at the end."""
     found = []
     for file, *parts in [(f"{name}.whole.pt", ["--steps", "12"]),
-                         (f"{name}.pt", ["--steps", "7"], ["--steps", "12", "--resume"])]:
+                         (f"{name}.pt", ["--steps", "5"], ["--steps", "12", "--resume"])]:
         for part in parts:
             model, optimizer, _ = train.main(options(folder / file, *part, *more))
-            if part == ["--steps", "7"]:
+            if part == ["--steps", "5"]:  # within an epoch, too
                 assert optimizer.counts["left"] > 0
         found.append([getattr(p, "full_tensor", lambda p=p: p)().detach()
                       for p in model.parameters()])
@@ -177,6 +177,24 @@ def two(rank, size, folder):
     model.load_state_dict(saved[0])
     optimizer.load_state_dict(saved[1])
     found["resumed"] = stop, run(name, model, optimizer, range(stop, STEPS), rank, size)
+
+    # The same by torch.distributed.checkpoint, through files.
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    for name in ("PSD", "PSGD"):
+        for steps in (range(8), range(8, 20)):
+            model = sharded()
+            optimizer = RUNS[name](model.parameters())
+            if steps.start:
+                states = dict(zip("mo", get_state_dict(model, optimizer), strict=True))
+                dcp.load(states, checkpoint_id=folder / name)
+                set_state_dict(model, optimizer, model_state_dict=states["m"],
+                               optim_state_dict=states["o"])
+            found[f"{name}, {steps}"] = run(name, model, optimizer, steps, rank, size)
+            if not steps.start:
+                states = dict(zip("mo", get_state_dict(model, optimizer), strict=True))
+                dcp.save(states, checkpoint_id=folder / name)
 
     # Sums and draws, with shards of unequal length, an empty one, and whole tensors among them.
     mesh = init_device_mesh("cpu", (size,))
@@ -339,6 +357,14 @@ def test_a_state_of_shards_goes_on_bit_for_bit_within_an_episode(shards):
     assert_same_bits(rest, shards[0]["PSGD"][stop:])
 
 
+@pytest.mark.parametrize("name", ["PSD", "PSGD"])
+def test_a_distributed_checkpoint_goes_on_bit_for_bit_within_an_episode(shards, name):
+    for found in shards:
+        rest = found[f"{name}, {range(8, 20)}"]
+        assert 0 < rest[0][1]["left"]
+        assert_same_bits(rest, found[name][8:20])
+
+
 def test_sums_and_draws_of_shards_are_those_of_the_whole(shards):
     for found in shards:
         plain, cut = found["sums"]
@@ -368,7 +394,7 @@ def test_ranks_do_not_wait_for_ever_for_one_that_stalls(replicas):
 
 
 def test_a_rank_that_fails_ends_the_others_with_an_error(forked):
-    assert (forked / "four.ended").read_text() == "1 1 1 1"
+    assert "0" not in (forked / "four.ended").read_text().split()
     said = [(forked / f"four.{rank}.txt").read_text() for rank in range(4)]
     assert "ArithmeticError: this rank fails" in said[3]
     for text in said[:3]:
