@@ -253,6 +253,16 @@ def test_pairs_estimate_the_gradient_without_the_bias_of_the_norm():
     assert abs(np.mean(squares) - true - sigma**2 * dim) < 0.3 < sigma**2 * dim
 
 
+@BOTH
+@pytest.mark.parametrize("size, fires", [(0.009, True), (0.011, False)])
+def test_the_norm_is_compared_with_epsilon(kind, size, fires):
+    loop = Loop(kind, well, [size, 0.0], curvature_check=False,
+                **({"window": 2} if kind is PSGD else {}))
+    loop.optimizer.param_groups[0]["lr"] = 0.0
+    assert (loop.run(4 if kind is PSGD else 1)["episodes"] == 1) == fires
+    assert loop.optimizer.counts["grad_norm"] == pytest.approx(size)
+
+
 @pytest.mark.parametrize("rule, fires", [("pairs", True), ("published", False)])
 def test_noise_in_many_dimensions_deafens_the_published_trigger_and_not_pairs(rule, fires):
     dim, sigma, epsilon = 100, 0.1, 0.25
