@@ -15,6 +15,8 @@ FIGURES = [
      ["dimension d", "curvature γ", "step size ηℓ", "perturbation radius r", "late fraction δ"]),
     ("psd_theory", "budget", ".budget-calculator",
      ["accuracy ε", "dimension d", "one gradient"]),
+    ("psgd", "noise", ".noisy-trigger",
+     ["batch size B", "dimension d", "noise σ", "large gradient ‖∇f‖"]),
 ]
 every_figure = pytest.mark.parametrize("page, mark, root, sliders", FIGURES,
                                        ids=[figure[1] for figure in FIGURES])

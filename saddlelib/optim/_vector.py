@@ -90,8 +90,11 @@ def _norm_of_whole(tensors):
     pieces = [piece for t in tensors for piece in _blocks(t.detach())]
     if not pieces:
         return 0.0
-    dtype = torch.float32 if any(t.dtype.itemsize < 4 for t in pieces) else None
-    norms = read(torch._foreach_norm(pieces, 2, dtype))
+    # torch sums halves in single precision if asked, and then takes no doubles in the same call.
+    halves = [t for t in pieces if t.dtype.itemsize < 4]
+    others = [t for t in pieces if t.dtype.itemsize >= 4]
+    norms = read([*(torch._foreach_norm(halves, 2, torch.float32) if halves else ()),
+                  *(torch._foreach_norm(others, 2) if others else ())])
     value = math.hypot(*norms)
     # Squares that leave the range of the dtype: each tensor once more, in units of its largest.
     low = 1e-150 if all(t.dtype.itemsize == 8 for t in pieces) else 1e-15

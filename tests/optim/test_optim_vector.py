@@ -124,6 +124,11 @@ def test_the_norm_of_many_float32_numbers_is_right():
     assert v.norm([x]) == pytest.approx(math.sqrt(1e5), rel=1e-4)
 
 
+def test_the_norm_takes_halves_singles_and_doubles_together():
+    kinds = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    assert v.norm([torch.full((4,), 3.0, dtype=kind) for kind in kinds]) == 12.0
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_the_norm_of_half_precision_may_be_larger_than_its_numbers(dtype):
     x = torch.full((100, 100), 60_000.0, dtype=dtype)
