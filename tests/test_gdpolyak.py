@@ -246,6 +246,19 @@ def test_the_answer_of_safe_is_the_best_point_that_it_saw(name):
         np.testing.assert_array_equal(result.jac, problem.grad(result.x))
 
 
+def test_safe_may_stand_worse_than_it_stood_and_then_answers_with_the_better_point():
+    oracle, method = Oracle(ROSENBROCK), SafeGDPolyak(0.0125, factor=9.0)  # 9 > 2p: too long
+    state, worse, best = method.init(oracle, X0), 0, math.inf
+    for _ in range(300):
+        state = method.step(oracle, state)
+        x, jac = method.answer(oracle, state.copy())
+        best = min(best, state.best_fun)
+        assert ROSENBROCK.fun(x) <= min(best, ROSENBROCK.fun(state.x))
+        np.testing.assert_array_equal(jac, ROSENBROCK.grad(x))
+        worse += ROSENBROCK.fun(state.x) > ROSENBROCK.fun(x)
+    assert worse > 3
+
+
 def test_safe_stops_at_the_rounding_floor_and_says_so():
     result = minimize(FACTOR, START, "gdpolyak", step_size=0.25, epsilon=1e-30, rng=0,
                       maxiter=5000)
@@ -291,6 +304,15 @@ def test_early_stopping_hands_out_the_point_where_the_validation_was_least():
 
 
 # Unknown f* -----------------------------------------------------------------------
+
+
+def test_restarts_take_half_the_step_of_polyak_to_the_guess():
+    oracle, method = Oracle(ROSENBROCK), RestartedGDPolyak(0.0125, 3, f_star=-1.0)
+    state = method.init(oracle, X0)
+    for _ in range(3):
+        state = method.step(oracle, state)
+    whole = polyak_quotient(ROSENBROCK.fun(state.x) + 1, state.jac)
+    assert method.step(oracle, state).last_step == pytest.approx(whole / 2, rel=1e-12)
 
 
 def test_restarts_halve_the_distance_of_the_guess_to_f_star_and_keep_the_best():

@@ -324,9 +324,12 @@ class PlateauSwitch(CurvatureSwitch):
 
 def secant_curvature(old, new, step_size) -> float:
     """κ = ⟨g, g − g⁺⟩/(η‖g‖²), the curvature along g that a step of η has seen."""
-    largest = float(np.abs(old).max())
-    if largest == 0 or not math.isfinite(largest):
-        return math.nan
-    old = old / largest
     with np.errstate(invalid="ignore", over="ignore"):  # the new gradient may not be finite
-        return float(old @ (old - new / largest)) / (step_size * float(old @ old))
+        square, change = float(old @ old), float(old @ (old - new))
+        if not 1e-290 < square < 1e290:  # under- or overflow: once more, scaled
+            largest = float(np.abs(old).max())
+            if largest == 0 or not math.isfinite(largest):
+                return math.nan
+            old = old / largest
+            square, change = float(old @ old), float(old @ (old - new / largest))
+    return change / (step_size * square)

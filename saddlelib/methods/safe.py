@@ -161,8 +161,10 @@ class SafeGDPolyak(ValueMethod):
             new.taken += 1
             new.last_curvature = new.curvature
             new.curvature = secant_curvature(old, new.jac, new.step_size)
-            if new.finished is None and new.taken > 1 and np.array_equal(x, new.x):
+            if new.finished is None and new.taken % 8 == 2 and np.array_equal(x, new.x):
                 self._end(oracle, new, "precision", "a short step no longer changes x")
+            elif math.isfinite(new.curvature) and new.taken % 8:
+                return new  # a κ that is finite has seen a finite gradient
         if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
             self._back(oracle, new, "a step left the finite numbers")
         return new
@@ -174,6 +176,13 @@ class SafeGDPolyak(ValueMethod):
         if np.isfinite(state.x).all():
             self.value(oracle, state)
         return (state.x, state.jac) if state.best_x is None else (state.best_x, state.best_jac)
+
+    def stop(self, state):
+        """Stop where the gradient is at most ``grad_threshold``, or zero."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            square = float(state.jac @ state.jac)
+        if square <= self.grad_threshold**2 or square < 1e-290:
+            super().stop(state)
 
     # When to look ----------------------------------------------------------
 
