@@ -1,0 +1,106 @@
+"""Feedback for the exercises on growth: right answers pass, and each mistake gets its hint."""
+
+import math
+
+import numpy as np
+import pytest
+
+from saddlelib.checks import check, exercises
+
+
+def slope(distances, gaps):
+    return np.polyfit(np.log(distances), np.log(gaps), 1)[0]
+
+
+RIGHT = {
+    "growth-1": [(3, 0.5), np.array([3.0, 0.5]), (math.log2(8), 5e-4 / 0.1**3)],
+    "growth-2": [25000, 1 / (8 * 0.1 * math.sqrt(0.25e-8))],
+    "growth-3": [(-0.75, 0.875), (-3 / 4, 7 / 8)],
+    "growth-4": [math.sqrt(2), 1.4142],
+    "growth-5": [slope, lambda r, f: np.log(f[0] / f[1]) / np.log(r[0] / r[1]),
+                 lambda r, f: np.polyfit(np.log10(r), np.log10(f), 1)[:1]],
+    "growth-6": [3, np.int64(3)],
+    "growth-7": [(0.5, 1.0), (1.0, 0.4), (-1.0, 0.4), (4.0, 7.0)],
+}
+
+# A typical mistake, and words that only its own hint contains.
+WRONG = {
+    "growth-1": [((1 / 3, 0.5), "against f"), ((8, 0.5), "ratio of the two"),
+                 ((-3, 0.5), "same sign"), ((3.301, 0.5), "only where c = 1"),
+                 ((4, 5), "falls by 8"), ((3, 5), "f/r⁴"), ((3, 5e-4), "that is f at"),
+                 ((3, 2), "inverse"), ((3, 7), "either of the points"), (3, "2 numbers")],
+    "growth-2": [(12500, "growth constant is ¼"), (50000, "not by 4cη"),
+                 (2500, "step size is missing"), (5e16, "brings the distance"),
+                 (184, "linear rate"), (-25000, "positive"),
+                 (77777, "solve for k"), ("many", "wants a number")],
+    "growth-3": [((0.75, 0.875), "negative side"), ((-1.5, 0.875), "twice the coefficient"),
+                 ((-0.375, 0.875), "differentiates"), ((2, 2), "which u makes"),
+                 ((-0.75, 2), "along u = 0"), ((-0.75, 3.125), "is subtracted"),
+                 ((-0.75, -0.25), "¼ for ⅛"), ((-0.75, 1.71875), "D³f[v, v, ·] is 6."),
+                 ((-0.75, 46.875), "divides it by 24"), ((-0.75, 5), "put u"),
+                 (0.875, "2 numbers")],
+    "growth-4": [(2, "That is a²"), (2.8284, "Your T"), (1, "H is 1"), (-1.4142, "sign of a"),
+                 (0, "positive bound"), (5, "-11.5"), (1.3, "0.155"),
+                 ("root 2", "wants a number")],
+    "growth-5": [(lambda r, f: 1 / slope(r, f), "Exchange"), (lambda r, f: -slope(r, f), "sign"),
+                 (lambda r, f: np.polyfit(r, f, 1)[0], "of both"),
+                 (lambda r, f: np.polyfit(r, np.log(f), 1)[0], "of the distances"),
+                 (lambda r, f: np.polyfit(np.log(r), f, 1)[0], "of the values"),
+                 (lambda r, f: np.polyfit(np.log(r), np.log(f), 1), "two numbers"),
+                 (lambda r, f: np.polyfit(np.log(r), np.log(f), 1)[1], "intercept. The order"),
+                 (lambda r, f: np.mean(np.log(f) / np.log(r)), "ln f/ln r"),
+                 (lambda r, f: 4.5, "4.5 with yours"), (lambda r: 4, "<lambda>() takes"),
+                 (4, "function")],
+    "growth-6": [(2.0216, "solves the equation"), (2, "just short"), (1, "1/L"), (5, "grow by 4/3"),
+                 (4, "L = 5"), (0, "1/16, which"), (17, "(16/9)ᵏ"),
+                 (2.5, "whole number")],
+    "growth-7": [((0.3, 1.0), "less than ½"), ((2.0, 1.5), "Nearly"),
+                 ((1.0, 0.2), "(0.0099, 0.0013)"), ((1.0, -1.0), "is -0.00026"),
+                 ((1.0, 0.0), "is -7.1e-05"), ((0.5, math.inf), "finite"), (0.5, "2 numbers")],
+}
+
+
+def test_every_exercise_is_covered():
+    assert set(RIGHT) == set(WRONG) == {e for e in exercises() if e.startswith("growth-")}
+
+
+@pytest.mark.parametrize("exercise, answer", [(e, a) for e in RIGHT for a in RIGHT[e]])
+def test_right_answers_pass(exercise, answer):
+    feedback = check(exercise, answer)
+    assert feedback and "Correct" in repr(feedback), feedback
+
+
+@pytest.mark.parametrize("exercise", WRONG)
+def test_each_typical_mistake_gets_its_own_hint(exercise):
+    hints = {}
+    for answer, words in WRONG[exercise]:
+        feedback = check(exercise, answer)
+        assert not feedback and feedback.message.startswith("Not yet.")
+        assert words in feedback.message, feedback
+        hints[words] = feedback.message
+    assert len(set(hints.values())) == len(hints) >= 4
+    for words in hints:  # no hint could stand for another
+        assert sum(words in message for message in hints.values()) == 1, words
+
+
+@pytest.mark.parametrize("exercise", RIGHT)
+def test_no_answer_is_no_mistake_and_nonsense_is_answered_kindly(exercise):
+    assert "Not answered yet" in check(exercise, None).message
+    for nonsense in ("", object(), [1, 2, 3, 4], float("nan"), True, {}):
+        assert not check(exercise, nonsense)
+
+
+@pytest.mark.parametrize("b", [0.5, -0.5, 1.0, 3.0])
+def test_the_bound_of_the_last_exercise_separates_convex_from_not(b):
+    """Above the bound and only there the Hessian is positive definite on a small circle."""
+    def least(c, radius=1e-3):
+        angle = np.linspace(0, 2 * np.pi, 20_001)
+        u, v = radius * np.cos(angle), radius * np.sin(angle)
+        uu, vv = 1 + 2 * c * v**2, 12 * v**2 + 2 * c * u**2 - 6 * b * u * v
+        uv = 4 * c * u * v - 3 * b * v**2
+        return ((uu + vv) / 2 - np.sqrt((uu - vv) ** 2 / 4 + uv**2)).min()
+
+    bound = 3 * b * b / 8
+    for share in (0.5, 0.9, 1.1, 2.0):
+        answer = b, share * bound
+        assert (least(answer[1]) > 0) == (share > 1) == bool(check("growth-7", answer))
