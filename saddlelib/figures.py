@@ -15,6 +15,7 @@ __all__ = ["COLORS", "contours", "histogram_with_law", "new_axes", "path", "png"
            "points_with_law", "series"]
 
 COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
+          "polyak": "#D55E00", "gdpolyak": "#009E73",
           "theory": "#000000", "saddle": "#CC79A7", "minimizer": "#009E73"}
 
 
