@@ -11,16 +11,18 @@ import budget
 import episode
 import matplotlib
 import noise
+import ravine
 import saddle_map
 from style import STYLE
 
-from saddlelib.live import BudgetCalculator, EscapeEpisode, NoisyTrigger, SaddleMap
+from saddlelib.live import BudgetCalculator, EscapeEpisode, NoisyTrigger, RavineBall, SaddleMap
 
 HERE = Path(__file__).resolve().parent
 PICTURES = {
     "saddle-map.svg": lambda: saddle_map.saddle_map(SaddleMap()),
     "episode.svg": lambda: episode.episode(EscapeEpisode()),
     "noise.svg": lambda: noise.trigger(NoisyTrigger()),
+    "ravine.svg": lambda: ravine.ball(RavineBall()),
     "budget.svg": lambda: budget.bars(BudgetCalculator()),
 }
 

@@ -3,6 +3,7 @@
 from .budget import BudgetCalculator
 from .episode import EscapeEpisode
 from .noise import NoisyTrigger
+from .ravine import RavineBall
 from .saddle_map import SaddleMap
 
-__all__ = ["BudgetCalculator", "EscapeEpisode", "NoisyTrigger", "SaddleMap"]
+__all__ = ["BudgetCalculator", "EscapeEpisode", "NoisyTrigger", "RavineBall", "SaddleMap"]
