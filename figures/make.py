@@ -11,11 +11,19 @@ import budget
 import episode
 import matplotlib
 import noise
+import race
 import ravine
 import saddle_map
 from style import STYLE
 
-from saddlelib.live import BudgetCalculator, EscapeEpisode, NoisyTrigger, RavineBall, SaddleMap
+from saddlelib.live import (
+    BudgetCalculator,
+    EscapeEpisode,
+    MethodRace,
+    NoisyTrigger,
+    RavineBall,
+    SaddleMap,
+)
 
 HERE = Path(__file__).resolve().parent
 PICTURES = {
@@ -23,6 +31,7 @@ PICTURES = {
     "episode.svg": lambda: episode.episode(EscapeEpisode()),
     "noise.svg": lambda: noise.trigger(NoisyTrigger()),
     "ravine.svg": lambda: ravine.ball(RavineBall()),
+    "race.svg": lambda: race.race(MethodRace()),
     "budget.svg": lambda: budget.bars(BudgetCalculator()),
 }
 

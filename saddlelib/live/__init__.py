@@ -3,7 +3,9 @@
 from .budget import BudgetCalculator
 from .episode import EscapeEpisode
 from .noise import NoisyTrigger
+from .race import MethodRace
 from .ravine import RavineBall
 from .saddle_map import SaddleMap
 
-__all__ = ["BudgetCalculator", "EscapeEpisode", "NoisyTrigger", "RavineBall", "SaddleMap"]
+__all__ = ["BudgetCalculator", "EscapeEpisode", "MethodRace", "NoisyTrigger", "RavineBall",
+           "SaddleMap"]

@@ -1,4 +1,4 @@
-// The computing part of the figures of ravines: no page, no clock, no randomness.
+// The computing part of the figures of ravines: no page, no clock; random starts from a seed.
 // The arithmetic is that of saddlelib's methods, step by step (tests/live compares them).
 
 /* -- the functions -- */
@@ -140,3 +140,227 @@ export function measure(trace, { first, floor }) {
     count: used.length,
   };
 }
+
+/* -- a race of methods: its problems -- */
+
+// One oracle call is one value and one gradient. Vectors are typed arrays, changed in place.
+
+// Each has a dimension, `evaluate(x, g)` that returns f and fills g, the short step eta, mu and L
+// (the positive curvatures at the minimizer), and |x*|; f* is 0.
+const COURSES = {
+  rosenbrock: (a) => ({
+    dim: 2, eta: Math.min(0.125 / a, 0.05), mu: 2 * a, top: 2 * a, norm: 0,
+    start: (u) => [0.4 + 0.5 * u(), u()],
+    evaluate(x, g) {
+      const q = x[0] * x[0];
+      const n = x[1] - q;
+      const wall = 2 * a * n;
+      g[0] = 4 * (q * x[0]) - 2 * x[0] * wall;
+      g[1] = wall;
+      return q * q + a * (n * n);
+    },
+  }),
+  // Half the sum of h u^2 with five h from 1 to 1/condition, and a quarter of the sum of five v^4.
+  convex(condition) {
+    const h = Array.from({ length: 5 }, (_, i) => condition ** (-i / 4));
+    return {
+      dim: 10, eta: 0.5, mu: 1 / condition, top: 1, norm: 0,
+      start: (u) => Array.from({ length: 10 }, () => 2 * u() - 1),
+      evaluate(x, g) {
+        let [quadratic, quartic] = [0, 0];
+        for (let i = 0; i < 5; i += 1) {
+          const [u, v] = [x[i], x[i + 5]];
+          g[i] = h[i] * u;
+          g[i + 5] = v * v * v;
+          quadratic += g[i] * u;
+          quartic += g[i + 5] * v;
+        }
+        return quadratic / 2 + quartic / 4;
+      },
+    };
+  },
+  // Half of |U U' - diag(1, 1/condition, 0, 0, 0)|^2, U with one column more than that needs.
+  factorization(condition) {
+    const [n, k] = [5, 3];
+    const r = new Float64Array(n * n);
+    return {
+      dim: n * k, eta: 0.1, mu: 2 / condition, top: 4, norm: Math.sqrt(1 + 1 / condition),
+      start: (u) => Array.from({ length: n * k }, () => u() - 0.5),
+      evaluate(x, g) {
+        let sum = 0;
+        for (let i = 0; i < n; i += 1) {
+          for (let j = 0; j <= i; j += 1) {
+            let v = i !== j || i > 1 ? 0 : i === 0 ? -1 : -1 / condition;
+            for (let c = 0; c < k; c += 1) v += x[i * k + c] * x[j * k + c];
+            r[i * n + j] = v;
+            r[j * n + i] = v;
+            sum += i === j ? v * v : 2 * (v * v);
+          }
+        }
+        for (let i = 0; i < n; i += 1) {
+          for (let c = 0; c < k; c += 1) {
+            let v = 0;
+            for (let j = 0; j < n; j += 1) v += r[i * n + j] * x[j * k + c];
+            g[i * k + c] = 2 * v;
+          }
+        }
+        return sum / 2;
+      },
+    };
+  },
+};
+export const courseOf = ({ problem, condition }) => COURSES[problem](condition);
+
+/* -- a race of methods: the methods -- */
+
+const dot = (a, b) => {
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 1) sum += a[i] * b[i];
+  return sum;
+};
+const add = (x, a, d) => { // x + a d, in place
+  for (let i = 0; i < x.length; i += 1) x[i] += a * d[i];
+};
+const minus = (a, b) => a.map((v, i) => v - b[i]);
+
+// How many short steps each epoch needs more than the last: 2 ln(4/3) / ln(1/q), q = |1 - eta mu|.
+export const growthOf = ({ eta, mu }) => (2 * Math.log(4 / 3)) / -Math.log(Math.abs(1 - eta * mu));
+
+// A method asks `call(x, g)` for f and the gradient, and yields after every call.
+const RACERS = {
+  * gd(x, call, { eta }) {
+    const g = new Float64Array(x.length);
+    for (;;) {
+      call(x, g);
+      yield;
+      add(x, -eta, g);
+    }
+  },
+  // With the restart of O'Donoghue and Candes: where the step goes uphill, momentum is forgotten.
+  * nesterov(x, call, { eta }) {
+    const [g, y, moved] = [new Float64Array(x.length), x.slice(), new Float64Array(x.length)];
+    for (let t = 1; ;) {
+      call(y, g);
+      yield;
+      for (let i = 0; i < x.length; i += 1) {
+        const next = y[i] - eta * g[i];
+        moved[i] = next - x[i];
+        x[i] = next;
+      }
+      const uphill = dot(g, moved) > 0;
+      const later = uphill ? 1 : (1 + Math.sqrt(1 + 4 * t * t)) / 2;
+      const beta = uphill ? 0 : (t - 1) / later;
+      for (let i = 0; i < x.length; i += 1) y[i] = x[i] + beta * moved[i];
+      t = later;
+    }
+  },
+  // The long step of Barzilai and Borwein, |s|^2 / |<s, z>|; the first one is short.
+  * bb(x, call, { eta }) {
+    let [g, last] = [new Float64Array(x.length), new Float64Array(x.length)];
+    const s = new Float64Array(x.length);
+    for (let step = NaN; ;) {
+      [g, last] = [last, g];
+      call(x, g);
+      yield;
+      let [square, turn] = [0, 0];
+      for (let i = 0; i < x.length; i += 1) {
+        square += s[i] * s[i];
+        turn += s[i] * (g[i] - last[i]);
+      }
+      step = Number.isNaN(step) ? eta : square / Math.abs(turn);
+      if (!(step > 0 && step < Infinity)) return;
+      for (let i = 0; i < x.length; i += 1) {
+        const next = x[i] - step * g[i];
+        s[i] = next - x[i];
+        x[i] = next;
+      }
+    }
+  },
+  * gdpolyak(x, call, { eta }, { length, growth, jumps }) {
+    const g = new Float64Array(x.length);
+    for (let epoch = 0; ; epoch += 1) {
+      for (let k = Math.floor(length + epoch * growth); k > 0; k -= 1) {
+        call(x, g);
+        yield;
+        add(x, -eta, g);
+      }
+      jumps.push(call.count());
+      const f = call(x, g);
+      yield;
+      add(x, -polyakQuotient(f, g), g);
+    }
+  },
+  // L-BFGS with ten pairs; halves its step until f falls as Armijo asks, and ends where it cannot.
+  * lbfgs(x, call, { eta }) {
+    let g = new Float64Array(x.length);
+    let f = call(x, g);
+    yield;
+    for (const pairs = []; ;) {
+      const d = g.map((v) => -v);
+      const alphas = [];
+      for (const { s, z, rho } of pairs) {
+        alphas.push(rho * dot(s, d));
+        add(d, -alphas.at(-1), z);
+      }
+      const scale = pairs.length ? 1 / (pairs[0].rho * dot(pairs[0].z, pairs[0].z)) : eta;
+      for (let i = 0; i < d.length; i += 1) d[i] *= scale;
+      for (let i = pairs.length - 1; i >= 0; i -= 1) {
+        const { s, z, rho } = pairs[i];
+        add(d, alphas[i] - rho * dot(z, d), s);
+      }
+      const slope = dot(d, g);
+      if (!(slope < 0)) return;
+      const [next, turned] = [new Float64Array(x.length), new Float64Array(x.length)];
+      let fell = Infinity;
+      for (let [step, tries] = [1, 0]; ; [step, tries] = [step / 2, tries + 1]) {
+        for (let i = 0; i < x.length; i += 1) next[i] = x[i] + step * d[i];
+        fell = call(next, turned);
+        yield;
+        if (fell <= f + 1e-4 * step * slope) break;
+        if (tries === 40) return;
+      }
+      const [s, z] = [minus(next, x), minus(turned, g)];
+      const sz = dot(s, z);
+      if (sz > 1e-10 * Math.sqrt(dot(s, s) * dot(z, z))) {
+        pairs.unshift({ s, z, rho: 1 / sz });
+        if (pairs.length > 10) pairs.pop();
+      }
+      [x, f, g] = [next, fell, turned];
+    }
+  },
+};
+export const ENTRANTS = ["gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs"];
+
+// A run that can be continued: f at each of its `n` calls, and `jumps`, the calls from which long
+// steps are made. It ends where f is as small as `enough`, where it is not a number or beyond
+// 1e12, where its method ends, and after maxiter calls.
+export class Racer {
+  constructor(name, course, { maxiter, epoch_length: length }, x0, enough = 1e-32) {
+    Object.assign(this, { name, n: 0, done: false, jumps: [], f: new Float64Array(maxiter), enough });
+    const call = (x, g) => {
+      this.f[this.n] = course.evaluate(x, g);
+      this.n += 1;
+      return this.f[this.n - 1];
+    };
+    call.count = () => this.n;
+    const growth = growthOf(course);
+    const own = name === "growing" ? { length: 3 + Math.ceil(2 * growth), growth } : { length, growth: 0 };
+    this.method = RACERS[name === "growing" ? "gdpolyak" : name](
+      Float64Array.from(x0), call, course, { ...own, jumps: this.jumps });
+  }
+
+  // Until it has used so many calls or ends.
+  advance(until) {
+    while (!this.done && this.n < until) {
+      const { done } = this.method.next();
+      const f = this.f[this.n - 1];
+      this.done = done || this.n === this.f.length || !(f > this.enough && f < 1e12);
+    }
+  }
+}
+
+// How many calls it took to come down to each of the values; null where it did not.
+export const callsTo = ({ f, n }, values) => values.map((value) => {
+  for (let i = 0; i < n; i += 1) if (f[i] <= value) return i + 1;
+  return null;
+});

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from browser import ROOT, node
 
-from saddlelib.live import BudgetCalculator, EscapeEpisode, NoisyTrigger, RavineBall, SaddleMap
+from saddlelib.live import (
+    BudgetCalculator,
+    EscapeEpisode,
+    MethodRace,
+    NoisyTrigger,
+    RavineBall,
+    SaddleMap,
+)
 
 LIVE = ROOT / "saddlelib" / "live"
 RANGES = [(-6, -0.5), (-2, 3), (-4, -0.35)]
@@ -80,7 +87,8 @@ def test_every_figure_carries_the_page_once():
     names = re.findall(r"^export (?:function|const) (\w+)", (LIVE / "page.js").read_text("utf-8"),
                        re.MULTILINE)
     assert {"h", "short", "penOn", "loop"} <= set(names)
-    for figure in (BudgetCalculator, EscapeEpisode, NoisyTrigger, RavineBall, SaddleMap):
+    for figure in (BudgetCalculator, EscapeEpisode, MethodRace, NoisyTrigger, RavineBall,
+                   SaddleMap):
         for name in ("isDark", "clamp", "status", "loop", "niceStep"):
             found = re.findall(rf"^\s*(?:function|const) {name}\b", figure._esm, re.MULTILINE)
             used = re.findall(rf"\b{name}\b", figure._esm)

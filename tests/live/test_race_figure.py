@@ -1,0 +1,397 @@
+"""The race runs the methods that it names, counts their calls, and ranks them by these."""
+
+import json
+import math
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import ROOT, node
+from traitlets import TraitError
+
+from saddlelib import Oracle
+from saddlelib.live import MethodRace
+from saddlelib.methods import GradientDescent
+
+STATE = list(MethodRace._inputs)
+METHODS = ["gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs"]
+FINISHES = [1e-12, 1e-20, 1e-28]
+SHOWN = {
+    "default": {},
+    "small": {"epoch_length": 20},
+    "steep": {"condition": 1000.0, "maxiter": 6000},
+    "convex": {"problem": "convex", "condition": 16.0, "epoch_length": 50, "maxiter": 3000},
+    "well": {"problem": "convex", "condition": 1.0, "epoch_length": 30, "maxiter": 3000},
+    "factorization": {"problem": "factorization", "condition": 2.0, "maxiter": 8000},
+    "factorization, short": {"problem": "factorization", "condition": 4.0, "epoch_length": 7,
+                             "maxiter": 1000, "seed": 5},
+    "tiny": {"maxiter": 100, "epoch_length": 2000},
+}
+KEPT = 400  # values that are compared one by one
+COURSES = [("rosenbrock", 7.0), ("convex", 16.0), ("factorization", 3.0)]
+
+
+def state(**traits):
+    figure = MethodRace(**traits)
+    return {name: getattr(figure, name) for name in STATE}
+
+
+def points(problem):
+    dim = MethodRace(problem=problem).function.dim
+    return np.random.default_rng(0).uniform(-0.9, 0.9, (5, dim))
+
+
+@pytest.fixture(scope="module")
+def js(tmp_path_factory):
+    """What the module computes, in one call of Node."""
+    folder = tmp_path_factory.mktemp("race")
+    fixtures = {"values": [{"problem": name, "condition": c, "points": points(name).tolist()}
+                           for name, c in COURSES],
+                "shown": [state(**traits) for traits in SHOWN.values()]}
+    (folder / "fixtures.json").write_text(json.dumps(fixtures))
+    (folder / "bundle.mjs").write_text(MethodRace._esm, encoding="utf-8")
+    command = [node(), Path(__file__).with_name("race.mjs"), folder / "bundle.mjs",
+               ROOT / "saddlelib" / "live" / "ravine_model.js", folder / "fixtures.json"]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    found["shown"] = dict(zip(SHOWN, found["shown"], strict=True))
+    return found
+
+
+# The problems
+
+
+def test_the_problems_are_those_of_saddlelib(js):
+    for (name, condition), found in zip(COURSES, js["values"], strict=True):
+        function = MethodRace(problem=name, condition=condition).function
+        for x, (value, slope) in zip(points(name), found, strict=True):
+            assert value == pytest.approx(function.fun(x), rel=1e-12)
+            np.testing.assert_allclose(slope, function.grad(x), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_step_size_growth_and_floor_are_those_of_the_python_side(js, name):
+    found, figure = js["shown"][name], MethodRace(**SHOWN[name])
+    mu, top = figure.function.normal_curvature
+    assert (found["eta"], found["mu"], found["top"]) == pytest.approx((figure.step_size, mu, top))
+    assert found["growth"] == pytest.approx(figure.growth, rel=1e-12)
+    assert figure.function.f_star == 0
+    norm = np.linalg.norm(figure.function.minimizers[0])
+    assert found["norm"] == pytest.approx(norm)
+    if norm == 0:
+        assert found["floor"] is None
+    else:
+        assert found["floor"] == pytest.approx((2**-52 * top * norm) ** (4 / 3))
+    x0 = np.array(found["x0"])
+    hess = figure.function.hess(x0)
+    assert figure.step_size * np.linalg.eigvalsh(hess)[-1] < 2, "the short step is too long here"
+
+
+# The methods
+
+
+class Enough(Exception):
+    pass
+
+
+def evaluator(s):
+    """f and the gradient as lists of floats, and a call that records f and ends the run."""
+    kappa = s["condition"]
+
+    def rosenbrock(x):
+        q = x[0] * x[0]
+        n = x[1] - q
+        return q * q + kappa * (n * n), [4 * (q * x[0]) - 2 * x[0] * (2 * kappa * n),
+                                         2 * kappa * n]
+
+    def convex(x):
+        g = [kappa ** (-i / 4) * x[i] for i in range(5)] + [v * v * v for v in x[5:]]
+        return (sum(a * b for a, b in zip(g[:5], x[:5], strict=True)) / 2
+                + sum(a * b for a, b in zip(g[5:], x[5:], strict=True)) / 4), g
+
+    def factorization(x):
+        target = [1, 1 / kappa, 0, 0, 0]
+        rows = [x[3 * i:3 * i + 3] for i in range(5)]
+        r, total = np.zeros((5, 5)), 0.0
+        for i in range(5):
+            for j in range(i + 1):
+                v = -target[i] if i == j else 0.0
+                for a, b in zip(rows[i], rows[j], strict=True):
+                    v += a * b
+                r[i, j] = r[j, i] = v
+                total += v * v if i == j else 2 * (v * v)
+        g = []
+        for i in range(5):
+            for c in range(3):
+                v = 0.0
+                for j in range(5):
+                    v += float(r[i, j]) * rows[j][c]
+                g.append(2 * v)
+        return total / 2, g
+
+    values = []
+    fun = {"rosenbrock": rosenbrock, "convex": convex, "factorization": factorization}
+
+    def call(x):
+        value, g = fun[s["problem"]](x)
+        values.append(value)
+        if len(values) == min(s["maxiter"], KEPT) or not 1e-32 < value < 1e12:
+            raise Enough
+        return value, g
+
+    return call, values
+
+
+def dot(a, b):
+    total = 0.0
+    for u, v in zip(a, b, strict=True):
+        total += u * v
+    return total
+
+
+def plus(x, a, d):
+    return [u + a * v for u, v in zip(x, d, strict=True)]
+
+
+def minus(a, b):
+    return [u - v for u, v in zip(a, b, strict=True)]
+
+
+def gd(x, call, eta):
+    while True:
+        x = plus(x, -eta, call(x)[1])
+
+
+def nesterov(x, call, eta):
+    y, t = x, 1.0
+    while True:
+        _, g = call(y)
+        new = [v - eta * u for v, u in zip(y, g, strict=True)]
+        moved, x = minus(new, x), new
+        uphill = dot(g, moved) > 0
+        later = 1.0 if uphill else (1 + math.sqrt(1 + 4 * t * t)) / 2
+        y, t = plus(x, 0.0 if uphill else (t - 1) / later, moved), later
+
+
+def bb(x, call, eta):
+    step, g = eta, call(x)[1]
+    while True:
+        new = plus(x, -step, g)
+        s, last, x = minus(new, x), g, new
+        g = call(x)[1]
+        turn = dot(s, minus(g, last))
+        if turn == 0:
+            return
+        step = dot(s, s) / abs(turn)
+
+
+def gdpolyak(x, call, eta, length, growth=0.0):
+    epoch = 0
+    while True:
+        for _ in range(int(length + epoch * growth)):
+            x = plus(x, -eta, call(x)[1])
+        value, g = call(x)
+        m = max(map(abs, g))
+        square = dot([v / m for v in g], [v / m for v in g])
+        x, epoch = plus(x, -(value / m / square / m), g), epoch + 1
+
+
+def lbfgs(x, call, eta):
+    value, g = call(x)
+    pairs = []  # the newest first
+    while True:
+        d, alphas = [-v for v in g], []
+        for s, z, rho in pairs:
+            alphas.append(rho * dot(s, d))
+            d = plus(d, -alphas[-1], z)
+        d = [(1 / (pairs[0][2] * dot(pairs[0][1], pairs[0][1])) if pairs else eta) * v for v in d]
+        for (s, z, rho), alpha in zip(reversed(pairs), reversed(alphas), strict=True):
+            d = plus(d, alpha - rho * dot(z, d), s)
+        slope = dot(d, g)
+        if not slope < 0:
+            return
+        for tries in range(41):
+            new = plus(x, 0.5**tries, d)
+            value_new, g_new = call(new)
+            if value_new <= value + 1e-4 * 0.5**tries * slope:
+                break
+        else:
+            return
+        s, z = minus(new, x), minus(g_new, g)
+        if dot(s, z) > 1e-10 * math.sqrt(dot(s, s) * dot(z, z)):
+            pairs = [(s, z, 1 / dot(s, z)), *pairs][:10]
+        x, value, g = new, value_new, g_new
+
+
+def reference(name, s, x0, eta, growth):
+    call, values = evaluator(s)
+    try:
+        if name == "growing":
+            gdpolyak(x0, call, eta, 3 + math.ceil(2 * growth), growth)
+        elif name == "gdpolyak":
+            gdpolyak(x0, call, eta, s["epoch_length"])
+        else:
+            {"gd": gd, "nesterov": nesterov, "bb": bb, "lbfgs": lbfgs}[name](x0, call, eta)
+    except Enough:
+        pass
+    return values
+
+
+@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_is_that_of_a_plain_loop(js, method, name):
+    found, s = js["shown"][name], state(**SHOWN[name])
+    expected = reference(method, s, found["x0"], found["eta"], found["growth"])
+    run = found["runs"][method]
+    assert min(run["n"], KEPT) == len(expected) and run["done"]
+    np.testing.assert_allclose(np.array(run["f"][:KEPT], dtype=float), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["default", "convex", "factorization"])
+def test_gradient_descent_is_that_of_saddlelib(js, name):
+    figure, found = MethodRace(**SHOWN[name]), js["shown"][name]
+    oracle, method = Oracle(figure.function), GradientDescent(figure.step_size)
+    run = method.init(oracle, np.array(found["x0"]), None)
+    for k in range(300):
+        assert found["runs"]["gd"]["f"][k] == pytest.approx(figure.function.fun(run.x), rel=1e-9)
+        run = method.step(oracle, run)
+
+
+# Counts and laws
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_rows_count_calls_and_are_ranked_by_them(js, name):
+    found = js["shown"][name]
+    assert sorted(row["name"] for row in found["rows"]) == sorted(METHODS)
+    keys = []
+    for row in found["rows"]:
+        f = np.array(found["runs"][row["name"]]["f"], dtype=float)
+        assert row["least"] == f.min()
+        calls = [int(np.argmax(f <= v)) + 1 if (f <= v).any() else None for v in FINISHES]
+        assert row["calls"] == calls
+        passed = [c for c in calls if c is not None]
+        keys.append((-len(passed), passed[-1] if passed else row["least"]))
+    assert keys == sorted(keys)
+    for row in found["early"]:
+        f = np.array(found["runs"][row["name"]]["f"], dtype=float)[:17]
+        assert row["least"] == f.min() and all(c is None or c <= 17 for c in row["calls"])
+
+
+@pytest.mark.parametrize("name", ["default", "well"])
+def test_the_near_linear_law_predicts_the_calls_of_growing_epochs(js, name):
+    found, figure = js["shown"][name], MethodRace(**SHOWN[name])
+    law = np.array(found["law"])
+    told = law[np.argmax(law[:, 1] <= 1e-28), 0]
+    [calls] = [row["calls"][2] for row in found["rows"] if row["name"] == "growing"]
+    assert told == pytest.approx(calls, rel=0.1)
+    # ln²(1/ε) / (ln(1/q) ln(4/3)), the leading term, with ε the ratio of the distances.
+    q = 1 - figure.step_size * figure.function.normal_curvature[0]
+    leading = math.log(1e-28 / law[0, 1]) ** 2 / 16 / (math.log(q) * math.log(3 / 4))
+    assert leading < told < 1.35 * leading
+
+
+def test_a_fixed_k_stalls_and_a_growing_one_does_not(js):
+    rows = {row["name"]: row for row in js["shown"]["small"]["rows"]}
+    assert rows["gdpolyak"]["least"] > 1e-12 and rows["growing"]["calls"][2] is not None
+    rows = {row["name"]: row for row in js["shown"]["default"]["rows"]}
+    assert rows["growing"]["calls"][2] < rows["gdpolyak"]["calls"][2]
+
+
+def test_rounding_ends_the_descent_near_the_predicted_floor(js):
+    found = js["shown"]["factorization"]
+    rows = {row["name"]: row for row in found["rows"]}
+    assert found["floor"] / 3000 < rows["growing"]["least"] < found["floor"]
+    assert rows["growing"]["calls"][2] is None
+    assert all(v > found["floor"] for _, v in found["law"])
+
+
+# What is shown
+
+
+def test_the_summary_says_what_happened(js):
+    said = {name: found["summary"] for name, found in js["shown"].items()}
+    rows = {row["name"]: row for row in js["shown"]["default"]["rows"]}
+    first = rows["lbfgs"]["calls"]
+    assert said["default"].startswith(f"First to 10⁻¹²: L-BFGS after {first[0]} calls; to 10⁻²⁰: ")
+    assert f"GDPolyak with K = 100 needs {rows['gdpolyak']['calls'][2]} calls to 10⁻²⁸." \
+        in said["default"]
+    assert f"With K growing by 2 an epoch it needs {rows['growing']['calls'][2]} calls to " \
+           "10⁻²⁸ (predicted " in said["default"]
+    assert "near 10⁻²⁰" in said["factorization"] and "rounding" not in said["default"]
+    assert not re.search(r"NaN|undefined|null|Infinity", str(said))
+
+
+def test_presets_are_states_of_the_figure(js):
+    for traits in js["presets"].values():
+        MethodRace(**traits)
+    assert {MethodRace(**traits).problem for traits in js["presets"].values()} == {
+        "rosenbrock", "convex", "factorization"}
+
+
+def test_the_first_state_is_the_still_picture(js, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "figures")
+    import race as still
+
+    figure, found = MethodRace(), js["shown"]["default"]
+    np.testing.assert_allclose(still.start(figure), found["x0"], rtol=1e-15)
+    runs = still.runs(figure)
+    for name, values in runs.items():
+        np.testing.assert_allclose(values, found["runs"][name]["f"], rtol=1e-12)
+    for row in found["rows"]:
+        assert still.calls(runs)[row["name"]] == row["calls"]
+
+
+# What the module is
+
+
+def test_the_script_is_small(record_property):
+    size = len(MethodRace._esm.encode())
+    record_property("script of the race, bytes", size)
+    assert size <= 40_000
+    assert len(MethodRace._css.encode()) <= 8_000
+
+
+def test_the_module_stands_alone(js):
+    assert js["renders"] == "function" and "default" in js["names"]
+    source = MethodRace._esm + MethodRace._css
+    for word in (r"^\s*import\b", r"\bimport\(", r"\bfetch\(", "XMLHttpRequest", "WebSocket",
+                 "https?:", "@import", r"url\(", r"Math\.random", r"\bDate\b", r"\beval\("):
+        assert not re.search(word, source, re.MULTILINE), word
+    used = set(re.findall(r"\bwidget\.(\w+)", MethodRace._esm))
+    assert used == {"get", "set", "on", "off", "save_changes"}
+
+
+# The Python side
+
+
+def test_repr_is_stable_and_has_no_address():
+    figure = MethodRace(problem="convex", condition=3.0, epoch_length=7)
+    assert repr(figure) == "MethodRace(problem='convex', condition=3.0, epoch_length=7)"
+    assert eval(repr(figure)).epoch_length == 7
+
+
+@pytest.mark.parametrize("name, value, told", [
+    ("epoch_length", 0, r"epoch_length must lie in \[1, 2000\]"),
+    ("condition", 0.5, r"condition must lie in \[1, 1000\]"),
+    ("maxiter", 60000, r"maxiter must lie in \[100, 50000\]"),
+    ("maxiter", 150.5, "maxiter must be an int"),
+    ("seed", -1, "seed must lie in"),
+    ("problem", "sensing", "problem"),
+])
+def test_a_wrong_input_is_refused_by_name(name, value, told):
+    with pytest.raises(TraitError, match=told):
+        MethodRace(**{name: value})
+    with pytest.raises(TypeError, match="no trait 'kappa'"):
+        MethodRace(kappa=3)
+
+
+def test_what_the_page_sets_is_set_in_python():
+    figure = MethodRace()
+    assert figure.calls is None and figure.finished is False
+    figure.set_state({"epoch_length": 20, "calls": {"gd": [1, None, None]}, "finished": True})
+    assert (figure.epoch_length, figure.calls, figure.finished) == (20, {"gd": [1, None, None]},
+                                                                    True)
