@@ -17,7 +17,7 @@ const COURSES = {
   convex: ["convex quartic, 10 variables", "The convex quartic"],
   factorization: ["matrix factorization, a column too many", "The factorization"],
 };
-const PACE = 1000; // calls of each method in a frame, so that it stays a frame
+const PACE = 400; // calls of each method in the first frame, so that it stays a frame
 const BOTTOM = 1e-33;
 const COLOURS = "bg ink soft line gd nesterov bb gdpolyak growing lbfgs law floor";
 
@@ -258,7 +258,7 @@ function render({ model: widget, el }) {
     if (playing && seen) head = Math.min(s.maxiter, Math.max(head + 1, Math.round(1.025 * head)));
     if (head >= s.maxiter) [head, playing] = [Infinity, false];
     const wanted = Math.min(s.maxiter, head);
-    if (current.reached < wanted) advance(current, Math.min(wanted, current.reached + PACE));
+    if (current.reached < wanted) advance(current, Math.min(wanted, current.reached + Math.max(PACE, Math.round(current.reached / 10))));
     const shown = Math.min(wanted, current.reached);
     const done = current.racers.every((racer) => racer.done);
 

@@ -82,6 +82,8 @@ function summarize(p) {
       parts.push(`The f* it is told is too low: below f = ${short(prediction.floor, 2)} every long step is predicted to overshoot.`);
     } else if (prediction.why === "high") {
       parts.push(`The f* it is told is too high: it ends there, at ${short(prediction.floor, 2)}.`);
+    } else if (!run.ended && p.epoch_length > p.maxiter / 15) {
+      parts.push(`With so large a K only ${run.jumps.length} long steps fit into ${p.maxiter}.`);
     }
   }
   return parts.join(" ");
@@ -109,7 +111,7 @@ function scaleAt({ runs: { gdpolyak: run }, epoch_length: length }, k) {
   for (let j = Math.max(0, to - length - 1); j <= to; j += 1) {
     size = Math.max(size, Math.abs(run.t[j]), Math.sqrt(Math.abs(run.n[j])) / 2);
   }
-  return Math.min(1, 1.1 * size);
+  return Math.min(1, 1.7 * size);
 }
 
 function drawMap(pen, frame, p, step) {
