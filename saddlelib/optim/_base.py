@@ -16,7 +16,7 @@ from .._arguments import curvature_scale, integer, positive, probability
 from . import _vector as vector
 from ._curvature import Products, Seen, Source, can_use_autograd, smallest_curvature
 
-__all__ = ["SaddleOptimizer", "Status", "descend_"]
+__all__ = ["SaddleOptimizer", "Status", "VectorOptimizer", "descend_"]
 
 _LONG = 1 << 40  # steps; a rest is not doubled beyond
 
@@ -82,8 +82,8 @@ def descend_(params, grads, lr, maximize=False, foreach=True):
             p.add_(g, alpha=alpha)
 
 
-class SaddleOptimizer(Optimizer):
-    """The loop of a step; a subclass says in `_look` when the gradient counts as small.
+class VectorOptimizer(Optimizer):
+    """The contract with torch: groups, state, gradients and their scale, one vector of parameters.
 
     Settings are of the whole vector of parameters, except ``lr`` and ``foreach``, which are of each
     group.
@@ -93,21 +93,6 @@ class SaddleOptimizer(Optimizer):
     _step_supports_amp_scaling = True
     _update = staticmethod(descend_)
     _of_group = frozenset(["lr", "foreach"])
-
-    def __init__(self, params, defaults):
-        super().__init__(params, defaults)
-        groups = self.param_groups
-        if defaults["episode_length"] is None:
-            length = _episode_length(defaults, min(float(group["lr"]) for group in groups),
-                                     sum(vector.numel(group["params"]) for group in groups))
-            for settings in (defaults, *groups):
-                settings["episode_length"] = length
-        # Now and not in the first step: a loaded state then finds everything in its place.
-        self._scalars.update({
-            "steps": 0, "closure_calls": 0, "hvp": 0, "looks": 0, "checks": 0, "episodes": 0,
-            "draws": 0, "left": 0, "next_look": 0, "pause": defaults["rest"], "after": 0,
-            "status": int(Status.DESCENDING), "source": int(Source.NONE), "grad_norm": math.nan,
-            "min_eig": math.nan, "min_eig_lower": math.nan})
 
     def add_param_group(self, param_group):
         """Add a group; it may set ``lr`` and ``foreach``, all else is of the whole vector."""
@@ -143,6 +128,82 @@ class SaddleOptimizer(Optimizer):
     def _scalars(self):
         return self.state[self.param_groups[0]["params"][0]]
 
+    def compile(self, **options):
+        """From now on run the update of the parameters, `descend_`, through `torch.compile`.
+
+        ``options`` are those of `torch.compile`. What decides about looks and episodes stays
+        Python, also where a whole training step is compiled. With a schedule let ``lr`` be a
+        tensor: a new number would be compiled anew. The last digits may differ.
+        """
+        self._update = torch.compile(descend_, **options)
+
+    def _descend(self, settings, work):
+        for group, params, grads in work:
+            self._update(params, grads, group["lr"], settings["maximize"],
+                         group["foreach"] is not False)
+
+    def _gather(self):
+        """(group, parameters with a gradient, their gradients) of each group."""
+        work = []
+        for group in self.param_groups:
+            params, grads = [], []
+            for p in group["params"]:
+                g = p.grad
+                if g is not None:
+                    if g.layout is not torch.strided:
+                        raise RuntimeError(f"{type(self).__name__} needs dense gradients, got "
+                                           f"{g.layout}; set sparse=False in the embedding")
+                    params.append(p)
+                    grads.append(g)
+            if params:
+                work.append((group, params, grads))
+        if not work:
+            raise RuntimeError("no parameter has a gradient: call loss.backward() before step(), "
+                               "or give step() a closure that does")
+        return work
+
+    def _evaluate(self, s, closure):
+        """Evaluate a closure; what it returns, which has to be something."""
+        s["closure_calls"] += 1
+        with torch.enable_grad():
+            loss = closure()
+        if loss is None:
+            raise RuntimeError("the closure returned None; let it end with `return loss`")
+        return loss
+
+    def _grad_scale(self, closure):
+        """What the gradients of a GradScaler have to be multiplied with; 0 to skip the step."""
+        if not hasattr(self, "found_inf"):
+            return 1.0
+        scale, found = getattr(self, "grad_scale", None), self.found_inf
+        if closure is not None:
+            del self.grad_scale, self.found_inf  # the scaler does not come to it
+            raise RuntimeError("a closure cannot be used with a GradScaler: it would compute "
+                               "scaled gradients. Call scaler.step(optimizer) after backward, "
+                               "without a closure, or use bfloat16, which needs no scaler")
+        if float(found) != 0.0:
+            return 0.0
+        return 1.0 if scale is None else 1.0 / float(scale)
+
+
+class SaddleOptimizer(VectorOptimizer):
+    """The loop of a step; a subclass says in `_look` when the gradient counts as small."""
+
+    def __init__(self, params, defaults):
+        super().__init__(params, defaults)
+        groups = self.param_groups
+        if defaults["episode_length"] is None:
+            length = _episode_length(defaults, min(float(group["lr"]) for group in groups),
+                                     sum(vector.numel(group["params"]) for group in groups))
+            for settings in (defaults, *groups):
+                settings["episode_length"] = length
+        # Now and not in the first step: a loaded state then finds everything in its place.
+        self._scalars.update({
+            "steps": 0, "closure_calls": 0, "hvp": 0, "looks": 0, "checks": 0, "episodes": 0,
+            "draws": 0, "left": 0, "next_look": 0, "pause": defaults["rest"], "after": 0,
+            "status": int(Status.DESCENDING), "source": int(Source.NONE), "grad_norm": math.nan,
+            "min_eig": math.nan, "min_eig_lower": math.nan})
+
     @property
     def counts(self) -> dict:
         """What the run has cost so far and what the last look saw, by name.
@@ -159,15 +220,6 @@ class SaddleOptimizer(Optimizer):
                  "grad_norm", "min_eig", "min_eig_lower")
         return {**{name: s[name] for name in names}, "status": Status(s["status"]),
                 "hvp_by": Source(s["source"]).name.lower()}
-
-    def compile(self, **options):
-        """From now on run the update of the parameters, `descend_`, through `torch.compile`.
-
-        ``options`` are those of `torch.compile`. What decides about looks and episodes stays
-        Python, also where a whole training step is compiled. With a schedule let ``lr`` be a
-        tensor: a new number would be compiled anew. The last digits may differ.
-        """
-        self._update = torch.compile(descend_, **options)
 
     @torch._disable_dynamo
     @torch.no_grad()
@@ -215,57 +267,14 @@ class SaddleOptimizer(Optimizer):
         s["steps"] += 1
         return loss
 
-    def _descend(self, settings, work):
-        for group, params, grads in work:
-            self._update(params, grads, group["lr"], settings["maximize"],
-                         group["foreach"] is not False)
-
-    def _gather(self):
-        """(group, parameters with a gradient, their gradients) of each group."""
-        work = []
-        for group in self.param_groups:
-            params, grads = [], []
-            for p in group["params"]:
-                g = p.grad
-                if g is not None:
-                    if g.layout is not torch.strided:
-                        raise RuntimeError(f"{type(self).__name__} needs dense gradients, got "
-                                           f"{g.layout}; set sparse=False in the embedding")
-                    params.append(p)
-                    grads.append(g)
-            if params:
-                work.append((group, params, grads))
-        if not work:
-            raise RuntimeError("no parameter has a gradient: call loss.backward() before step(), "
-                               "or give step() a closure that does")
-        return work
-
     def _loss(self, s, closure):
         """Evaluate a closure; its loss, if it can be used."""
-        s["closure_calls"] += 1
-        with torch.enable_grad():
-            loss = closure()
-        if loss is None:
-            raise RuntimeError("the closure returned None; let it end with `return loss`")
+        loss = self._evaluate(s, closure)
         value = float(loss.detach() if isinstance(loss, torch.Tensor) else loss)
         if not math.isfinite(value):
             raise RuntimeError(f"the closure returned a loss of {value}; the parameters are "
                                f"unchanged; lower lr, or look at the last mini-batch")
         return loss
-
-    def _grad_scale(self, closure):
-        """What the gradients of a GradScaler have to be multiplied with; 0 to skip the step."""
-        if not hasattr(self, "found_inf"):
-            return 1.0
-        scale, found = getattr(self, "grad_scale", None), self.found_inf
-        if closure is not None:
-            del self.grad_scale, self.found_inf  # the scaler does not come to it
-            raise RuntimeError("a closure cannot be used with a GradScaler: it would compute "
-                               "scaled gradients. Call scaler.step(optimizer) after backward, "
-                               "without a closure, or use bfloat16, which needs no scaler")
-        if float(found) != 0.0:
-            return 0.0
-        return 1.0 if scale is None else 1.0 / float(scale)
 
     def _finite(self, s, work):
         """Whether the gradients are finite; if not, an episode is over."""
