@@ -1,7 +1,8 @@
-"""Optimizers for PyTorch that escape saddle points.
+"""Optimizers for PyTorch that escape saddle points and run down ravines.
 
-`PSD` for full-batch gradients and `PSGD` for mini-batches are `torch.optim.Optimizer` classes. Each
-has a plain twin, `PSDReference` and `PSGDReference`, to read and to test against.
+`PSD` for full-batch gradients, `PSGD` for mini-batches and `GDPolyak` for ravines are
+`torch.optim.Optimizer` classes. Each has a plain twin, `PSDReference`, `PSGDReference` and
+`GDPolyakReference`, to read and to test against.
 """
 
 try:
@@ -12,8 +13,10 @@ except ModuleNotFoundError as error:
         "pip install saddlelib[torch]") from error
 
 from ._base import Status
-from ._reference import PSDReference, PSGDReference
+from ._reference import GDPolyakReference, PSDReference, PSGDReference
+from .gdpolyak import EpochStatus, GDPolyak
 from .psd import PSD
 from .psgd import PSGD
 
-__all__ = ["PSD", "PSGD", "PSDReference", "PSGDReference", "Status"]
+__all__ = ["PSD", "PSGD", "EpochStatus", "GDPolyak", "GDPolyakReference", "PSDReference",
+           "PSGDReference", "Status"]

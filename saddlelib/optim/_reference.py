@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["PSDReference", "PSGDReference"]
+__all__ = ["GDPolyakReference", "PSDReference", "PSGDReference"]
 
 
 @dataclass
@@ -148,3 +148,116 @@ class PSGDReference(PSDReference):
             return False
         mean, self.inner, self.pairs = self.inner / self.W, 0.0, 0
         return mean <= self.epsilon**2
+
+
+@dataclass
+class GDPolyakReference:
+    """Short steps and long ones, as `saddlelib.methods.GDPolyak` and `GDPolyak`.
+
+    Parameters
+    ----------
+    x : ndarray, shape (d,)
+    eta, factor : float
+        η and λ.
+    K : int
+        Short steps of the (first) epoch.
+    f_star : float, optional
+        None: not known, for ``safe`` only.
+    safe : bool
+        False: as published. True: judge long steps where an epoch ends, and adapt K.
+    growth, gain, guard : float
+        As for `GDPolyak`.
+
+    Examples
+    --------
+    >>> twin = GDPolyakReference(np.array([1.0]), eta=0.1, K=1, f_star=0.0)
+    >>> for _ in range(2):                        # x⁴: one short step, then x ← (3/4)x
+    ...     twin.step(lambda x: float(x[0] ** 4), lambda x: 4 * x**3)
+    >>> twin.x.round(6).tolist(), twin.epochs
+    ([0.45], 1)
+    """
+
+    x: np.ndarray
+    eta: float
+    K: int
+    f_star: float | None
+    factor: float = 1.0
+    safe: bool = False
+    growth: float = 0.0
+    gain: float = 0.2
+    guard: float = 10.0
+    left: int | None = None
+    epochs: int = 0
+    rejected: int = 0
+    taken: int = 0
+    last: np.ndarray | None = None
+    kappas: tuple = (math.nan, math.nan)
+    value: float = math.inf
+    least: float = math.inf
+    before: tuple | None = None
+    reference: float = math.inf
+    doubts: int = 0
+
+    def step(self, fun, grad):
+        """One step, short, long or back."""
+        f, g = fun(self.x), grad(self.x)
+        self.least = min(self.least, f)
+        self.left = self.K if self.left is None else self.left
+        if self.last is not None:
+            self.kappas = self.kappas[1], self.last @ (self.last - g) / (
+                self.eta * (self.last @ self.last))
+        self.last = g
+        if self.left > 0:
+            self.x, self.left, self.taken = self.x - self.eta * g, self.left - 1, self.taken + 1
+            return
+        if self.before is not None and not self.helped(f):
+            return
+        length = self.long(f, g)
+        self.value = f
+        if length is None:
+            self.x, self.taken = self.x - self.eta * g, self.taken + 1
+        else:
+            if self.safe:
+                self.before = self.x, f, length / self.factor * (g @ g), self.kappas[1]
+            self.x, self.last = self.x - length * g, None
+            self.taken, self.epochs = 0, self.epochs + 1
+        self.left = math.floor(self.K + (0 if self.safe else self.epochs * self.growth))
+
+    def helped(self, f):
+        """Judge the last long step; x goes back where it did not help."""
+        x, value, gap, kappa = self.before
+        self.before = None
+        if value - f >= self.gain * gap:
+            self.K, self.reference = max(2, math.floor(0.8 * self.K)), kappa
+            return True
+        self.x, self.value, self.last, self.rejected = x, value, None, self.rejected + 1
+        self.left = self.K = math.ceil(1.5 * max(self.K, self.taken)) + 1
+        self.taken = 0
+        return False
+
+    def long(self, f, g):
+        """The length of a long step, or None where it is not safe or not known."""
+        if self.f_star is not None and self.least < self.f_star:
+            if not self.safe:
+                return None
+            self.f_star = None
+        alpha = None if self.f_star is None else (f - self.f_star) / (g @ g)
+        if not self.safe:
+            return self.factor * alpha
+        if f > self.value:
+            return None
+        before, kappa = self.kappas
+        still = abs(kappa / before - 1) <= 0.05
+        if alpha is None:
+            if not (still and kappa <= 2 * self.reference):
+                self.reference *= 2
+                return None
+            alpha = 0.75 / kappa
+        elif 0.4 <= alpha * kappa <= 1.5:
+            self.doubts = 0
+        else:
+            if self.taken >= (20, 50, 95)[self.doubts] and still and self.eta * kappa < 0.01:
+                self.doubts += 1
+                self.f_star = None if self.doubts == 3 else self.f_star
+            return None
+        return self.factor * alpha if alpha > self.guard * self.eta else None
