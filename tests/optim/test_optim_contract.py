@@ -13,8 +13,8 @@ from torch import nn
 from saddlelib.optim import PSD, PSGD, GDPolyak
 from saddlelib.optim._base import descend_
 
-# A new optimizer joins with the settings that make it do in 80 steps from 0 what is its own: perturb
-# at a saddle, or take long steps.
+# A new optimizer joins with the settings that make it do in 80 steps from 0 what it is for: perturb
+# at a saddle and not elsewhere, or take long steps.
 SADDLES = {
     "PSD": (PSD, {"epsilon": 1e-2, "curvature_tol": 0.3, "perturbation_radius": 0.01,
                   "episode_length": 12, "rest": 6, "check_every": 3}),
@@ -189,11 +189,12 @@ def test_maximizing_is_minimizing_the_negative(kind, settings):
     for more in ({"f_star": 1e-9},) if kind is GDPolyak else ({"escape": "ball"},
                                                              {"escape": "direction"}):
         down, up = tensors(), tensors()
+        loss = valley if kind is GDPolyak else double_wells
         a = kind(down, lr=0.05, **{**settings, **more})
         negative = {"f_star": -1e-9} if kind is GDPolyak else {}
         b = kind(up, lr=0.05, maximize=True, **{**settings, **more, **negative})
         run(a, down, 80)
-        run(b, up, 80, loss=lambda p, loss=loss_for(a): -loss(p))
+        run(b, up, 80, loss=lambda p, loss=loss: -loss(p))
         assert torch.equal(flat(down), flat(up)) and events(a) == events(b) >= 1
 
 

@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from saddlelib.optim import PSD, PSGD
+from saddlelib.optim import PSD, PSGD, GDPolyak
 from saddlelib.optim import _vector as vector
 
 HERE = pathlib.Path(__file__).resolve()
@@ -41,12 +41,12 @@ def seconds(n):
 # What every process does, alone or among others.
 
 
-def autoencoder():
+def autoencoder(name=None):
     """x ↦ W₂ tanh(W₁x) in float64, near its saddle at 0; 5 rows cannot be shared evenly."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 5, bias=False), nn.Tanh(), nn.Linear(5, 8, bias=False))
     for p in model.parameters():
-        nn.init.normal_(p, std=1e-6)
+        nn.init.normal_(p, std=0.3 if name in LONG_STEPS else 1e-6)
     return model.double()
 
 
@@ -63,7 +63,18 @@ RUNS = {
     "PSD, no closure": lambda params: PSD(params, **SETTINGS),
     "PSGD": lambda params: PSGD(params, window=2, **SETTINGS),
 }
+# Long steps that help and that do not: f_star is not reached, and λ is too large.
+LONG_STEPS = {
+    "GDPolyak": lambda params: GDPolyak(params, lr=0.2, f_star=0.05, epoch_length=3, factor=3.0,
+                                        guard=1.0),
+    "GDPolyak, published": lambda params: GDPolyak(params, lr=0.2, f_star=0.05, epoch_length=6,
+                                                   safe=False),
+}
+RUNS.update(LONG_STEPS)
 STEPS = 42
+# Where runs are stopped and go on from files: within an episode, and before a step is taken back.
+CUTS = {"PSD": (range(8), range(8, 20)), "PSGD": (range(8), range(8, 20)),
+        "GDPolyak": (range(32), range(32, STEPS))}
 
 
 def run(name, model, optimizer, steps, rank=0, size=1):
@@ -120,7 +131,7 @@ def four(rank, size, folder):
     hasty = dist.new_group(timeout=seconds(STALL))
     found = {}
     for name, make in RUNS.items():
-        model = nn.parallel.DistributedDataParallel(autoencoder())
+        model = nn.parallel.DistributedDataParallel(autoencoder(name))
         found[name] = run(name, model, make(model.parameters()), range(STEPS), rank, size)
     found["mean"] = vector.mean_over_ranks(torch.tensor([0.1, rank, 10.0**rank]))
     found["mean in two"] = vector.mean_over_ranks(
@@ -155,13 +166,13 @@ def two(rank, size, folder):
     from torch.distributed.fsdp import fully_shard
     from torch.distributed.tensor import Partial, Replicate, Shard, distribute_tensor
 
-    def sharded():
-        model = autoencoder()
+    def sharded(name=None):
+        model = autoencoder(name)
         fully_shard(model[0])
         return fully_shard(model)
 
     for name, make in RUNS.items():
-        model = sharded()
+        model = sharded(name)
         found[name] = run(name, model, make(model.parameters()), range(STEPS), rank, size)
 
     # A state that is saved within an episode and loaded into fresh objects.
@@ -182,9 +193,9 @@ def two(rank, size, folder):
     import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-    for name in ("PSD", "PSGD"):
-        for steps in (range(8), range(8, 20)):
-            model = sharded()
+    for name, parts in CUTS.items():
+        for steps in parts:
+            model = sharded(name)
             optimizer = RUNS[name](model.parameters())
             if steps.start:
                 states = dict(zip("mo", get_state_dict(model, optimizer), strict=True))
@@ -307,17 +318,18 @@ def shards(forked):
 @pytest.fixture(scope="module", params=list(RUNS))
 def alone(request):
     """One process with the whole of the data."""
-    model = autoencoder()
+    model = autoencoder(request.param)
     return request.param, run(request.param, model, RUNS[request.param](model.parameters()),
                               range(STEPS))
 
 
-DECISIONS = ["steps", "looks", "checks", "episodes", "left", "status"]
+DECISIONS = ["steps", "looks", "checks", "episodes", "epochs", "accepted", "rejected", "left",
+             "status"]
 
 
 def assert_same_run(found, expected):
     for (x, counts), (y, others) in zip(found, expected, strict=True):
-        assert [counts[key] for key in DECISIONS] == [others[key] for key in DECISIONS]
+        assert [counts.get(key) for key in DECISIONS] == [others.get(key) for key in DECISIONS]
         torch.testing.assert_close(x, y, rtol=1e-6, atol=1e-9)
 
 
@@ -327,9 +339,13 @@ def assert_same_bits(found, expected):
         assert repr(counts) == repr(others)  # nan is nan
 
 
-def test_the_runs_go_through_an_episode_and_a_check_that_finds_no_saddle(alone):
+def test_the_runs_go_through_all_that_can_happen(alone):
     """Otherwise the comparisons below would say little."""
-    _, trace = alone
+    name, trace = alone
+    if name in LONG_STEPS:
+        last = trace[-1][1]
+        assert last["epochs"] >= 3 and (name != "GDPolyak" or last["accepted"] * last["rejected"])
+        return
     assert {counts["status"].name for _, counts in trace} >= {"EPISODE", "NONE_FOUND"}
     assert trace[0][0].norm() < 0.02 and trace[-1][0].norm() > 0.3
 
@@ -357,12 +373,16 @@ def test_a_state_of_shards_goes_on_bit_for_bit_within_an_episode(shards):
     assert_same_bits(rest, shards[0]["PSGD"][stop:])
 
 
-@pytest.mark.parametrize("name", ["PSD", "PSGD"])
+@pytest.mark.parametrize("name", list(CUTS))
 def test_a_distributed_checkpoint_goes_on_bit_for_bit_within_an_episode(shards, name):
+    cut = CUTS[name][1]
     for found in shards:
-        rest = found[f"{name}, {range(8, 20)}"]
-        assert 0 < rest[0][1]["left"]
-        assert_same_bits(rest, found[name][8:20])
+        rest = found[f"{name}, {cut}"]
+        assert rest[0][1]["left"] > 0 or name == "GDPolyak"
+        assert_same_bits(rest, found[name][cut.start:cut.stop])
+    if name == "GDPolyak":  # a step from before the cut was taken back after it
+        before, after = found[name][cut.start - 1][1], rest[2][1]
+        assert before["status"].name == "LONG" and after["status"].name == "BACK"
 
 
 def test_sums_and_draws_of_shards_are_those_of_the_whole(shards):
