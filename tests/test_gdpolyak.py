@@ -433,3 +433,10 @@ def test_a_plain_function_has_to_say_what_f_star_is():
     for options in (dict(), dict(rule="plateau"), dict(rule="curvature", f_star=0.0)):
         result = minimize(HALF.fun, method="gdpolyak", **options, **plain)
         assert result.status == Status.NOT_LOOKED_AT and result.nit < 200
+
+
+def test_safe_goes_on_where_no_curvature_can_be_seen():
+    """A plane: both gradients are equal and κ is 0, at every step."""
+    result = minimize(lambda x: float(x.sum()), np.zeros(3), "gdpolyak", grad=np.ones_like,
+                      step_size=0.125, epsilon=1e-3, certificate=False, maxiter=60)
+    assert result.status == Status.MAXITER and result.fun == -3 * 60 * 0.125

@@ -194,7 +194,8 @@ class SafeGDPolyak(ValueMethod):
         return self._still(state) and 1 / state.curvature > self.guard * state.step_size
 
     def _still(self, state):
-        return abs(state.curvature / state.last_curvature - 1) <= self.plateau
+        last = state.last_curvature  # zero where both gradients round to the same
+        return abs(state.curvature - last) <= self.plateau * abs(last)
 
     # What to do at a look --------------------------------------------------
 
