@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import _growth, _psd, _psgd, _saddles
+from . import _gdpolyak, _growth, _psd, _psgd, _saddles
 
 __all__ = ["Feedback", "check", "exercises"]
 
-_CHECKS = {**_saddles.CHECKS, **_psd.CHECKS, **_psgd.CHECKS, **_growth.CHECKS}
+_CHECKS = {**_saddles.CHECKS, **_psd.CHECKS, **_psgd.CHECKS, **_growth.CHECKS,
+           **_gdpolyak.CHECKS}
 
 
 @dataclass(frozen=True)
