@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from style import CONTOUR, INK, SOFT, finish
 
+from saddlelib import Oracle
 from saddlelib.figures import COLORS
+from saddlelib.methods import GDPolyak, GradientDescent, PolyakDescent
 
 GD, POLYAK, GDPOLYAK, LAW = COLORS["gd"], "#d55e00", "#008563", COLORS["theory"]
 NAMES = {"gd": ("constant steps", GD), "polyak": ("Polyak steps alone", POLYAK),
@@ -16,22 +18,17 @@ NAMES = {"gd": ("constant steps", GD), "polyak": ("Polyak steps alone", POLYAK),
 
 def runs(figure):
     """Per method: its points (maxiter + 1, 2), values, step sizes, and where long steps begin."""
-    function, found = figure.function, {}
-    for name in NAMES:
-        x, left, jumps = np.array(figure.start), figure.epoch_length, []
-        points, values, steps = [], [], []
-        for k in range(figure.maxiter + 1):
-            g, fun = function.grad(x), function.fun(x)
-            points.append(x)
-            values.append(fun)
-            step, left = figure.step_size, left - 1
-            if name == "polyak" or name == "gdpolyak" and left < 0:
-                step, left = figure.polyak_factor * fun / (g @ g), figure.epoch_length
-                jumps.append(k)
-            steps.append(step)
-            x = x - step * g
-        found[name] = {"points": np.array(points), "fun": np.array(values),
-                       "step": np.array(steps), "jumps": jumps}
+    eta, found = figure.step_size, {}
+    for name, method in [("gd", GradientDescent(eta)), ("polyak", PolyakDescent()),
+                         ("gdpolyak", GDPolyak(eta, figure.epoch_length))]:
+        oracle, points, steps = Oracle(figure.function), [], []
+        state = method.init(oracle, np.array(figure.start))
+        for _ in range(figure.maxiter + 1):
+            points.append(state.x)
+            state = method.step(oracle, state)
+            steps.append(getattr(state, "last_step", eta))
+        found[name] = {"points": np.array(points), "fun": figure.function.fun(np.array(points)),
+                       "step": np.array(steps), "jumps": np.flatnonzero(np.array(steps) != eta)}
     return found
 
 
@@ -75,7 +72,7 @@ def ball(figure):
         few = {"gd": 200, "polyak": 150, "gdpolyak": 300}[name]  # later ones are on the minimizer
         plane.plot(*found[name]["points"][:few].T, color=colour, linewidth=1.1)
         plane.plot(*found[name]["points"][-1], "o", color=colour, mec="white", markersize=7)
-    landed = found["gdpolyak"]["points"][np.array(long[:8]) + 1]
+    landed = found["gdpolyak"]["points"][long[:8] + 1]
     plane.plot(*landed.T, "o", color=GDPOLYAK, mfc="white", markersize=4)
     plane.plot(*figure.start, "o", color=INK, markerfacecolor="w", markersize=8, mew=2)
     plane.text(figure.start[0] - 0.08, figure.start[1], "start", ha="right", va="center")

@@ -6,6 +6,7 @@ import numpy as np
 import traitlets
 
 from ..problems import ConvexQuartic, MatrixFactorization, Problem, RavineRosenbrock
+from ..theory import ravine
 from ._parts import HERE, Count, LiveFigure, Number, bundle
 
 __all__ = ["MethodRace"]
@@ -59,7 +60,7 @@ class MethodRace(LiveFigure):
     >>> figure = MethodRace(condition=10.0)
     >>> figure
     MethodRace(problem='rosenbrock', condition=10.0)
-    >>> figure.step_size, round(figure.growth, 12)
+    >>> figure.step_size, figure.growth
     (0.0125, 2.0)
     """
 
@@ -97,6 +98,8 @@ class MethodRace(LiveFigure):
 
     @property
     def growth(self) -> float:
-        """2 ln(4/3)/ln(1/q), q = |1 − ημ|: short steps that each epoch has more than the last."""
-        mu = self.function.normal_curvature[0]
-        return float(2 * np.log(4 / 3) / -np.log(abs(1 - self.step_size * mu)))
+        """Short steps that each epoch has more than the last: `theory.ravine.growth`.
+
+        To twelve digits: a whole number should not become the one below it by rounding.
+        """
+        return float(f"{ravine.growth(self.step_size, self.function.normal_curvature[0]):.12g}")

@@ -224,7 +224,9 @@ const add = (x, a, d) => { // x + a d, in place
 const minus = (a, b) => a.map((v, i) => v - b[i]);
 
 // How many short steps each epoch needs more than the last: 2 ln(4/3) / ln(1/q), q = |1 - eta mu|.
-export const growthOf = ({ eta, mu }) => (2 * Math.log(4 / 3)) / -Math.log(Math.abs(1 - eta * mu));
+// To twelve digits: a whole number should not become the one below it by rounding.
+export const growthOf = ({ eta, mu }) =>
+  Number(((2 * Math.log(4 / 3)) / -Math.log(Math.abs(1 - eta * mu))).toPrecision(12));
 
 // A method asks `call(x, g)` for f and the gradient, and yields after every call.
 const RACERS = {

@@ -13,7 +13,8 @@ from traitlets import TraitError
 
 from saddlelib import Oracle
 from saddlelib.live import MethodRace
-from saddlelib.methods import GradientDescent
+from saddlelib.methods import GDPolyak, GradientDescent
+from saddlelib.theory import ravine
 
 STATE = list(MethodRace._inputs)
 METHODS = ["gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs"]
@@ -84,7 +85,7 @@ def test_step_size_growth_and_floor_are_those_of_the_python_side(js, name):
     if norm == 0:
         assert found["floor"] is None
     else:
-        assert found["floor"] == pytest.approx((2**-52 * top * norm) ** (4 / 3))
+        assert found["floor"] == pytest.approx(ravine.rounding_floor(top * norm))
     x0 = np.array(found["x0"])
     hess = figure.function.hess(x0)
     assert figure.step_size * np.linalg.eigvalsh(hess)[-1] < 2, "the short step is too long here"
@@ -251,13 +252,17 @@ def test_a_run_is_that_of_a_plain_loop(js, method, name):
 
 
 @pytest.mark.parametrize("name", ["default", "convex", "factorization"])
-def test_gradient_descent_is_that_of_saddlelib(js, name):
+def test_what_saddlelib_has_runs_as_there(js, name):
     figure, found = MethodRace(**SHOWN[name]), js["shown"][name]
-    oracle, method = Oracle(figure.function), GradientDescent(figure.step_size)
-    run = method.init(oracle, np.array(found["x0"]), None)
-    for k in range(300):
-        assert found["runs"]["gd"]["f"][k] == pytest.approx(figure.function.fun(run.x), rel=1e-9)
-        run = method.step(oracle, run)
+    eta, growth = figure.step_size, figure.growth
+    first = 3 + math.ceil(2 * growth)
+    for key, method in {"gd": GradientDescent(eta), "gdpolyak": GDPolyak(eta, figure.epoch_length),
+                        "growing": GDPolyak(eta, first, growth=growth)}.items():
+        oracle, values = Oracle(figure.function), found["runs"][key]["f"]
+        run = method.init(oracle, np.array(found["x0"]), None)
+        for k in range(200):
+            assert values[k] == pytest.approx(figure.function.fun(run.x), rel=1e-8), (key, k)
+            run = method.step(oracle, run)
 
 
 # Counts and laws
@@ -288,9 +293,8 @@ def test_the_near_linear_law_predicts_the_calls_of_growing_epochs(js, name):
     told = law[np.argmax(law[:, 1] <= 1e-28), 0]
     [calls] = [row["calls"][2] for row in found["rows"] if row["name"] == "growing"]
     assert told == pytest.approx(calls, rel=0.1)
-    # ln²(1/ε) / (ln(1/q) ln(4/3)), the leading term, with ε the ratio of the distances.
-    q = 1 - figure.step_size * figure.function.normal_curvature[0]
-    leading = math.log(1e-28 / law[0, 1]) ** 2 / 16 / (math.log(q) * math.log(3 / 4))
+    leading = ravine.calls((1e-28 / law[0, 1]) ** 0.25, figure.step_size,
+                           figure.function.normal_curvature[0])
     assert leading < told < 1.35 * leading
 
 
