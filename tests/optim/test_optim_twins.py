@@ -5,9 +5,17 @@ import pytest
 import torch
 
 from saddlelib import Oracle, methods
-from saddlelib.optim import PSD, PSGD, PSDReference, PSGDReference, Status
+from saddlelib.optim import (
+    PSD,
+    PSGD,
+    GDPolyak,
+    GDPolyakReference,
+    PSDReference,
+    PSGDReference,
+    Status,
+)
 from saddlelib.optim._vector import uniform_ball
-from saddlelib.problems import CoupledQuartic, MatrixFactorization
+from saddlelib.problems import ConvexQuartic, CoupledQuartic, MatrixFactorization, RavineRosenbrock
 
 ETA, EPSILON, GAMMA, RADIUS = 0.05, 1e-2, 0.3, 1e-2
 NOISE = 0.02
@@ -164,3 +172,64 @@ def test_psgd_with_pairs_takes_the_steps_of_its_twin(make):
         if twin.first is not None:
             np.testing.assert_allclose(first.numpy(), twin.first, rtol=0, atol=1e-12)
     assert run.s["episodes"] >= 1 and run.s["checks"] > run.s["episodes"]
+
+
+RAVINES = {"curved": (RavineRosenbrock(), [1.0, 0.5], 0.0125,
+                      lambda x: x[0] ** 4 + 10 * (x[1] - x[0] ** 2) ** 2),
+           "straight": (ConvexQuartic(), [1.0, 1.0], 0.1, lambda x: x[0] ** 2 + x[1] ** 4)}
+
+
+def long_steps(ravine, **settings):
+    """GDPolyak in a ravine, as a function that takes a step."""
+    _, x0, eta, value = RAVINES[ravine]
+    x = torch.tensor(x0, dtype=torch.float64, requires_grad=True)
+    optimizer = GDPolyak([x], lr=eta, **settings)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = value(x)
+        loss.backward()
+        return loss
+    return x, optimizer, lambda: optimizer.step(closure)
+
+
+@pytest.mark.parametrize("growth", [0.0, 1.5])
+@pytest.mark.parametrize("ravine", RAVINES)
+def test_gdpolyak_its_twin_and_the_numpy_method_take_the_same_steps(ravine, growth):
+    problem, x0, eta, _ = RAVINES[ravine]
+    method = methods.GDPolyak(eta, 12, growth=growth)
+    oracle = Oracle(problem)
+    state = method.init(oracle, np.array(x0))
+    twin = GDPolyakReference(np.array(x0), eta, K=12, f_star=0.0, growth=growth)
+    x, optimizer, step = long_steps(ravine, f_star=0.0, epoch_length=12, safe=False, growth=growth)
+    for _ in range(250):
+        state = method.step(oracle, state)
+        twin.step(problem.fun, problem.grad)
+        step()
+        np.testing.assert_allclose(x.detach().numpy(), twin.x, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(twin.x, state.x, rtol=1e-8, atol=1e-10)
+        assert optimizer.counts["epochs"] == twin.epochs == state.epochs
+        assert optimizer.counts["left"] == twin.left == int(state.left)
+    assert state.epochs >= 10 and problem.fun(state.x) < 1e-4
+
+
+@pytest.mark.parametrize("settings", [
+    {"f_star": 0.0}, {"f_star": None}, {"f_star": -1e-3}, {"f_star": 1e-3},
+    {"f_star": 0.0, "factor": 7.0, "epoch_length": 3}], ids=str)
+@pytest.mark.parametrize("ravine", RAVINES)
+def test_safe_gdpolyak_takes_the_steps_of_its_twin(ravine, settings):
+    problem, x0, eta, _ = RAVINES[ravine]
+    settings = {"epoch_length": 10, "factor": 2.0, **settings}
+    twin = GDPolyakReference(np.array(x0), eta, K=settings["epoch_length"], safe=True,
+                             f_star=settings["f_star"], factor=settings["factor"])
+    x, optimizer, step = long_steps(ravine, **settings)
+    for _ in range(300):
+        twin.step(problem.fun, problem.grad)
+        step()
+        np.testing.assert_allclose(x.detach().numpy(), twin.x, rtol=1e-7, atol=1e-10)
+        counts = optimizer.counts
+        assert (counts["epochs"], counts["rejected"], counts["left"], counts["epoch_length"]) == (
+            twin.epochs, twin.rejected, twin.left, twin.K)
+        assert np.isnan(counts["f_star"]) == (twin.f_star is None)
+    assert twin.epochs >= 3
+    assert twin.rejected >= 1 or settings["factor"] == 2.0
