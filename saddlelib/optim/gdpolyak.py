@@ -104,17 +104,18 @@ class GDPolyak(VectorOptimizer):
     near 0: overparameterized factorizations, small networks fitted to the end, physics-informed
     losses. Where the loss grows quadratically L-BFGS or momentum is better. With mini-batches the
     loss and the quotient belong to the mini-batch. Without ``safe`` the long step is then that of
-    stochastic Polyak methods, which converge where every sample has the same f* at one point, and
-    need a ``cap`` elsewhere: at a minimum with noise the gap stays and the gradient does not. With
-    ``safe`` losses of different mini-batches are compared, which means little. Either use the whole
-    loss at every step, or look at `at_look` and use it at those. A closure that gives another loss
-    at the same point is noticed where a step was taken back, and raises, if the difference is more
-    than half of what was judged. That is the only point evaluated twice. A finite ``cap`` makes
-    long steps constant in the end: no fast rate. With a fixed K and without ``safe`` the run stalls
-    at a floor; see ``growth``. Dropout and batch normalization in training mode are no functions of
-    the parameters alone. Do not clip gradients: the quotient is that of the gradient of the loss.
-    With a `torch.amp.GradScaler` call ``scaler.step(optimizer, loss=loss)`` with the loss before
-    scaling.
+    stochastic Polyak methods: it converges where one point is best for every sample, and elsewhere
+    throws x about, unless a ``cap`` of a few lr holds it. With ``safe`` losses of different
+    mini-batches would be compared, which means little: use the whole loss at every step, or at
+    those where `at_look` is true. A loss that differs at the same point is noticed where a step was
+    taken back, the only point that is evaluated twice; it raises if the difference is more than
+    half of what was judged. A finite ``cap`` makes long steps constant in the end, and the rate
+    slow. With a fixed K and without ``safe`` the run stalls at a floor; see ``growth``. Dropout and
+    batch normalization in training mode are no functions of the parameters alone. Do not clip
+    gradients: the quotient is that of the gradient of the loss. With a `torch.amp.GradScaler` call
+    ``scaler.step(optimizer, loss=loss)`` with the loss before scaling. A gradient that is not
+    finite is noticed at looks; before, only if the loss is not finite too. Every step reads the
+    loss, which makes a GPU wait.
 
     **Related work.** Davis, Drusvyatskiy & Jiang (arXiv:2409.19791): ``safe=False`` is their
     authors' code, without its second evaluation. The safe rule is ours: that of

@@ -214,14 +214,15 @@ def test_gdpolyak_its_twin_and_the_numpy_method_take_the_same_steps(ravine, grow
 
 
 @pytest.mark.parametrize("settings", [
-    {"f_star": 0.0}, {"f_star": None}, {"f_star": -1e-3}, {"f_star": 1e-3},
+    {"f_star": 0.0, "gain": 0.6}, {"f_star": None}, {"f_star": -1e-3}, {"f_star": 1e-3},
     {"f_star": 0.0, "factor": 7.0, "epoch_length": 3}], ids=str)
 @pytest.mark.parametrize("ravine", RAVINES)
 def test_safe_gdpolyak_takes_the_steps_of_its_twin(ravine, settings):
     problem, x0, eta, _ = RAVINES[ravine]
     settings = {"epoch_length": 10, "factor": 2.0, **settings}
     twin = GDPolyakReference(np.array(x0), eta, K=settings["epoch_length"], safe=True,
-                             f_star=settings["f_star"], factor=settings["factor"])
+                             f_star=settings["f_star"], factor=settings["factor"],
+                             gain=settings.get("gain", 0.2))
     x, optimizer, step = long_steps(ravine, **settings)
     for _ in range(300):
         twin.step(problem.fun, problem.grad)
