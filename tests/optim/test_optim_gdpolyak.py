@@ -344,6 +344,16 @@ def test_noisy_losses_without_a_common_minimizer_are_thrown_about_and_a_cap_help
     assert thrown > 1.3 * plain > 1.2 * capped
 
 
+def test_at_look_tells_of_every_step_that_compares_losses_or_gradients():
+    for settings, looks in (({"factor": 7.0}, 3), ({"safe": False}, 1)):
+        run, after_back = Run(f_star=0.0, epoch_length=5, **settings), False
+        for _ in range(90):
+            assert run.optimizer.at_look == (run.counts["left"] < looks or after_back)
+            rejected = run.counts["rejected"]
+            after_back = run.steps(1)[0]["rejected"] > rejected
+        assert run.counts["rejected"] > 0 or "safe" in settings
+
+
 def test_safe_steps_need_the_whole_loss_at_looks_only():
     with pytest.raises(RuntimeError, match="deterministic"):
         in_batches(0.0, f_star=0.0)

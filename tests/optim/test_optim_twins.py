@@ -214,7 +214,8 @@ def test_gdpolyak_its_twin_and_the_numpy_method_take_the_same_steps(ravine, grow
 
 
 @pytest.mark.parametrize("settings", [
-    {"f_star": 0.0, "gain": 0.6}, {"f_star": None}, {"f_star": -1e-3}, {"f_star": 1e-3},
+    {"f_star": 0.0, "gain": 0.6}, {"f_star": None}, {"f_star": None, "factor": 1.0},
+    {"f_star": -1e-3}, {"f_star": 1e-3},
     {"f_star": 0.0, "factor": 7.0, "epoch_length": 3}], ids=str)
 @pytest.mark.parametrize("ravine", RAVINES)
 def test_safe_gdpolyak_takes_the_steps_of_its_twin(ravine, settings):
@@ -233,4 +234,4 @@ def test_safe_gdpolyak_takes_the_steps_of_its_twin(ravine, settings):
             twin.epochs, twin.rejected, twin.left, twin.K)
         assert np.isnan(counts["f_star"]) == (twin.f_star is None)
     assert twin.epochs >= 3
-    assert twin.rejected >= 1 or settings["factor"] == 2.0
+    assert twin.rejected >= 1 or settings["factor"] <= 2.0
