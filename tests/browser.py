@@ -134,3 +134,15 @@ class Visit:
 
     def __exit__(self, *exc):
         self.context.close()
+
+
+def stands_still(page, name):
+    """Whether a figure is at rest: an animation would draw in every frame of half a second.
+
+    One late redraw, after a change of size, is none; so pictures are not compared.
+    """
+    drawn = f"performance.getEntriesByName('{name}:drawn').length"
+    page.wait_for_timeout(300)
+    before = page.evaluate(drawn)
+    page.wait_for_timeout(600)
+    return page.evaluate(drawn) - before <= 1

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import axe_playwright_python
 import numpy as np
 import pytest
-from browser import Visit
+from browser import Visit, stands_still
 
 from saddlelib.live import EscapeEpisode
 
@@ -80,9 +80,7 @@ def test_it_can_be_paused_and_go_on(figure):
     live.root.get_by_role("button", name="pause").press("Enter")
     play = live.root.get_by_role("button", name="play")
     play.wait_for()
-    still = live.root.screenshot()
-    live.page.wait_for_timeout(300)
-    assert live.root.screenshot() == still
+    assert stands_still(live.page, "episode")
     play.press("Enter")
     grown(live)
     live.root.get_by_role("button", name="grow again").press("Enter")
@@ -95,10 +93,7 @@ def test_reduced_motion_means_the_whole_histogram_at_once(figure):
     live.page.wait_for_function("performance.getEntriesByName('episode:visible')[0]")
     assert numbers(live)[1][-1] == pytest.approx(1 / np.sqrt(4000 * 0.05), abs=0.02)
     assert live.root.get_by_role("button", name="pause").count() == 0
-    live.page.wait_for_timeout(300)  # the summary is said a little later
-    first = live.root.screenshot()
-    live.page.wait_for_timeout(300)
-    assert live.root.screenshot() == first
+    assert stands_still(live.page, "episode")
     before = live.readout.text_content()
     live.root.get_by_role("button", name="ten times smaller").click()
     assert "no run yet" not in changed(live.readout, before)

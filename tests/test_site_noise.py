@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import axe_playwright_python
 import numpy as np
 import pytest
-from browser import Visit
+from browser import Visit, stands_still
 
 from saddlelib.live import NoisyTrigger
 
@@ -109,10 +109,7 @@ def test_the_runs_walk_once_and_can_be_paused_and_walked_by_hand(figure):
     live.root.get_by_role("button", name="pause").press("Enter")
     play = live.root.get_by_role("button", name="play")
     play.wait_for()
-    live.page.wait_for_timeout(250)
-    still = live.root.screenshot()
-    live.page.wait_for_timeout(250)
-    assert live.root.screenshot() == still
+    assert stands_still(live.page, "noise")
     live.step.press("Home")
     assert live.step.get_attribute("aria-valuetext") == "0"
     live.step.press("ArrowRight")
@@ -128,10 +125,7 @@ def test_reduced_motion_means_all_steps_at_once(figure):
     live = figure(reduced_motion="reduce")
     assert live.step.input_value() == "120"
     assert live.root.get_by_role("button", name="play").count() == 0
-    live.page.wait_for_timeout(250)
-    first = live.root.screenshot()
-    live.page.wait_for_timeout(250)
-    assert live.root.screenshot() == first
+    assert stands_still(live.page, "noise")
 
 
 def test_the_start_answers_the_keyboard_and_the_mouse(figure):
