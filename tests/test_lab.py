@@ -30,7 +30,7 @@ def ask(address, what):
 
 
 def defined_and_used(source):
-    """The names that a cell gives a value at its top level, and all names that it reads."""
+    """The names that a cell gives a value, and those it reads from cells before it."""
     tree = ast.parse(source)
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     defined = {node.id for node in names if isinstance(node.ctx, ast.Store)}
@@ -39,14 +39,18 @@ def defined_and_used(source):
             defined.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             defined |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    return defined, {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    inside = defined | {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    return defined, {node.id for node in names if isinstance(node.ctx, ast.Load)} - inside
 
 
 def keep_what_answers(notebook):
-    """Leave out of a copy the code on which no figure and no control depends.
+    """Leave out of a copy the formulas, and the code on which no figure and no control depends.
 
-    nbval runs every cell; here it is the page that is looked at.
+    nbval runs every cell, and the first chapter shows its formulas; here the rest is looked at.
     """
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\$\$.*?\$\$|\$[^$]+\$", "(formula)", cell.source, flags=re.S)
     wanted = set()
     for cell in reversed([cell for cell in notebook.cells if cell.cell_type == "code"]):
         defined, used = defined_and_used(cell.source)
@@ -60,7 +64,7 @@ def keep_what_answers(notebook):
 def lab(tmp_path_factory):
     """Start a JupyterLab of our own on a copy of the chapters; gives the address of its pages.
 
-    The first chapter is whole, of the others the code is what their figures and controls need.
+    The first chapter is whole, of the others no more is left than `keep_what_answers` leaves.
     """
     home = tmp_path_factory.mktemp("lab")
     (home / "chapters").mkdir()
