@@ -25,9 +25,10 @@ every_figure = pytest.mark.parametrize("page, mark, root, sliders", FIGURES,
                                        ids=[figure[1] for figure in FIGURES])
 
 # What the machine can do now. A page with a fixed amount of text and of arithmetic stands for all
-# that no figure is to blame for. The limits are meant for a machine where it takes REFERENCE seconds
-# to its first whole frame; where it takes longer they grow in proportion. The slowest figure takes
-# about twice the time of that page, the limit is nearly three times it: twice as slow is too slow.
+# that no figure is to blame for. The limits are meant for a machine where it takes REFERENCE
+# seconds to its first whole frame; where it takes longer they grow in proportion. The slowest
+# figure takes about twice the time of that page, the limit is nearly three times it: twice as slow
+# is too slow.
 REFERENCE = 0.35
 LINE = (f"<p>{'some <b>words</b> of a text, ' * 8}"
         f"<code>{'<i>name</i> = <i>value</i>; ' * 8}</code>")
