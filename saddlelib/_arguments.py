@@ -15,6 +15,14 @@ def positive(name, value) -> float:
     return number
 
 
+def nonnegative(name, value) -> float:
+    """A finite float >= 0, or an error that names the argument."""
+    number = _number(name, value)
+    if not (number >= 0 and math.isfinite(number)):
+        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
+    return number
+
+
 def probability(name, value) -> float:
     """A float in (0, 1), or an error that names the argument."""
     number = _number(name, value)
@@ -74,4 +82,4 @@ def curvature_scale(problem, epsilon, lipschitz_hess, curvature_tol):
     if lipschitz_hess == 0:
         raise ValueError("lipschitz_hess = 0 makes the threshold √(ρε) zero, which no finite "
                          "number of Hessian-vector products can certify; give curvature_tol > 0")
-    return lipschitz_hess, math.sqrt(lipschitz_hess * epsilon)
+    return lipschitz_hess, math.sqrt(lipschitz_hess) * math.sqrt(epsilon)

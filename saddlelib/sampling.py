@@ -22,12 +22,15 @@ fresh sample, where it is a fixed vector and the same t holds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ._arguments import as_point, curvature_scale, integer, positive, probability
-from .curvature import Certificate, Verdict, _lanczos, _Product
+from ._norm import norm
+from .curvature.certificate import Certificate, Slope, Verdict, counts, judge, length_scale
+from .curvature.lanczos import lanczos, start_component
+from .curvature.products import products
 from .oracle import Oracle
 from .theory.concentration import mean_batch_size, mean_error, norm_limits
 from .theory.noise import (
@@ -143,12 +146,12 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     failure_prob = probability("failure_prob", failure_prob)
     lipschitz_hess, gamma = curvature_scale(
         oracle.problem, epsilon, lipschitz_hess, curvature_tol)
-    maxiter = min(x.size, 1000 if maxiter is None else integer("maxiter", maxiter))
+    maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
     resolution, rng = positive("resolution", resolution), np.random.default_rng(rng)
     if oracle._sum is None and (grad_noise is not None or hess_noise is not None):
         raise ValueError("grad_noise and hess_noise are for a FiniteSum; an Oracle that adds noise "
                          "knows its own")
-    before = _counts(oracle)
+    before = (*counts(oracle), oracle.nsamples)
     gradient = _Gradient(oracle, x.size, epsilon, batch_size, grad_noise)
     hessian = _Hessian(oracle, x.size, gamma, hess_batch_size, hess_noise, hess_std, intrinsic_dim)
     share = failure_prob / (1 + (not gradient.exact) + (not hessian.exact))
@@ -156,43 +159,25 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     hessian.plan(share)
 
     g, lower, upper = gradient.estimate(x, rng, share)
-    norm = f"‖∇f‖ in [{lower:.3g}, {upper:.3g}] against ε = {epsilon:.3g}"
-    min_eig, min_eig_lower, direction, steps, error = math.nan, -math.inf, None, 0, 0.0
-    eig = "the curvature was not looked at"
-    finite = np.isfinite(g).all()
-    if finite and lower <= epsilon:
-        min_eig, min_eig_lower, direction, steps, error = hessian.look(
-            x, rng, share, lipschitz_hess, hvp_error, maxiter, resolution)
-        off = hessian.error
-        eig = f"λ_min in [{min_eig_lower:.4g}, {min_eig + off:.4g}] against −{gamma:.4g}"
-    if direction is None:
-        direction = np.full(x.size, np.nan)
-
-    if not finite:
-        verdict, message = Verdict.CANNOT_TELL, "the gradient is not finite"
-    elif lower > epsilon:
-        verdict, message = Verdict.NOT_STATIONARY, norm
-    elif math.isnan(min_eig):
-        verdict, message = Verdict.CANNOT_TELL, "a Hessian-vector product is not finite"
-    elif min_eig + off + error < -gamma:
-        verdict = Verdict.NEGATIVE_CURVATURE
-        message = f"λ_min ≤ {min_eig + off:.4g} < −{gamma:.4g}"
-    elif upper > epsilon:
-        verdict = Verdict.CANNOT_TELL
-        message = f"{norm} from {gradient.batch_size} samples; raise batch_size to know more"
-    elif min_eig_lower >= -gamma:
-        verdict, message = Verdict.SOSP, f"{norm}; {eig}"
-    else:
-        verdict = Verdict.CANNOT_TELL
-        remedy = ("lower resolution or raise maxiter" if hessian.exact else
-                  "raise hess_batch_size, or lower resolution or raise maxiter,")
-        message = (f"{eig} after {steps} Lanczos steps on {hessian.batch_size} samples; {remedy} "
-                   f"to know more")
-    cost = (after - b for after, b in zip(_counts(oracle), before, strict=True))
+    slope = Slope(lower, upper, f"‖∇f‖ in [{lower:.3g}, {upper:.3g}] against ε = {epsilon:.3g}",
+                  f"{gradient.batch_size} samples; raise batch_size to know more")
+    look = product = None
+    if not np.isfinite(g).all():
+        slope = Slope()
+    elif lower <= epsilon:
+        look, product = hessian.look(x, rng, share, length_scale(epsilon, gamma, lipschitz_hess),
+                                     hvp_error, maxiter, resolution)
+    verdict, message = judge(epsilon, gamma, slope, look, product, hessian.error)
+    if verdict is Verdict.CANNOT_TELL and look is not None and not hessian.exact:
+        message += f", on {hessian.batch_size} samples; raise hess_batch_size to know more"
+    seen = (math.nan, -math.inf, gamma, np.full(x.size, np.nan), failure_prob, 0, 0.0, 0.0)
+    if look is not None:
+        seen = (look.min_eig, look.lower - hessian.error, gamma, look.direction, failure_prob,
+                look.steps, look.error, product.norm)
+    cost = (after - b for after, b in zip((*counts(oracle), oracle.nsamples), before, strict=True))
     *calls, nsamples = cost
     return SampleCertificate(
-        verdict, message, float(np.linalg.norm(g)), epsilon, min_eig, min_eig_lower, gamma,
-        direction, failure_prob, steps, error, *calls, lower, upper, hessian.error,
+        verdict, message, norm(g), epsilon, *seen, *calls, lower, upper, hessian.error,
         gradient.batch_size, hessian.batch_size, nsamples)
 
 
@@ -319,35 +304,31 @@ class _Hessian:
         elif self.whole:
             self.batch_size = self.oracle.samples_of_f
 
-    def look(self, x, rng, failure_prob, lipschitz_hess, hvp_error, maxiter, resolution):
-        """Curvature along a direction, bound of λ_min(H), direction, steps, error of products."""
+    def look(self, x, rng, failure_prob, scale, hvp_error, maxiter, resolution):
+        """What Lanczos sees in a sample, and the products that it asked for."""
         deep = self.gamma + 2 * self.error
         # A sample too small to certify can still find a saddle that is deep enough.
         tol = self.gamma - self.error if self.error < self.gamma else deep
-        product = self._product(x, rng, lipschitz_hess, hvp_error)
-        with np.errstate(over="ignore", invalid="ignore"):
-            low, lower, direction, steps, error, _ = _lanczos(
-                product, x.size, tol, failure_prob, rng, maxiter, resolution, deep)
-            if low < -self.gamma and not self.exact:
-                # The direction was chosen on the first sample: a fresh one has no part in it.
-                fresh = self._product(x, rng, lipschitz_hess, hvp_error)
-                low = float(direction @ fresh(direction))
-                error = fresh.error(1) / 3
-        return low, lower - self.error, direction, steps, error
+        options = scale, start_component(x.size, failure_prob), hvp_error
+        product = self._product(x, rng, *options)
+        look = lanczos(product, x.size, tol, failure_prob, rng, maxiter, resolution, deep)
+        if look.min_eig < -self.gamma and not self.exact:
+            # The direction was chosen on the first sample: a fresh one has no part in it.
+            fresh = self._product(x, rng, *options)
+            with np.errstate(over="ignore", invalid="ignore"):
+                low = float(look.direction @ fresh(look.direction))
+            look = replace(look, min_eig=low, error=fresh.one())
+        return look, product
 
-    def _product(self, x, rng, lipschitz_hess, hvp_error):
+    def _product(self, x, rng, scale, component, hvp_error):
         sample = self.oracle.sample(None if self.whole else _draw(
             self.terms, self.batch_size, rng, self.terms.replacement))
         by_differences = not (sample.has_hvp or sample.has_hess)
-        return _Product(sample, x, sample.grad(x) if by_differences else None, lipschitz_hess,
-                        hvp_error)
+        return products(sample, x, sample.grad(x) if by_differences else None, self.gamma, scale,
+                        component, hvp_error=hvp_error)
 
 
 def _draw(terms, size, rng, replacement):
     """Indices of a sample of its own, apart from the epochs of a run."""
     return rng.integers(terms.size, size=size) if replacement else \
         rng.permutation(terms.size)[:size]
-
-
-def _counts(oracle):
-    return oracle.nfev, oracle.njev, oracle.nhvp, oracle.nhev, oracle.nsamples

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from scipy.linalg import eigh_tridiagonal
 
-from ..curvature import lanczos_error, start_overlap
+from ..curvature.lanczos import Coefficients, Shift, start_component
 from . import _vector as vector
 
 __all__ = ["Products", "Seen", "Source", "can_use_autograd", "quick_dot", "smallest_curvature"]
@@ -109,8 +108,8 @@ class Products:
         return hv
 
     def error(self, steps):
-        """First-order bound on the error of an eigenvalue after so many Lanczos steps."""
-        return 3 * math.sqrt(steps) * (self.difference_error + 16 * self.unit * self.norm)
+        """E of `saddlelib.curvature.lanczos`: what the products may do to an eigenvalue."""
+        return math.sqrt(2 * steps) * (self.difference_error + 16 * self.unit * self.norm)
 
     def _graph(self, loss):
         """Gradients that can be differentiated again, or None."""
@@ -206,49 +205,46 @@ def smallest_curvature(product, params, curvature_tol, failure_prob, maxiter, se
                        resolution=0.05) -> Seen:
     """Smallest eigenvalue of the Hessian, as far as it needs to be known.
 
-    Lanczos with full reorthogonalization from a random start, and the bounds of
-    `saddlelib.curvature`. It stops as soon as it knows on which side of −curvature_tol λ_min lies,
-    or after ``maxiter`` products. It keeps one vector for each.
+    Lanczos with full reorthogonalization from a random start, and the theorem of
+    `saddlelib.curvature.lanczos`. It stops as soon as it knows on which side of −curvature_tol
+    λ_min lies, or how far from it, or that errors of the products hide it, or after ``maxiter``
+    products. It keeps one vector for each.
     """
     dim = vector.numel(params)
     maxiter = min(maxiter, dim)
-    overlap = start_overlap(dim, failure_prob / 2)
+    component = start_component(dim, failure_prob)
     basis = [vector.uniform_sphere(params, seed, counter)]
-    alpha, beta = [], []
-    lower = -math.inf
+    T, at_tol = Coefficients(), Shift(-curvature_tol)
     for k in range(1, maxiter + 1):
         w = product(basis[-1])
-        alpha.append(float(vector.dot(w, basis[-1])))
+        alpha = float(vector.dot(w, basis[-1]))
         for _ in range(2):  # twice is enough (Kahan; Parlett 1980)
             for q in basis:
                 vector.add_(w, q, alpha=-quick_dot(q, w))
-        beta.append(vector.norm(w))
-        if not math.isfinite(alpha[-1] + beta[-1]):
+        # At k = d nothing is left but rounding.
+        beta = vector.norm(w) if k < dim else 0.0
+        if not math.isfinite(alpha + beta):
             return Seen(math.nan, -math.inf, False, False, [])
-        error = product.error(k)
-        # A remainder of rounding is a start as good as any for what is left of the space: only an
-        # exact 0 ends it. To stop there would leave β_k/√t, which rounding makes large.
-        complete = k == dim or beta[-1] == 0.0
-        ritz, vectors = eigh_tridiagonal(alpha, beta[:-1])
-        low, high = float(ritz[0]), float(ritz[-1])
-        relative = lanczos_error(k, overlap)
-        gap = 0.0 if complete else beta[-1] / math.sqrt(overlap)
-        if relative < 0.5:
-            gap = min(gap, relative * (high - low) / (1 - 2 * relative))
-        lower = max(lower, low - gap - error)
-        undecided = lower < -curvature_tol <= low + error
-        if complete or not undecided or gap <= resolution * curvature_tol or k == maxiter:
+        T.add(alpha, beta)
+        at_tol.add(alpha, beta)
+        error, low = product.error(k), float(T.smallest())
+        certified = T.decides(at_tol, component, error) or (
+            k == dim and low - error >= -curvature_tol)
+        near = T.at(low - resolution * curvature_tol)
+        known = T.decides(near, component) or low < -curvature_tol - error
+        if certified or known or beta == 0 or k == maxiter:
             break
-        basis.append(vector.scale_(w, 1 / beta[-1]))
+        basis.append(vector.scale_(w, 1 / beta))
     direction = vector.zeros_like(basis[0])
-    for q, c in zip(basis, vectors[:, 0].tolist(), strict=True):
+    for q, c in zip(basis, T.ritz_vector().tolist(), strict=True):
         vector.add_(direction, q, alpha=c)
     vector.scale_(direction, 1 / vector.norm(direction))
     if low < -curvature_tol - error:
         # Negative curvature is a fact about one vector: look at it once more, by itself.
         low = float(vector.dot(direction, product(direction)))
+    lower = T.lower_bound(component, error, -curvature_tol if certified else -math.inf)
     negative = low < -curvature_tol - error
-    return Seen(low, min(lower, low), negative, not negative and lower >= -curvature_tol, direction)
+    return Seen(low, min(lower, low), negative, certified and not negative, direction)
 
 
 def quick_dot(a, b) -> float:

@@ -1,0 +1,311 @@
+"""Is x a second-order stationary point? A certificate by randomized Lanczos."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._arguments import as_point, curvature_scale, integer, nonnegative, positive, probability
+from .._norm import norm
+from ..oracle import Oracle
+try:
+    from ..derivatives import contradiction
+except ImportError:
+    contradiction = lambda *a, **k: ''
+from .lanczos import lanczos, start_component
+from .products import products
+
+__all__ = ["Certificate", "Verdict", "certify"]
+
+_UNIT = np.finfo(float).eps / 2
+
+
+class Verdict(enum.Enum):
+    """What a certificate says, with a sentence each. Only ``SOSP`` is a success."""
+
+    SOSP = "second-order stationary: small gradient, no strong negative curvature"
+    NOT_STATIONARY = "not stationary: the gradient is larger than epsilon"
+    NEGATIVE_CURVATURE = "a saddle: a direction of strong negative curvature is attached"
+    VACUOUS = "vacuous: the tolerance allows more curvature than there is, so nothing was tested"
+    WRONG_DERIVATIVES = "the derivatives contradict the function, so nothing can be said about it"
+    CANNOT_TELL = "cannot tell: rounding, noise or the budget decides, not the function"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The answer of `certify`.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    message : str
+        The verdict with its numbers.
+    grad_norm, epsilon : float
+        ‖∇f(x)‖₂ and the ε it was held against.
+    min_eig : float
+        Smallest Ritz value: an upper bound of λ_min up to ``hvp_error``.
+    min_eig_lower : float
+        λ_min is at least this, with probability at least 1 − ``failure_prob``.
+    curvature_tol : float
+        The threshold √(ρε): negative curvature down to −curvature_tol is allowed.
+    direction : ndarray, shape (d,)
+        Unit vector with Rayleigh quotient ``min_eig``.
+    failure_prob : float
+    iterations : int
+        Lanczos steps.
+    hvp_error : float
+        What errors of the Hessian-vector products may do to an eigenvalue, an absolute error.
+    hess_norm : float
+        The largest ‖Hv‖ of a unit vector that was seen: a lower bound of ‖H‖.
+    nfev, njev, nhvp, nhev : int
+        What this certificate cost.
+    """
+
+    verdict: Verdict
+    message: str
+    grad_norm: float
+    epsilon: float
+    min_eig: float
+    min_eig_lower: float
+    curvature_tol: float
+    direction: np.ndarray
+    failure_prob: float
+    iterations: int
+    hvp_error: float
+    hess_norm: float
+    nfev: int
+    njev: int
+    nhvp: int
+    nhev: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether x is certified as an (ε, √(ρε))-second-order stationary point."""
+        return self.verdict is Verdict.SOSP
+
+    def __repr__(self) -> str:
+        return f"Certificate({self.verdict.name}: {self.message})"
+
+
+def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz_hess=None,
+            grad=None, hvp=None, hess=None, args=(), rng=None, maxiter=None, resolution=0.05,
+            hvp_error=None, grad_error=None, jac=None) -> Certificate:
+    r"""Decide whether x is an (ε, √(ρε))-second-order stationary point.
+
+    That is ‖∇f(x)‖₂ ≤ ε and λ_min(∇²f(x)) ≥ −√(ρε) (Nesterov & Polyak 2006; Jin et al. 2017).
+    Only Hessian-vector products are used; memory is (iterations + 2)·d numbers.
+
+    The promise: if λ_min < −curvature_tol, the verdict is `Verdict.SOSP` with probability at most
+    ``failure_prob``, whatever the function, over the draw of the start of the Lanczos iteration.
+    It passes as soon as the orthonormal Lanczos polynomials say so,
+
+    .. math:: \Big(\sum_{j\le k} p_j(-\gamma)^2\Big)^{-1/2}
+              + \sqrt{2k}\,e\,\|(T_k+\gamma)^{-1}e_1\| < c ,
+
+    with γ = ``curvature_tol``, T_k the tridiagonal matrix so far, e the error of a product, and c
+    the δ-quantile of a component of a uniform unit vector: the theorem of
+    `saddlelib.curvature.lanczos`. ``min_eig_lower`` is the lowest number that this cannot exclude.
+    The verdict `Verdict.NEGATIVE_CURVATURE` is not a matter of chance: the direction is there and
+    its Rayleigh quotient has been computed once more. A tolerance above the largest curvature that
+    was seen tests nothing, and that is `Verdict.VACUOUS`. Before a point passes, f has to be finite
+    there, and f, ∇f and the products have to belong together as far as `derivatives.contradiction`
+    can see; else the verdict is `Verdict.WRONG_DERIVATIVES`.
+
+    Repeating it until it passes spends ``failure_prob`` every time; δ/(k(k+1)) for the k-th try
+    keeps the sum at δ.
+
+    Parameters
+    ----------
+    problem : Problem or callable or Oracle
+        With a plain ``fun``, give ``grad``, and ``hvp`` or ``hess`` if there is one. Without them,
+        Hv comes from differences of gradients whose error is measured: one gradient a product where
+        that is exact enough, two where not, and three for the measurement.
+    x : array_like, shape (d,)
+    epsilon : float
+        ε > 0, in the units of the gradient.
+    failure_prob : float
+        δ in (0, 1). The cost grows with ln(1/δ) only.
+    curvature_tol : float, optional
+        √(ρε) > 0 by default, with ρ = ``lipschitz_hess`` or what the problem states.
+    lipschitz_hess : float, optional
+        ρ ≥ 0.
+    rng : numpy.random.Generator or int, optional
+        For the start; fresh entropy by default.
+    maxiter : int, optional
+        Most Lanczos steps in all; by default 2·min(d, 1000), half of which are for a second run
+        with more exact differences of gradients, where the first ones are not exact enough.
+    resolution : float
+        Stop with `Verdict.CANNOT_TELL` when λ_min is known to within resolution·curvature_tol and
+        that still straddles the threshold.
+    hvp_error : float, optional
+        e, ‖error‖₂ of one product with a unit vector. It is believed. Default: what is measured,
+        at least 16 units of rounding of the largest ‖Hv‖ seen.
+    grad_error : float or (float, float), optional
+        ‖error‖₂ of a gradient g, absolute or as (absolute, relative), that is a + r‖g‖. It is
+        believed. Default: a few units of rounding of the terms of g for the comparison with ε, and
+        what is measured for differences.
+    jac : ndarray, shape (d,), optional
+        ∇f(x), when the caller has it already.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument and the remedy; also where products, or differences of what is given as
+        a gradient, are not symmetric, as those of every function are.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> saddlelib.certify(f, [0., 0.], grad=df, epsilon=1e-3, lipschitz_hess=6., rng=0).verdict.name
+    'NEGATIVE_CURVATURE'
+    >>> saddlelib.certify(f, [1., 0.], grad=df, epsilon=1e-3, lipschitz_hess=6., rng=0).verdict.name
+    'SOSP'
+    """
+    oracle = problem if isinstance(problem, Oracle) else Oracle(
+        problem, grad=grad, hvp=hvp, hess=hess, args=args)
+    x = as_point("x", x, oracle.problem)
+    epsilon = positive("epsilon", epsilon)
+    failure_prob = probability("failure_prob", failure_prob)
+    lipschitz_hess, curvature_tol = curvature_scale(
+        oracle.problem, epsilon, lipschitz_hess, curvature_tol)
+    maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
+    resolution, grad_error = positive("resolution", resolution), _grad_error(grad_error)
+    hvp_error = None if hvp_error is None else nonnegative("hvp_error", hvp_error)
+    rng = np.random.default_rng(rng)
+    before = counts(oracle)
+
+    g = oracle.grad(x) if jac is None else np.asarray(jac, dtype=float)
+    grad_norm = norm(g)
+    look, product = None, None
+    if np.isfinite(g).all():
+        component = start_component(x.size, failure_prob)
+        scale = length_scale(epsilon, curvature_tol, lipschitz_hess)
+        product = products(oracle, x, g, curvature_tol, scale, component, hvp_error=hvp_error,
+                           grad_error=grad_error)
+        look = lanczos(product, x.size, curvature_tol, failure_prob, rng, maxiter, resolution)
+        error = _rounding(x, grad_norm, product) if grad_error is None else (
+            grad_error[0] + grad_error[1] * grad_norm)
+        slope = Slope(grad_norm - error, grad_norm + error,
+                      f"‖∇f‖ = {grad_norm:.3g} against ε = {epsilon:.3g}",
+                      f"within the error {error:.1g} of the gradient")
+    else:
+        slope = Slope()
+    verdict, message = judge(epsilon, curvature_tol, slope, look, product)
+    if verdict is Verdict.SOSP:
+        verdict, message = _doubt(oracle, x, g, look, product, message)
+    cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
+    if verdict is Verdict.SOSP:
+        message += f" except with probability {failure_prob:.2g}, from {_spent(cost)}"
+    known = (math.nan, -math.inf, curvature_tol, np.full(x.size, np.nan), failure_prob, 0, math.nan,
+             0.0) if look is None else (look.min_eig, look.lower, curvature_tol, look.direction,
+                                        failure_prob, look.steps, look.error, product.norm)
+    return Certificate(verdict, message, grad_norm, epsilon, *known, *cost)
+
+
+@dataclass(frozen=True)
+class Slope:
+    """What is known of ‖∇f(x)‖: limits, the numbers in words, and why the limits are not closer."""
+
+    lower: float = math.nan
+    upper: float = math.nan
+    words: str = "the gradient is not finite"
+    doubt: str = ""
+
+
+def judge(epsilon, curvature_tol, slope, look, product, deviation=0.0):
+    """The verdict and its numbers in words, from what was seen.
+
+    ``look`` is None where nobody looked at the curvature; ``deviation`` is how far the Hessian that
+    was looked at may be from ∇²f along a fixed direction. A comparison with NaN is false, and what
+    passes has passed every one of them.
+    """
+    if math.isnan(slope.lower):
+        return Verdict.CANNOT_TELL, slope.words
+    if slope.lower > epsilon:
+        return Verdict.NOT_STATIONARY, slope.words
+    if look is None or math.isnan(look.min_eig):
+        return Verdict.CANNOT_TELL, "a Hessian-vector product is not finite"
+    above = look.min_eig + deviation
+    eig = f"λ_min in [{look.lower - deviation:.4g}, {above:.4g}] against −{curvature_tol:.4g}"
+    if above + look.error < -curvature_tol:
+        return (Verdict.NEGATIVE_CURVATURE,
+                f"λ_min ≤ {above:.4g} < −{curvature_tol:.4g}")
+    if not slope.upper <= epsilon:
+        return Verdict.CANNOT_TELL, f"{slope.words}: {slope.doubt}"
+    if look.lower - deviation >= -curvature_tol:
+        if not curvature_tol < product.norm:
+            return Verdict.VACUOUS, f"{slope.words}; {_vacuous(curvature_tol, product.norm)}"
+        return Verdict.SOSP, f"{slope.words}; {eig}{_allowance(curvature_tol, look, above)}"
+    return Verdict.CANNOT_TELL, f"{eig}{_REASONS[look.end].format(look=look)}"
+
+
+_REASONS = {
+    "errors": ": the Hessian-vector products have an error of {look.error:.2g}",
+    "resolved": " after {look.steps} Lanczos steps; lower resolution to know more",
+    "budget": " after {look.steps} Lanczos steps; raise maxiter to know more",
+    "negative": ": the direction of negative curvature did not stand a second look",
+    "passed": " after {look.steps} Lanczos steps",
+}
+
+
+def _allowance(curvature_tol, look, above):
+    """What to say of negative curvature that the tolerance allows."""
+    if not above < -look.error:
+        return ""
+    return (f"; negative curvature within the tolerance, which exceeds it by a factor of "
+            f"{curvature_tol / -above:.2g}")
+
+
+def _vacuous(curvature_tol, largest):
+    """What to say where the tolerance exceeds all curvature."""
+    if largest > 1e-3 * curvature_tol:
+        return (f"the curvature tolerance {curvature_tol:.3g} is larger than the largest curvature "
+                f"seen, {largest:.3g}, so no point could fail; lower epsilon or curvature_tol")
+    factor = f"{curvature_tol / largest:.2g} times" if largest > 0 else "infinitely many times"
+    return (f"flat: neither slope nor curvature here; the curvature tolerance {curvature_tol:.3g} "
+            f"is {factor} the largest curvature seen, {largest:.2g}")
+
+
+def _doubt(oracle, x, g, look, product, message):
+    """The last questions before a point passes: is f finite, and do the derivatives belong to f?"""
+    value = oracle.fun(x)
+    if not math.isfinite(value):
+        return Verdict.CANNOT_TELL, f"f(x) = {value} is not finite"
+    wrong = contradiction(oracle, x, g, look.start, look.first, product.norm, value=value)
+    if wrong:
+        return Verdict.WRONG_DERIVATIVES, wrong
+    return Verdict.SOSP, message
+
+
+def _grad_error(value):
+    """(absolute, relative) or None."""
+    if value is None:
+        return None
+    pair = value if isinstance(value, tuple) and len(value) == 2 else (value, 0.0)
+    return tuple(nonnegative("grad_error", part) for part in pair)
+
+
+def _rounding(x, grad_norm, product):
+    """A gradient is a sum of products; its rounding is a few units of what was summed."""
+    return max(4 * _UNIT * (grad_norm + product.norm * norm(x)), product.noise)
+
+
+def length_scale(epsilon, curvature_tol, lipschitz_hess):
+    """The length on which curvature of the size of the tolerance can be lost, γ/ρ or ε/γ."""
+    scale = epsilon / curvature_tol
+    return min(scale, curvature_tol / lipschitz_hess) if lipschitz_hess else scale
+
+
+def counts(oracle):
+    """Values, gradients, products and Hessians so far."""
+    return oracle.nfev, oracle.njev, oracle.nhvp, oracle.nhev
+
+
+def _spent(cost):
+    names = ("value", "gradient", "Hessian-vector product", "Hessian")
+    return ", ".join(f"{n} {name}{'s' * (n > 1)}" for n, name in zip(cost, names, strict=True) if n)

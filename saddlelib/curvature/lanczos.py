@@ -1,0 +1,429 @@
+r"""How much a Lanczos iteration has proved about the smallest eigenvalue, and when it may stop.
+
+Let H be symmetric. From a unit vector q₀, Lanczos builds orthonormal vectors qⱼ with
+
+.. math:: Hq_j = \beta_j q_{j-1} + \alpha_j q_j + \beta_{j+1} q_{j+1} + f_j,            \tag{1}
+
+where fⱼ = 0 for exact products. Let T_k be the tridiagonal matrix of the first k coefficients, θ
+its smallest eigenvalue (the smallest *Ritz value*), and p₀ = 1, p₁, p₂, … the *orthonormal Lanczos
+polynomials*: β_{j+1} p_{j+1}(z) = (z − αⱼ) pⱼ(z) − βⱼ p_{j−1}(z).
+
+**Theorem.** Let the component ⟨q₀, v⟩ of the start along some unit eigenvector v of λ_min(H) be at
+least c > 0 in absolute value, and let ‖(vᵀf₀, …, vᵀf_{k−1})‖ ≤ E. Then no z < θ with
+
+.. math:: \Big(\sum_{j=0}^{k} p_j(z)^2\Big)^{-1/2} + E\,\|(T_k - z)^{-1}e_1\| < c       \tag{2}
+
+is λ_min, and neither is any number below z. So λ_min is larger than z.
+
+*Proof.* Let λ = λ_min < θ and cⱼ = ⟨qⱼ, v⟩. The product of (1) with v says that
+β_{j+1}c_{j+1} = (λ − αⱼ)cⱼ − βⱼc_{j−1} − φⱼ with φⱼ = vᵀfⱼ. For m ≤ k its first m lines are
+(T_m − λ)(c₀, …, c_{m−1})ᵀ = −β_m c_m e_m − φ. Solve for c₀: since
+e₁ᵀ(T_m − λ)⁻¹e_m = (−1)^{m−1}/(β_m |p_m(λ)|), this is
+
+.. math:: |c_0| \le |c_m|/|p_m(\lambda)| + E\,\|(T_m - \lambda)^{-1}e_1\| .
+
+T_m − λ is positive definite, and (T_m − λ)⁻¹ is in absolute value the inverse of a matrix with
+off-diagonal entries −βⱼ ≤ 0. Such inverses have entries that only grow when the matrix is
+continued, so for every m ≤ k the last norm is at most that of T_k, and
+|c_m| ≥ |p_m(λ)| (|c₀| − E‖(T_k − λ)⁻¹e₁‖). The cⱼ are components of a unit vector, so the sum of
+the squares of these lines over m = 0, …, k is at most 1: (2) fails at λ. And if (2) holds at z it
+holds everywhere to the left of z, because below θ every |pⱼ| and every entry of (T_k − z)⁻¹ is
+monotone. ∎
+
+If q₀ is uniform on the sphere, |⟨q₀, v⟩| is below its δ-quantile c with probability δ: this one
+event covers every k, so the iteration may stop as soon as (2) holds where it is asked. For exact
+products (E = 0), that the weights 1/Σpⱼ² bound what a measure can hide is classical (they are
+Christoffel numbers); van Dorsselaer, Hochstenbach & van der Vorst (2000, SIAM J. Matrix Anal.
+Appl. 22, 837-852) use the polynomials for a bound with a probability as we do.
+
+**Errors of products.** If product j has an error of norm at most e, and Lanczos reorthogonalizes
+against all vectors, then Σ‖fⱼ‖² ≤ 2ke², so E = √(2k) e. *Proof.* Let gⱼ be the error of product j.
+For i < j the entry qᵢᵀ(Hqⱼ + gⱼ) is dropped or replaced by what step i gave, and H is symmetric, so
+fⱼ = −(I − Q)gⱼ − Σ_{i<j} (qⱼᵀgᵢ) qᵢ, with Q the projection on the earlier vectors. The two parts
+are orthogonal, and the sum over j > i of (qⱼᵀgᵢ)² is at most ‖gᵢ‖². ∎ The same E bounds what such
+errors do to a Ritz value, and at k = d, where nothing is left out, λ_min ≥ θ − E without any
+probability.
+
+**In advance.** Before anything is computed, all that is known is the spread s = λ_max − λ_min. Then
+
+.. math:: 0 \le \theta_k - \lambda_{\min} \le s\,\tanh^2\!\left(\frac{\operatorname{arcosh}(1/c)}
+          {2k-1}\right).                                                               \tag{3}
+
+*Proof.* Write μᵢ = (λᵢ − λ_min)/s ∈ [0, 1], t = c², and let ε be the right-hand side divided by s.
+θ_k is the least Rayleigh quotient of p(H)q₀ over polynomials p of degree k − 1. With
+z² = (μ − ε)/(1 − ε) take p(μ) = T_{2k−1}(z)/(z√(1−ε)), a polynomial of degree k − 1 in μ because
+T_{2k−1} is odd. Where μᵢ > ε, (μᵢ − ε)p(μᵢ)² = T_{2k−1}(z)² ≤ 1, so these terms add at most 1 − t
+to Σ bᵢ²(μᵢ − ε)p(μᵢ)². The terms of λ_min add −ε t p(0)² = −t sinh²((2k−1) artanh √ε), since
+T_{2k−1}(ia) = ± i sinh((2k−1) arsinh a). All others are ≤ 0. By the choice of ε the sum is ≤ 0,
+which says that the Rayleigh quotient is at most λ_min + ε s. ∎ The exponent is that of
+Kuczyński & Woźniakowski (1992, SIAM J. Matrix Anal. Appl. 13, 1094-1122), Theorem 4.2, whose
+probability bound for one fixed k reads 1.648 √d exp(−√ε (2k−1)).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg.lapack import dptsv, dsterf, dstev
+from scipy.special import betaincinv, gammaln
+
+from .._norm import norm
+from ..perturbation import uniform_sphere
+
+__all__ = ["Coefficients", "Look", "Shift", "lanczos", "lanczos_error", "start_component",
+           "start_overlap"]
+
+# Below this probability the density of a component at 0 says it all, and squares would underflow.
+_TINY = 1e-9
+# A basis that is longer than this grows by doubling.
+_FIRST = 32
+# So small a space may be used up entirely where errors keep the probability from being known.
+_SMALL = 100
+
+
+def start_component(dim, failure_prob) -> float:
+    """The size c that a uniform unit vector has along a fixed line, except with probability δ.
+
+    |⟨b, v⟩| < c has probability δ for b uniform on the sphere of R^d: c² is the δ-quantile of
+    Beta(1/2, (d−1)/2). About δ √(π/(2d)) for small δ and large d, and 1 for d = 1.
+
+    Examples
+    --------
+    >>> round(start_component(2, 0.5), 12) == round(0.5**0.5, 12)     # an angle on the circle
+    True
+    >>> round(start_component(2, 1e-300) / 1e-300, 12) == round(math.pi / 2, 12)
+    True
+    """
+    if dim == 1:
+        return 1.0
+    if failure_prob > _TINY:
+        return math.sqrt(betaincinv(0.5, 0.5 * (dim - 1), failure_prob))
+    # P(|b₁| < c) = 2c Γ(d/2)/(√π Γ((d−1)/2)) to a relative c²d.
+    return 0.5 * failure_prob * math.sqrt(math.pi) * math.exp(
+        gammaln(0.5 * (dim - 1)) - gammaln(0.5 * dim))
+
+
+def start_overlap(dim, failure_prob) -> float:
+    """Squared overlap t = c² that a uniform unit vector has with a fixed line, except with prob. δ.
+
+    The δ-quantile of Beta(1/2, (d−1)/2), about δ²π/(2d) for small δ; c is `start_component`.
+
+    Examples
+    --------
+    >>> round(start_overlap(2, 0.5), 12)     # cos² of an angle uniform on the circle
+    0.5
+    """
+    return start_component(dim, failure_prob) ** 2
+
+
+def lanczos_error(k, overlap) -> float:
+    """Largest possible (θ_k − λ_min)/(λ_max − λ_min) after k ≥ 1 exact Lanczos steps; equation (3).
+
+    ``overlap`` is the squared projection of the unit start on the eigenspace of λ_min. Equality is
+    attained for k = 1 by a spectrum of two points. It is known before the first product; `lanczos`
+    itself stops by (2), which knows the coefficients and never comes later.
+
+    Examples
+    --------
+    >>> round(lanczos_error(1, 0.25), 12)
+    0.75
+    >>> lanczos_error(50, 1e-8) < 0.01
+    True
+    """
+    if overlap >= 1.0:
+        return 0.0
+    return math.tanh(math.acosh(overlap**-0.5) / (2 * k - 1)) ** 2
+
+
+class Shift:
+    """The Lanczos polynomials at one number z, brought up to date with every step.
+
+    Attributes
+    ----------
+    z : float
+    below : bool
+        Whether z lies below all Ritz values.
+    root : float
+        (Σ pⱼ(z)²)^½ over all polynomials so far, as far as z lies below all Ritz values; infinite
+        where a βⱼ is zero or float64 overflows.
+
+    Examples
+    --------
+    >>> shift = Shift(-1.0)
+    >>> shift.add(0.0, 0.5)             # p₁(z) = (z − 0)/0.5
+    >>> shift.below, round(shift.root**2, 12)
+    (True, 5.0)
+    """
+
+    def __init__(self, z):
+        self.z, self.below, self.root = z, True, 1.0
+        self._polynomial, self._pivot, self._beta = 1.0, math.inf, 0.0
+
+    def add(self, alpha, beta):
+        """One more step: αₖ and β_{k+1} ≥ 0."""
+        # The pivots of the Cholesky factorization of T − z are −β_{j+1} p_{j+1}(z)/pⱼ(z).
+        self._pivot = alpha - self.z - self._beta * (self._beta / self._pivot)
+        self._beta = beta
+        self.below = self.below and self._pivot > 0
+        if self.below:
+            self._polynomial *= self._pivot / beta if beta > 0 else math.inf
+            self.root = math.hypot(self.root, self._polynomial)
+
+
+class Coefficients:
+    """The tridiagonal matrix T_k of a Lanczos iteration with β_{k+1}, and what it proves.
+
+    Examples
+    --------
+    Two steps on diag(−1, 1) from the diagonal find both eigenvalues:
+
+    >>> T = Coefficients()
+    >>> T.add(0.0, 1.0)
+    >>> T.add(0.0, 0.0)
+    >>> T.smallest().item()
+    -1.0
+    >>> T.excludes(-1.01, component=1e-9)
+    True
+    """
+
+    def __init__(self):
+        self.alpha, self.beta = [], []
+
+    def __len__(self):
+        return len(self.alpha)
+
+    def add(self, alpha, beta):
+        """One more step: αₖ and β_{k+1} ≥ 0."""
+        self.alpha.append(float(alpha))
+        self.beta.append(float(beta))
+
+    def ritz_values(self):
+        """All Ritz values in ascending order, shape (k,)."""
+        if len(self) == 1:
+            return np.array(self.alpha)
+        return dsterf(np.array(self.alpha), np.array(self.beta[:-1]))[0]
+
+    def smallest(self):
+        """The smallest Ritz value θ."""
+        return self.ritz_values()[0]
+
+    def ritz_vector(self):
+        """The eigenvector of T_k for θ, shape (k,): the coordinates of the Ritz vector."""
+        if len(self) == 1:
+            return np.ones(1)
+        return dstev(np.array(self.alpha), np.array(self.beta[:-1]))[1][:, 0]
+
+    def excludes(self, z, component, error=0.0) -> bool:
+        """Whether λ_min > z by (2), for a start with this ``component`` and E = ``error``."""
+        return self.decides(self.at(z), component, error)
+
+    def at(self, z) -> Shift:
+        """The polynomials at z."""
+        shift = Shift(z)
+        for alpha, beta in zip(self.alpha, self.beta, strict=True):
+            shift.add(alpha, beta)
+        return shift
+
+    def decides(self, shift, component, error=0.0) -> bool:
+        """The same for a `Shift` that is up to date."""
+        if not (shift.below and shift.root * component > 1):
+            return False
+        left = 1 - 1 / (shift.root * component)
+        return error == 0 or error * self._response(shift.z) / component < left
+
+    def is_blocked(self, shift, component, error) -> bool:
+        """Whether (2) would hold at z but for errors of products, which more steps only add to."""
+        return (shift.below and shift.root * component > 1
+                and error * self._response(shift.z) / component > 0.9)
+
+    def _response(self, z):
+        """‖(T_k − z)⁻¹e₁‖ for z below all Ritz values; infinite where rounding hides that it is."""
+        first = np.zeros(len(self))
+        first[0] = 1.0
+        if len(self) == 1:
+            return 1 / (self.alpha[0] - z)
+        *_, solution, info = dptsv(np.array(self.alpha) - z, np.array(self.beta[:-1]), first)
+        return norm(solution) if info == 0 else math.inf
+
+    def lower_bound(self, component, error=0.0, known=-math.inf) -> float:
+        """The largest z that (2) excludes, to a relative 10⁻³ of its distance to θ.
+
+        ``known`` is a z that is excluded already.
+        """
+        theta = float(self.smallest())
+        width = max(max(map(abs, self.alpha)), max(self.beta), abs(theta)) or 1.0
+        low = known
+        for _ in range(64):  # a distance of 4⁶⁴ spreads is beyond any use
+            if low > -math.inf or not math.isfinite(width):
+                break
+            low = theta - width if self.excludes(theta - width, component, error) else low
+            width *= 4
+        if low == -math.inf:
+            return low
+        high = theta
+        for _ in range(80):
+            middle = low + 0.5 * (high - low)
+            if not (low < middle < high) or high - low <= 1e-3 * (theta - low):
+                break
+            if self.excludes(middle, component, error):
+                low = middle
+            else:
+                high = middle
+        return low
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one Lanczos iteration saw.
+
+    Attributes
+    ----------
+    min_eig : float
+        Smallest Ritz value, or the Rayleigh quotient of ``direction`` by a product of its own;
+        NaN where a product was not finite.
+    lower : float
+        λ_min is at least this, except with the failure probability.
+    direction : ndarray, shape (d,)
+    steps : int
+    error : float
+        E of the theorem: what errors of products may do to an eigenvalue.
+    end : str
+        Why it ended: "passed", "negative", "resolved", "errors", "budget" or "nonfinite".
+    start, first : ndarray, shape (d,)
+        The start b, and the product Hb.
+    """
+
+    min_eig: float
+    lower: float
+    direction: np.ndarray
+    steps: int
+    error: float
+    end: str
+    start: np.ndarray
+    first: np.ndarray
+
+
+def lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution, deep=None) -> Look:
+    r"""Lanczos with full reorthogonalization from a uniform start, until it knows.
+
+    It knows where λ_min > −tol (*passed*), or where a Ritz value lies below −deep ≤ −tol
+    (*negative*; deep = tol by default). It also ends when λ_min is known to within resolution·tol
+    and neither holds (*resolved*), when only the errors of the products stand against an answer
+    (*errors*), and after ``maxiter`` steps (*budget*).
+
+    ``product`` is one of `curvature.products`. One that can be refined is refined where its errors
+    stand against passing, and the iteration is done again from the same start, so that the event
+    of the theorem stays one.
+    """
+    component = start_component(dim, failure_prob)
+    start = uniform_sphere(rng, dim)
+    deep = tol if deep is None else deep
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        while True:
+            run = _Run(product, start, tol, deep, component, resolution)
+            end = run.go(min(maxiter, dim))
+            maxiter -= len(run.T)
+            if end != "errors" or maxiter < 1 or not product.refine():
+                return run.look(end)
+
+
+def _orthogonal(w, basis):
+    """What of w is orthogonal to the rows of the basis, and its norm; twice is mostly enough."""
+    if len(basis) == w.size:  # nothing is left but rounding
+        return w, 0.0
+    size = norm(w)
+    for _ in range(4):  # again while most of w was in the basis (Daniel et al. 1976)
+        w = w - basis.T @ (basis @ w)
+        before, size = size, norm(w)
+        if not size < 0.1 * before:
+            return w, size
+    return w, 0.0
+
+
+class _Run:
+    """One iteration from one start."""
+
+    def __init__(self, product, start, tol, deep, component, resolution):
+        self.product, self.start = product, start
+        self.tol, self.deep, self.component = tol, deep, component
+        self.resolution = resolution
+        self.T, self.at_tol, self.at_deep = Coefficients(), Shift(-tol), Shift(-deep)
+        self.basis = np.empty((1, start.size))
+        self.basis[0] = start
+        self.first, self.next_look = None, 1
+
+    def go(self, most):
+        """Steps until an end, whose name comes back."""
+        for k in range(1, most + 1):
+            if not self.extend(k):
+                return "nonfinite"
+            end = self.end(k, most)
+            if end:
+                return end
+        raise AssertionError("the last step has an end")
+
+    def extend(self, k) -> bool:
+        """The k-th step; whether all of it is finite."""
+        w = self.product(self.basis[k - 1])
+        if self.first is None:
+            self.first = w
+        known = self.basis[:k]
+        entries = known @ w
+        w, beta = _orthogonal(w - known.T @ entries, known)
+        if not math.isfinite(beta + entries[-1]):
+            return False
+        if k > 1:  # what symmetry says of these entries: β of the step before, and zeros
+            entries[-2] -= self.T.beta[-1]
+            self.product.compare(norm(entries[:-1]), k, w.size)
+        for part in (self.T, self.at_tol, self.at_deep):
+            part.add(float(entries[-1]), beta)
+        if k < w.size and beta > 0:
+            if k == len(self.basis):
+                more = min(max(k, _FIRST), w.size - k)
+                self.basis = np.concatenate([self.basis, np.empty((more, w.size))])
+            self.basis[k] = w / beta
+        return True
+
+    def end(self, k, most):
+        """Why to end here, or ""."""
+        error = self.product.error(k)
+        whole = k == self.start.size
+        if self.T.decides(self.at_tol, self.component, error):
+            return "passed"
+        blocked = self.T.is_blocked(self.at_tol, self.component, error)
+        invariant = self.T.beta[-1] == 0
+        looked = k >= self.next_look or invariant or k == most
+        if looked or not self.at_deep.below:
+            self.next_look = max(k + 1, int(1.1 * k))
+            low = self.T.smallest()
+            if low < -self.deep - error:
+                return "negative"
+            if invariant:
+                return "passed" if whole and low - error >= -self.tol else "errors"
+            near = self.T.at(low - self.resolution * self.tol)
+            if self.T.decides(near, self.component, error):
+                return "resolved"
+            blocked = blocked or self.T.is_blocked(near, self.component, error)
+        if blocked and (self.product.can_refine or not k < most == self.start.size <= _SMALL):
+            return "errors"
+        return "budget" if k == most else ""
+
+    def look(self, end) -> Look:
+        """What is known at this end."""
+        k, dim = len(self.T), self.start.size
+        if end == "nonfinite":
+            return Look(math.nan, -math.inf, np.full(dim, np.nan), k + 1, math.nan, end,
+                        self.start, self.first)
+        error, low = self.product.error(k), float(self.T.smallest())
+        passed = self.T.decides(self.at_tol, self.component, error)
+        lower = self.T.lower_bound(self.component, error, -self.tol if passed else -math.inf)
+        if k == dim:  # nothing is left out, so no start can have missed it
+            lower = max(lower, low - error)
+        direction = self.T.ritz_vector() @ self.basis[:k]
+        direction /= norm(direction)
+        if end == "negative":
+            # Negative curvature is a fact about one vector: look at it once more, by itself.
+            low = float(direction @ self.product.exactly(direction))
+        return Look(low, min(lower, low), direction, k, error, end, self.start, self.first)

@@ -1,0 +1,310 @@
+r"""v ↦ ∇²f(x)v in the way an oracle can, with an error that is measured.
+
+Given products and Hessians
+---------------------------
+Their rounding is taken as 16 units of the largest ‖Hv‖ seen, or as what the caller states. Lanczos
+compares, at no cost, entries that symmetry makes equal: qᵢᵀHqⱼ is known from step i when step j
+computes it. For products with isotropic errors of norm e, the entries of step j differ in norm by
+e√(2(j−1)/d) in the mean, which measures e. Where they differ by more than any rounding explains,
+what was given is no Hessian.
+
+Differences of gradients
+------------------------
+At a spacing h along a unit vector v the two differences
+
+.. math:: F = \frac{\nabla f(x+hv) - \nabla f(x)}{h},\qquad
+          C = \frac{\nabla f(x+hv) - \nabla f(x-hv)}{2h}
+
+have two errors: that of the curvature that changes along the way, and the noise σ of the gradients
+over h. Neither has to be guessed. With the second and the third difference of the gradient,
+
+.. math:: \Delta_2 = g(h) - 2g(0) + g(-h),\qquad \Delta_3 = g(2h) - 3g(h) + 3g(0) - g(-h),
+
+the change of curvature makes errors of ‖Δ₂‖/(2h) in F and ‖Δ₃‖/(6h) in C to leading order. Pure
+noise makes ‖Δ₂‖ = √6 σ and ‖Δ₃‖ = √20 σ in the mean, where the errors are √2 σ/h = 0.58‖Δ₂‖/h and
+σ/(√2 h) = 0.16‖Δ₃‖/h. So ‖Δ₂‖/h bounds the error of F, and ‖Δ₃‖/(3h) that of C with a factor of two
+to spare, whichever of the two errors dominates. Three gradients along the start of Lanczos measure
+this; spacings a factor of ten apart are tried until the error is small enough or no longer falls.
+Later products are watched by the symmetry of their entries, like given ones.
+
+A step is not exactly hv: x + hv is rounded, by up to half a unit in the last place of each
+coordinate. The step that is made is known exactly, and what it differs from hv by is counted, times
+the largest curvature seen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .._norm import norm
+
+__all__ = ["Differences", "Given", "NotSymmetric", "products"]
+
+_UNIT = np.finfo(float).eps / 2
+# Entries that symmetry makes equal may differ by this part of ‖H‖ before it is called asymmetry:
+# a product with two correct digits passes.
+_ASYMMETRY = 0.01
+# Spacings of differences: the ratio between two that are tried and how many are in one direction;
+# and a jump where the relative error is so large that the order of magnitude must be wrong.
+_RATIO, _TRIES, _JUMP, _DOUBTFUL = 10.0, 3, 1e-3, 1e-2
+# The first spacing, as a part of the length on which curvature of the tolerance can be lost: there
+# the change of curvature costs 10⁻⁸ of the tolerance where the next derivative is as large as ρ.
+_FIRST = 1e-4
+# And the largest: what lies beyond says nothing about the Hessian here.
+_LARGEST = 0.1
+# Forward differences are tried where their error is at most so many times what is wanted at worst.
+_BLOCKED = 30
+
+
+class NotSymmetric(ValueError):
+    """Products or gradients that cannot belong to a function: their Hessian is not symmetric."""
+
+
+def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, grad_error=None):
+    """The best products there are: ``hvp``, else ``hess``, else differences of gradients.
+
+    ``scale`` is the length on which curvature of the size of the tolerance can be lost, and
+    ``component`` the c of `curvature.lanczos`; differences are made as exact as it asks for.
+    """
+    if oracle.has_hvp:
+        return Given(lambda v: oracle.hvp(x, v), "hvp", hvp_error)
+    if oracle.has_hess:
+        matrix = oracle.hess(x)
+        return Given(lambda v: matrix @ v, "hess", hvp_error)
+    wanted = curvature_tol * component / 16
+    return Differences(oracle.grad, x, g, scale, wanted, hvp_error, grad_error)
+
+
+class _Products:
+    """What all have in common: the size of the products, and what symmetry says of their errors.
+
+    Attributes
+    ----------
+    norm : float
+        The largest ‖Hv‖ of a unit vector v so far: a lower bound of ‖H‖.
+    can_refine : bool
+        Whether `refine` can make the errors smaller.
+    """
+
+    can_refine = False
+    noise = 0.0  # of a gradient, where it was measured
+
+    def __init__(self, name, stated):
+        self.name, self.stated, self.norm = name, stated, 0.0
+        self._squares, self._entries = 0.0, 0
+
+    def _seen(self, hv):
+        size = norm(hv)
+        self.norm = max(self.norm, size if math.isfinite(size) else 0.0)
+        return hv
+
+    def refine(self) -> bool:
+        """Make products with smaller errors from here on, if there are any; else say False."""
+        return False
+
+    def exactly(self, v):
+        """The most exact product there is, for a vector that a verdict rests on."""
+        return self(v)
+
+    def compare(self, difference, step, dim):
+        """Take in how much the entries of this step differ from what symmetry says.
+
+        Raises `NotSymmetric` where no error of the products explains it.
+        """
+        allowed = (1 + math.sqrt(step)) * self.one()
+        if difference > max(allowed, _ASYMMETRY * self.norm):
+            raise NotSymmetric(self._complaint(difference))
+        # The basis is orthogonal to rounding, so that much is no fault of the products.
+        excess = max(0.0, difference - 8 * _UNIT * self.norm * math.sqrt(step))
+        self._squares += excess**2 * (dim / 2)
+        self._entries += step - 1
+
+    def one(self) -> float:
+        """A bound of the error of one product with a unit vector."""
+        if self.stated is not None:
+            return self.stated
+        measured = 2 * math.sqrt(self._squares / self._entries) if self._entries > 2 else 0.0
+        return max(self._own(), measured)
+
+    def error(self, steps) -> float:
+        """E = √(2k) e of `curvature.lanczos` after k steps."""
+        return math.sqrt(2 * steps) * self.one()
+
+    def _complaint(self, difference):
+        return (f"{self.name} is not symmetric: ⟨u, Hv⟩ and ⟨v, Hu⟩ differ by {difference:.2g}, "
+                f"where ‖Hv‖ is {self.norm:.2g}. A Hessian is symmetric and linear in v; "
+                f"check {self.name}, or state its error as hvp_error if it is noisy")
+
+
+class Given(_Products):
+    """Products that the user gives, as a function of v."""
+
+    def __init__(self, product, name, stated):
+        super().__init__(name, stated)
+        self.product = product
+
+    def __call__(self, v):
+        """Hv."""
+        return self._seen(self.product(v))
+
+    def _own(self):
+        return 16 * _UNIT * self.norm
+
+
+class _Try(NamedTuple):
+    """What differences at one spacing say; see `Differences`."""
+
+    spacing: float
+    error: float
+    second: float
+    third: float
+    product: np.ndarray
+    misstep: float
+
+    @property
+    def relative(self):
+        """The error as a part of the product; infinite where the product is zero."""
+        size = norm(self.product)
+        return self.error / size if size > 0 else math.inf
+
+
+def _quality(one):
+    """What is less for a better spacing.
+
+    The relative error: far out, where a gradient no longer grows, every difference is small, and so
+    is its error, which says nothing about the Hessian here. Where every product is zero, the widest
+    spacing says most.
+    """
+    return one.relative, one.error, -one.spacing
+
+
+class Differences(_Products):
+    """Differences of gradients along v, at a spacing where their error is known to be small.
+
+    Parameters
+    ----------
+    grad : callable
+    x, g : ndarray, shape (d,)
+        The point and the gradient there.
+    scale : float
+        The length on which curvature of the size of the tolerance can be lost, γ/ρ = ε/γ.
+    wanted : float
+        An error of a product that is small enough.
+    stated : float or None
+        The error of a product, where the caller states it.
+    grad_error : tuple of 2 float, or None
+        (a, r) where the caller states that a gradient g has an error of at most a + r‖g‖.
+    """
+
+    def __init__(self, grad, x, g, scale, wanted, stated=None, grad_error=None):
+        super().__init__("grad", stated)
+        self.grad, self.x, self.g, self.wanted, self.grad_error = grad, x, g, wanted, grad_error
+        self.first, self.largest = _FIRST * scale, _LARGEST * scale
+        self.step = self.forward = math.nan  # spacings of C and F; NaN: F is not used
+        self.noise = 0.0  # of a gradient, ‖·‖₂
+        self._error = {"central": math.inf, "forward": math.inf}
+        self.misstep = 0.0
+        self.probed = None
+
+    @property
+    def can_refine(self):
+        """Whether forward differences are in use, so that central ones are to be had."""
+        return not math.isnan(self.forward)
+
+    def refine(self):
+        """Go over to central differences."""
+        if not self.can_refine:
+            return False
+        self.forward, self._squares, self._entries = math.nan, 0.0, 0
+        return True
+
+    def __call__(self, v):
+        """Hv; the first v is the direction along which the errors are measured."""
+        if self.probed is None:
+            self._probe(v)
+        if np.array_equal(v, self.probed):  # the central difference is there already
+            return self.product
+        return self._seen(self._central(v) if math.isnan(self.forward) else self._forward(v))
+
+    def exactly(self, v):
+        """The central difference."""
+        return self._central(v)
+
+    def _own(self):
+        kind = "central" if math.isnan(self.forward) else "forward"
+        return self._error[kind] + self.misstep * self.norm + 16 * _UNIT * self.norm
+
+    def _complaint(self, difference):
+        return (f"grad is not the gradient of a function here: the differences of grad along u and "
+                f"v make ⟨u, Hv⟩ and ⟨v, Hu⟩ differ by {difference:.2g}, where ‖Hv‖ is "
+                f"{self.norm:.2g}. Check grad; `saddlelib.check_derivatives` says more")
+
+    def _at(self, h, v):
+        """The gradient at x + hv, as nearly as x + hv can be reached."""
+        moved = self.x + h * v
+        self.misstep = max(self.misstep, norm((moved - self.x) / h - v))
+        return self.grad(moved)
+
+    def _central(self, v):
+        return (self._at(self.step, v) - self._at(-self.step, v)) / (2 * self.step)
+
+    def _forward(self, v):
+        return (self._at(self.forward, v) - self.g) / self.forward
+
+    def _probe(self, v):
+        """Find a spacing along v at which differences are exact enough, or the best there is."""
+        best = self._search(v)
+        self.probed, self.product, self.step = v.copy(), best.product, best.spacing
+        self.misstep, self._error["central"] = best.misstep, best.error
+        self.noise = self._stated_noise() or best.third / math.sqrt(20)
+        self._seen(best.product)
+        self._plan_forward(best.second)
+
+    def _search(self, v):
+        """The best of several spacings: first for the order of magnitude, then up, then down."""
+        best = self._try(self.first, v)
+        for factor in (_JUMP, 1 / _JUMP):
+            if best.relative > _DOUBTFUL:
+                best = min(best, self._try(factor * self.first, v), key=_quality)
+        for ratio in (_RATIO, 1 / _RATIO):
+            for _ in range(_TRIES):
+                if best.error <= self.wanted and best.relative <= _DOUBTFUL:
+                    return best
+                h = ratio * best.spacing
+                other = self._try(h, v) if h < self.largest else best
+                if _quality(other) >= _quality(best):
+                    break
+                best = other
+        return best
+
+    def _try(self, h, v):
+        """What differences at a spacing h say."""
+        self.misstep = 0.0
+        ahead, behind, far = self._at(h, v), self._at(-h, v), self._at(2 * h, v)
+        second = norm(ahead - 2 * self.g + behind)
+        third = norm(far - 3 * ahead + 3 * self.g - behind)
+        product = (ahead - behind) / (2 * h)
+        # In few dimensions noise may happen to cancel in a difference.
+        error = (1 + 4 / v.size) * max(third / 3, self._stated_noise()) / h
+        error += self.misstep * norm(product)
+        return _Try(h, error if math.isfinite(error) else math.inf, second, third, product,
+                    self.misstep)
+
+    def _stated_noise(self):
+        if self.grad_error is None:
+            return 0.0
+        absolute, relative = self.grad_error
+        return absolute + relative * norm(self.g)
+
+    def _plan_forward(self, second):
+        """Use forward differences where they are nearly as exact as wanted: they cost half."""
+        change = second / self.step**2  # of the curvature along v, at most
+        enough = max(_BLOCKED * self.wanted, self._error["central"])
+        for h in (self.step, math.sqrt(2 * self.noise / change) if change > 0 else 0.0):
+            error = change * h + 2 * self.noise / h if h > 0 else math.inf
+            if error <= enough:
+                self.forward, self._error["forward"] = h, error
+                return
