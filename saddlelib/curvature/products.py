@@ -55,6 +55,8 @@ _RATIO, _TRIES, _JUMP, _DOUBTFUL = 10.0, 3, 1e-3, 1e-2
 _FIRST = 1e-4
 # And the largest: what lies beyond says nothing about the Hessian here.
 _LARGEST = 0.1
+# An error of γc over this leaves room for 100 steps even where θ = 0 has all the weight.
+_MARGIN = 30
 # Forward differences are tried where their error is at most so many times what is wanted at worst.
 _BLOCKED = 30
 
@@ -74,7 +76,7 @@ def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, g
     if oracle.has_hess:
         matrix = oracle.hess(x)
         return Given(lambda v: matrix @ v, "hess", hvp_error)
-    wanted = curvature_tol * component / 16
+    wanted = curvature_tol * component / _MARGIN
     return Differences(oracle.grad, x, g, scale, wanted, hvp_error, grad_error)
 
 

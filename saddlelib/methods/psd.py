@@ -23,6 +23,8 @@ __all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_st
 MOST_DOUBLINGS = 30
 # How much longer the next step is tried where the last one showed no positive curvature.
 _GROWTH = 4.0
+# Verdicts that no perturbation would change.
+_ENDS = {Verdict.SOSP, Verdict.VACUOUS, Verdict.WRONG_DERIVATIVES}
 # Below this fraction of η a step is no longer halved: the gradient is wrong, and not the step.
 _SHORTEST = 1e-9
 
@@ -338,7 +340,7 @@ class CertifiedPSD(Method):
         state.certificate_cost = tuple(a + b for a, b in zip(
             state.certificate_cost, (seen.nfev, seen.njev, seen.nhvp, seen.nhev), strict=True))
         state.min_eig = seen.min_eig
-        if seen.passed or not np.isfinite(seen.min_eig):
+        if seen.verdict in _ENDS or not np.isfinite(seen.min_eig):
             state.finished = "stationary"
             return
         if state.failed >= self.patience:
