@@ -7,11 +7,13 @@ True
 """
 
 from .curvature import Certificate, Verdict, certify
+from .derivatives import DerivativeCheck, check_derivatives
 from .minimize import Status, gd, minimize, pgd, psd, psgd
 from .oracle import Oracle
 from .sampling import SampleCertificate, certify_samples
 
 __version__ = "0.1.0"
 
-__all__ = ["Certificate", "Oracle", "SampleCertificate", "Status", "Verdict", "certify",
-           "certify_samples", "gd", "minimize", "pgd", "psd", "psgd"]
+__all__ = ["Certificate", "DerivativeCheck", "Oracle", "SampleCertificate", "Status", "Verdict",
+           "certify", "certify_samples", "check_derivatives", "gd", "minimize", "pgd", "psd",
+           "psgd"]

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 __all__ = ["COLORS", "contours", "histogram_with_law", "new_axes", "path", "png",
-           "points_with_law", "series"]
+           "points_with_law", "series", "taylor_remainders"]
 
 COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
           "polyak": "#D55E00", "gdpolyak": "#009E73",
@@ -71,6 +71,33 @@ def histogram_with_law(ax, samples, law, *, method="gd", label="measured", law_l
     bins = np.arange(samples.min() - 0.5, samples.max() + 1.5, max(1, np.ptp(samples) // 30))
     ax.hist(samples, bins=bins, color=COLORS[method], alpha=0.8, label=label)
     ax.axvline(law, ls="--", lw=1.5, color=COLORS["theory"], label=law_label)
+    return ax
+
+
+def taylor_remainders(check, ax=None):
+    """The remainders of a `saddlelib.DerivativeCheck` against h, and the slopes they should have.
+
+    One thin line for each direction, in a colour for gradient and product each; dashed, through
+    the middle of what was fitted, the slopes 2 and 3.
+    """
+    ax = new_axes() if ax is None else ax
+    for kind, color, power in (("gradient", COLORS["gd"], 2), ("product", COLORS["pgd"], 3)):
+        rows = check.remainders.get(kind)
+        if rows is None or not (rows > 0).any():
+            continue
+        rows = np.where(rows > 0, rows, np.nan)
+        ax.plot(check.steps, rows.T, ".-", ms=3, lw=0.8, color=color)
+        ax.lines[-1].set_label(f"{kind}: slope {check.slopes[kind]:.2g}")
+        window = check.windows[kind]
+        if window is not None:
+            inside = (check.steps >= window[0]) & (check.steps <= window[1])
+            h = check.steps[inside]
+            middle = np.exp(np.nanmean(np.log(rows[:, inside])))
+            ax.plot(h, middle * (h / np.sqrt(h[0] * h[-1])) ** power, "--", lw=1.5,
+                    color=COLORS["theory"], label=f"slope {power}")
+    ax.set(xscale="log", yscale="log", xlabel="step $h$", ylabel="remainder")
+    if ax.lines:
+        ax.legend(frameon=False)
     return ax
 
 

@@ -170,6 +170,8 @@ class Oracle:
         ``unseen`` and puts them back later goes on with the same draws.
     last_batch : ndarray or None
         The indices of the last mini-batch of a `FiniteSum`.
+    witness : saddlelib.derivatives.Witness or None
+        Where one is put, it gets to see every value and every gradient of f.
 
     Raises
     ------
@@ -236,7 +238,7 @@ class Oracle:
                              "grad_noise out")
         self.grad_noise, self.noise_df = grad_noise, noise_df
         self.rng = None if rng is None else np.random.default_rng(rng)
-        self.last_noise = self.last_batch = self.unseen = None
+        self.last_noise = self.last_batch = self.unseen = self.witness = None
         self.nfev = self.njev = self.nhvp = self.nhev = self.nsamples = 0
 
     @property
@@ -264,12 +266,14 @@ class Oracle:
         self.nfev += 1
         self.nsamples += self.samples_of_f
         value = self._fun(x)
-        if type(value) in (float, np.float64):
-            return float(value)
-        value = _real("fun", value)
-        if value.size != 1:
-            raise ValueError(f"fun must return one number, got an array of shape {value.shape}")
-        return float(value.reshape(()))
+        if type(value) not in (float, np.float64):
+            value = _real("fun", value)
+            if value.size != 1:
+                raise ValueError(f"fun must return one number, got an array of shape {value.shape}")
+            value = value.reshape(())
+        if self.witness is not None:
+            self.witness.saw(x, f=value)
+        return float(value)
 
     def grad(self, x) -> np.ndarray:
         """Gradient at one point x of shape (d,), with noise when the oracle is noisy.
@@ -279,6 +283,8 @@ class Oracle:
         self.njev += 1
         self.nsamples += self.samples_of_f
         g = _vector("grad", self._grad(x), x.shape)
+        if self.witness is not None:
+            self.witness.saw(x, g=g)  # without the noise
         return g + self._noise(x.size, 1) if self.grad_noise else g
 
     def batch_grad(self, x, batch_size) -> np.ndarray:

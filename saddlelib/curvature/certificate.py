@@ -10,11 +10,8 @@ import numpy as np
 
 from .._arguments import as_point, curvature_scale, integer, nonnegative, positive, probability
 from .._norm import norm
+from ..derivatives import contradiction
 from ..oracle import Oracle
-try:
-    from ..derivatives import contradiction
-except ImportError:
-    contradiction = lambda *a, **k: ''
 from .lanczos import lanczos, start_component
 from .products import products
 
@@ -197,7 +194,7 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
         slope = Slope()
     verdict, message = judge(epsilon, curvature_tol, slope, look, product)
     if verdict is Verdict.SOSP:
-        verdict, message = _doubt(oracle, x, g, look, product, message)
+        verdict, message = _doubt(oracle, x, g, look, product, lipschitz_hess, message)
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
     if verdict is Verdict.SOSP:
         message += f" except with probability {failure_prob:.2g}, from {_spent(cost)}"
@@ -271,12 +268,12 @@ def _vacuous(curvature_tol, largest):
             f"is {factor} the largest curvature seen, {largest:.2g}")
 
 
-def _doubt(oracle, x, g, look, product, message):
+def _doubt(oracle, x, g, look, product, rho, message):
     """The last questions before a point passes: is f finite, and do the derivatives belong to f?"""
     value = oracle.fun(x)
     if not math.isfinite(value):
         return Verdict.CANNOT_TELL, f"f(x) = {value} is not finite"
-    wrong = contradiction(oracle, x, g, look.start, look.first, product.norm, value=value)
+    wrong = contradiction(oracle, x, g, look.start, look.first, product.norm, rho, value)
     if wrong:
         return Verdict.WRONG_DERIVATIVES, wrong
     return Verdict.SOSP, message
