@@ -607,14 +607,11 @@ class _Check:
                           f"give a smaller scale.")
         self.floor = (4 * self.noise + 4 * self.unit * np.abs(self.linear).max(axis=0)
                       + 2 * unit_of(self.values) * np.abs(self.values).max(axis=0))
-        changes = np.abs(self.values - self.f)
-        still = ~changes.any(axis=0)
+        still = (self.values == self.f).all(axis=0)
         if still.all() and self.g.any():
             return self._does_not_move()
-        if still.any():  # a staircase: no step is seen that is smaller than one of its own
-            self.noise = max(self.noise, float(changes[changes > 0].min(initial=math.inf)))
-            self.floor = np.where(np.arange(still.size) <= np.flatnonzero(still)[-1], math.inf,
-                                  self.floor + self.noise)
+        if still.any():  # a staircase: nothing is seen below the width of its steps
+            self.floor[:np.flatnonzero(still)[-1] + 1] = math.inf
         slope, window = _asymptotic_slope(self.steps, _rms(r), self.floor)
         self.slopes["gradient"] = slope
         self.windows["gradient"] = window and tuple(self.steps[i] for i in window)

@@ -340,6 +340,17 @@ def test_what_is_wrong_is_said():
     assert "is zero where" in ask(fun, grad, lambda x, v: 0 * v, x, rng)[0]
 
 
+def test_values_that_are_rougher_than_they_seem_get_longer_steps():
+    """1 − cos x near 0 is rounded like 1, not like its own value: a first step sees nothing."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x = 1e-8 * rng.standard_normal(4)
+        said, oracle = ask(lambda x: -np.sum(1 - np.cos(x)), np.sin, None, x, rng)
+        assert "fun and grad contradict" in said and "sign" in said and oracle.nfev > 9
+        said, oracle = ask(lambda x: np.sum(1 - np.cos(x)), np.sin, None, x, rng)
+        assert said == "" and oracle.nfev <= 2 + 7 + 3 * 8 and oracle.njev <= 2 + 1 + 2 + 3 * 3
+
+
 def test_it_costs_a_value_and_a_gradient_where_nothing_is_suspicious():
     for fun, grad, product, x in MINIMA.values():
         for options, values in (({}, 2), ({"value": fun(x)}, 1)):
