@@ -47,6 +47,18 @@ def test_every_problem_has_its_own_derivatives(problem):
     assert check.ok is True, check.message
 
 
+@pytest.mark.parametrize("problem", catalogue(), ids=lambda p: repr(p)[:40])
+def test_no_problem_has_the_derivatives_of_another(problem):
+    x = np.random.default_rng(1).standard_normal(problem.dim)
+    one = np.eye(problem.dim)[0]
+    for grad in (lambda x: -problem.grad(x), lambda x: 2 * problem.grad(x), lambda x: 0 * x,
+                 lambda x: problem.grad(x) + 0.1 * x, lambda x: problem.grad(x) + 0.1 * one):
+        assert check_derivatives(problem.fun, grad, x, rng=0).ok is False
+    for factor in (-1.0, 0.0, 1.001, 2.0):
+        assert check_derivatives(problem.fun, problem.grad, x, rng=0, hvp=lambda x, v, c=factor:
+                                 c * problem.hvp(x, v)).ok is False
+
+
 def test_counts_are_those_that_the_docstring_states():
     oracle = Oracle(f, grad=g, hvp=hv)
     check = check_derivatives(oracle, X, rng=0, directions=3)
@@ -55,7 +67,7 @@ def test_counts_are_those_that_the_docstring_states():
     check = check_derivatives(f, g, X, hess=lambda x: np.diag(3 * x**2 + 2), rng=0, directions=2)
     assert check.ok and (check.nfev, check.njev, check.nhev) == (90, 9, 1)
     check = check_derivatives(f, lambda x: g(x) + X, X, rng=0, directions=3)
-    assert check.ok is False and check.nfev == 41 * 3 + 8 + 3 + 10 + 2 * 6 and check.njev == 1
+    assert check.ok is False and check.nfev == 41 * 3 + 8 + 2 * 3 + 10 + 2 * 6 and check.njev == 1
 
 
 @pytest.mark.parametrize(("factor", "words"), [
@@ -77,7 +89,7 @@ def test_a_missing_term_is_named_with_its_coordinates():
     large = int(np.argmax(np.abs(g(far))))
     check = check_derivatives(f, lambda x: g(x) * (1 - 0.5 * np.eye(1000)[large]), far, rng=0)
     assert f"most in coordinate {large} " in check.message and "20 of the 1000" in check.message
-    assert check.nfev <= 41 * 3 + 8 + 3 + 10 + 40
+    assert check.nfev <= 41 * 3 + 8 + 2 * 3 + 10 + 40
     ridge = check_derivatives(lambda x: f(x) + 0.05 * x @ x, g, X, rng=0)
     assert ridge.ok is False and "the ratio varies" in ridge.message
 
@@ -173,6 +185,19 @@ def test_what_is_not_smooth_or_not_finite_cannot_be_told():
     assert lost.ok is None and "give a smaller scale" in lost.message
     nan = check_derivatives(f, g, X, hvp=lambda x, v: v * np.nan, rng=0)
     assert nan.ok is None and "hvp: it is not finite" in nan.message
+    flat = check_derivatives(lambda x: 3.1, g, X, rng=0)
+    assert flat.ok is False and "does fun use what it is given?" in flat.message
+    far = check_derivatives(lambda x: float(np.float32(np.cos(100 * x).sum())),
+                            lambda x: np.float32(-100 * np.sin(100 * x)), X + 1e4, rng=0)
+    assert far.ok is None  # float32 does not resolve the waves there, and the steps leap over them
+    near = check_derivatives(lambda x: np.sum(np.maximum(x - X, 0)**2 + x),
+                             lambda x: 2 * np.maximum(x - X, 0) + 1, X,
+                             hvp=lambda x, v: 2 * (x > X) * v, rng=0)
+    assert near.ok is None and "Cannot tell about hvp" in near.message
+    small = check_derivatives(lambda x: x @ x / 2 + 1e-14 * np.cos(1e7 * x).sum(),
+                              lambda x: x - 1e-7 * np.sin(1e7 * x), X,
+                              hvp=lambda x, v: v - np.cos(1e7 * x) * v, rng=0)
+    assert small.ok is not False
     jumps = check_derivatives(lambda x: f(x) + float(x[0] > X[0]), g, X, rng=0)
     assert jumps.ok is None and "jumps" in jumps.message
 
@@ -315,6 +340,17 @@ def test_what_is_wrong_is_said():
     assert "is zero where" in ask(fun, grad, lambda x, v: 0 * v, x, rng)[0]
 
 
+def test_values_that_are_rougher_than_they_seem_get_longer_steps():
+    """1 − cos x near 0 is rounded like 1, not like its own value: a first step sees nothing."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x = 1e-8 * rng.standard_normal(4)
+        said, oracle = ask(lambda x: -np.sum(1 - np.cos(x)), np.sin, None, x, rng)
+        assert "fun and grad contradict" in said and "sign" in said and oracle.nfev > 9
+        said, oracle = ask(lambda x: np.sum(1 - np.cos(x)), np.sin, None, x, rng)
+        assert said == "" and oracle.nfev <= 2 + 7 + 3 * 8 and oracle.njev <= 2 + 1 + 2 + 3 * 3
+
+
 def test_it_costs_a_value_and_a_gradient_where_nothing_is_suspicious():
     for fun, grad, product, x in MINIMA.values():
         for options, values in (({}, 2), ({"value": fun(x)}, 1)):
@@ -388,6 +424,21 @@ def disguised(rng, fun, grad, product, x):
         "units of x": (lambda x: fun(x / big), lambda x: grad(x / big) / big,
                        lambda x, v: product(x / big, v) / big / big, x * big),
     }[how]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_check_never_calls_right_derivatives_wrong():
+    rng, answers = np.random.default_rng(0), []
+    while len(answers) < 500:
+        kind, *function = right(rng)
+        how, fun, grad, product, x = disguised(rng, *function)
+        if x.size > 100 or (kind == "ripple" and "float32" in how) or (
+                how == "units of x" and not x.any()):  # its scale has to be given
+            continue
+        check = check_derivatives(fun, grad, x, hvp=product, rng=rng)
+        assert check.ok is not False, (kind, how, x.size, check.message)
+        answers.append(check.ok)
+    assert answers.count(True) > 0.7 * len(answers)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
