@@ -104,7 +104,7 @@ def test_negative_curvature_within_the_tolerance_is_said_with_its_factor():
     seen = certify(**quadratic([-0.025, 1.0]), x=[0.0, 0.0], epsilon=1e-3, curvature_tol=0.1, rng=0)
     assert seen.passed and seen.hess_norm == pytest.approx(1.0, rel=0.5)
     assert "within the tolerance, which exceeds it by a factor of 4" in seen.message
-    assert "except with probability 0.0001, from 1 value" in seen.message
+    assert "except with probability 0.0001, from 2 values" in seen.message
 
 
 def test_a_given_hessian_serves_as_well():
@@ -143,7 +143,8 @@ def test_the_cost_is_the_oracles_and_the_same_rng_gives_the_same_answer():
     oracle = Oracle(**quadratic(np.linspace(-0.01, 1, 50)))
     seen = certify(oracle, np.zeros(50), epsilon=1e-3, curvature_tol=0.1, rng=4)
     assert (seen.nfev, seen.njev, seen.nhvp) == (oracle.nfev, oracle.njev, oracle.nhvp)
-    assert seen.nfev == 0 and seen.njev == 1 and seen.nhvp == seen.iterations
+    # A value and a gradient at x, the same a step away for a look whether they belong together.
+    assert seen.passed and seen.nfev == seen.njev == 2 and seen.nhvp == seen.iterations
     again = certify(oracle, np.zeros(50), epsilon=1e-3, curvature_tol=0.1, rng=4)
     assert again.min_eig == seen.min_eig and (again.direction == seen.direction).all()
 
@@ -197,3 +198,74 @@ GOOD = dict(quadratic([1.0, 2.0]), x=[0.0, 0.0], epsilon=1e-3, curvature_tol=0.1
 def test_bad_input_is_named_with_its_remedy(change, error, words):
     with pytest.raises(error, match=words):
         saddlelib.certify(**{**GOOD, **change})
+
+
+def test_what_is_given_must_be_symmetric():
+    """The matrix [[1, 10], [0, 1]] is no Hessian: an error says so, or a quotient is negative."""
+    matrix, said = np.array([[1.0, 10.0], [0.0, 1.0]]), 0
+    for seed in range(200):
+        options = dict(problem=lambda x: 0.5 * x @ x, x=[0.0, 0.0], grad=lambda x: x,
+                       hvp=lambda x, v: matrix @ v, epsilon=1e-3, curvature_tol=1.0, rng=seed)
+        try:
+            assert certify(**options).verdict is Verdict.NEGATIVE_CURVATURE
+        except ValueError as error:
+            said += "hvp is not symmetric" in str(error) and "check hvp" in str(error)
+    assert said > 50
+
+
+@pytest.mark.parametrize("by", ["hvp", "grad"])
+def test_a_field_that_is_no_gradient_is_named(by):
+    """A rotation is no gradient: its derivative is not symmetric, by products or by differences."""
+    turn = np.eye(30) + np.roll(np.eye(30), 1, axis=1)
+    functions = dict(problem=lambda x: 0.5 * x @ x, grad=lambda x: turn @ x)
+    if by == "hvp":
+        functions["hvp"] = lambda x, v: turn @ v
+    with pytest.raises(ValueError, match=f"{by} is not"):
+        certify(**functions, x=np.zeros(30), epsilon=1e-3, curvature_tol=0.1, rng=0)
+
+
+def test_a_product_that_is_not_linear_is_named():
+    with pytest.raises(ValueError, match="linear in v"):
+        certify(lambda x: 0.5 * x @ x, np.zeros(20), grad=lambda x: x, epsilon=1e-3,
+                hvp=lambda x, v: v + np.abs(v) / 2, curvature_tol=0.1, rng=0)
+
+
+@pytest.mark.parametrize("broken, words", [
+    (dict(grad=lambda x: -x, hvp=lambda x, v: -v, problem=lambda x: 0.5 * x @ x), "sign"),
+    (dict(grad=lambda x: 2 * x, hvp=lambda x, v: 2 * v, problem=lambda x: 0.5 * x @ x), "0.5"),
+    (dict(grad=lambda x: x, hvp=lambda x, v: 3 * v, problem=lambda x: 0.5 * x @ x), "hvp"),
+    (dict(grad=lambda x: x, hvp=lambda x, v: 0 * v + v[0] * 0, problem=lambda x: 0.5 * x @ x),
+     "flat"),
+])
+def test_derivatives_that_contradict_the_function_do_not_pass(broken, words):
+    seen = certify(**broken, x=np.zeros(3), epsilon=1e-3, curvature_tol=0.1, rng=0)
+    assert not seen.passed
+    if broken["grad"](np.ones(1))[0] > 0:
+        assert words in seen.message
+    if "sign" not in words and "flat" not in words:
+        assert seen.verdict is Verdict.WRONG_DERIVATIVES
+
+
+def test_a_point_where_f_is_not_finite_does_not_pass():
+    seen = certify(lambda x: np.nan, [0.0, 0.0], grad=lambda x: x, hvp=lambda x, v: v, epsilon=1e-3,
+                   curvature_tol=0.1, rng=0)
+    assert seen.verdict is Verdict.CANNOT_TELL and "f(x) = nan" in seen.message
+
+
+def test_no_number_at_the_ends_of_float64_passes_by_accident():
+    """A norm that overflows, a tolerance that would underflow, a probability of 10⁻³⁰⁰."""
+    seen = certify(lambda x: x.sum(), np.full(3, 1e160), grad=np.ones_like,
+                   hvp=lambda x, v: 0 * v, epsilon=1e-3, lipschitz_hess=1.0)
+    assert seen.verdict is Verdict.NOT_STATIONARY
+
+    def f(x):
+        return x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+
+    def df(x):
+        return np.array([x[0]**3 - x[0], 2 * x[1]])
+    seen = certify(f, [0.0, 0.0], grad=lambda x: 1e-165 * df(x), epsilon=1e-168,
+                   hess=lambda x: 1e-165 * np.diag([3 * x[0]**2 - 1, 2]), lipschitz_hess=6e-165)
+    assert seen.verdict is Verdict.NEGATIVE_CURVATURE
+    for x, verdict in (([0.0, 0.0], Verdict.NEGATIVE_CURVATURE), ([1.0, 0.0], Verdict.SOSP)):
+        assert certify(f, x, grad=df, epsilon=1e-3, lipschitz_hess=6.0,
+                       failure_prob=1e-300).verdict is verdict

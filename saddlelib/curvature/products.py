@@ -16,14 +16,16 @@ At a spacing h along a unit vector v the two differences
           C = \frac{\nabla f(x+hv) - \nabla f(x-hv)}{2h}
 
 have two errors: that of the curvature that changes along the way, and the noise σ of the gradients
-over h. Neither has to be guessed. With the second and the third difference of the gradient,
+over h. Neither has to be guessed. With a second and a third difference of the gradient,
 
-.. math:: \Delta_2 = g(h) - 2g(0) + g(-h),\qquad \Delta_3 = g(2h) - 3g(h) + 3g(0) - g(-h),
+.. math:: \Delta_2 = g(h) - 2g(0) + g(-h),\qquad
+          \Delta_3 = \tfrac14 g(3h) - \tfrac32 g(h) + 2g(0) - \tfrac34 g(-h),
 
 the change of curvature makes errors of ‖Δ₂‖/(2h) in F and ‖Δ₃‖/(6h) in C to leading order. Pure
-noise makes ‖Δ₂‖ = √6 σ and ‖Δ₃‖ = √20 σ in the mean, where the errors are √2 σ/h = 0.58‖Δ₂‖/h and
-σ/(√2 h) = 0.16‖Δ₃‖/h. So ‖Δ₂‖/h bounds the error of F, and ‖Δ₃‖/(3h) that of C with a factor of two
-to spare, whichever of the two errors dominates. Three gradients along the start of Lanczos measure
+noise makes ‖Δ₂‖ = √6 σ and ‖Δ₃‖ = 2.6 σ in the mean, where the errors are √2 σ/h = 0.58‖Δ₂‖/h and
+σ/(√2 h) = 0.27‖Δ₃‖/h. Rounding of an odd function is the same at h and at −h; it makes an error
+that is as large as ‖Δ₃‖/h, because 3h is no power of two of h. So ‖Δ₂‖/h bounds the error of F and
+‖Δ₃‖/h that of C, whichever of them dominates. Three gradients along the start of Lanczos measure
 this; spacings a factor of ten apart are tried until the error is small enough or no longer falls.
 Later products are watched by the symmetry of their entries, like given ones.
 
@@ -261,7 +263,7 @@ class Differences(_Products):
         best = self._search(v)
         self.probed, self.product, self.step = v.copy(), best.product, best.spacing
         self.misstep, self._error["central"] = best.misstep, best.error
-        self.noise = self._stated_noise() or best.third / math.sqrt(20)
+        self.noise = self._stated_noise() or best.third / 2.6
         self._seen(best.product)
         self._plan_forward(best.second)
 
@@ -285,12 +287,12 @@ class Differences(_Products):
     def _try(self, h, v):
         """What differences at a spacing h say."""
         self.misstep = 0.0
-        ahead, behind, far = self._at(h, v), self._at(-h, v), self._at(2 * h, v)
+        ahead, behind, far = self._at(h, v), self._at(-h, v), self._at(3 * h, v)
         second = norm(ahead - 2 * self.g + behind)
-        third = norm(far - 3 * ahead + 3 * self.g - behind)
+        third = norm(0.25 * far - 1.5 * ahead + 2 * self.g - 0.75 * behind)
         product = (ahead - behind) / (2 * h)
         # In few dimensions noise may happen to cancel in a difference.
-        error = (1 + 4 / v.size) * max(third / 3, self._stated_noise()) / h
+        error = (1 + 4 / v.size) * max(third, self._stated_noise()) / h
         error += self.misstep * norm(product)
         return _Try(h, error if math.isfinite(error) else math.inf, second, third, product,
                     self.misstep)
@@ -306,7 +308,9 @@ class Differences(_Products):
         change = second / self.step**2  # of the curvature along v, at most
         enough = max(_BLOCKED * self.wanted, self._error["central"])
         for h in (self.step, math.sqrt(2 * self.noise / change) if change > 0 else 0.0):
-            error = change * h + 2 * self.noise / h if h > 0 else math.inf
+            # What was measured at one spacing says little about others that are far from it.
+            near = 0 < h <= min(_RATIO * self.step, self.largest)
+            error = change * h + 2 * self.noise / h if near else math.inf
             if error <= enough:
                 self.forward, self._error["forward"] = h, error
                 return
