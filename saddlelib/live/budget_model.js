@@ -51,7 +51,7 @@ export function jin2017(s) {
   const decrease = (epsilon * Math.sqrt(epsilon / rho)) / chi ** 3;
   const episodeLength = whole(chi * (ell / Math.sqrt(rho) / Math.sqrt(epsilon)));
   const descent = 2 * ell * (height / gradThreshold) / gradThreshold;
-  const steps = Math.max(descent, (height / decrease) * episodeLength) + episodeLength;
+  const steps = Math.max(descent, (height / decrease) * (episodeLength + 1)) + episodeLength;
   const episodes = height / decrease + 1;
   return { chi, decrease, episodeLength, gradients: steps + episodes, values: 2 * episodes,
            eigenvalues: 0, tested: true };

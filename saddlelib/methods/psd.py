@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arguments import curvature_scale, integer, positive, probability
-from ..curvature import Certificate, Verdict, certify
+from ..curvature import Certificate, certify
 from ..perturbation import uniform_ball
 from ..theory import alpay2025
 from ..theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
@@ -23,6 +23,11 @@ __all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_st
 MOST_DOUBLINGS = 30
 # How much longer the next step is tried where the last one showed no positive curvature.
 _GROWTH = 4.0
+# A step is tried at most this many times as long as η, so that it needs a bounded number of values.
+_LONGEST = 2.0**MOST_DOUBLINGS
+# A look need not know λ_min better than this share of γ: it then passes x, or its direction has a
+# curvature below −γ/2, which is enough to go on. The theorem of `theory.certified` rests on it.
+_RESOLUTION = 0.5
 # Below this fraction of η a step is no longer halved: the gradient is wrong, and not the step.
 _SHORTEST = 1e-9
 
@@ -176,14 +181,16 @@ class CertifiedPSD(Method):
     - The curvature comes from `saddlelib.certify`: Hessian-vector products or differences of
       gradients, with a stated failure probability. The k-th certificate may fail with probability
       δ/(k(k+1)); these add up to at most δ.
-    - Negative curvature λ comes with a unit vector v. The episode is then one displacement t v with
-      the sign that makes ⟨∇f, t v⟩ ≤ 0. At \|t\| = 2\|λ\|/ρ a ρ-Lipschitz Hessian guarantees
+    - A look either passes x or finds a unit vector v with curvature λ < −γ/2: it stops as soon as
+      it knows λ_min to within γ/2. The episode is then one displacement t v with the sign that
+      makes ⟨∇f, t v⟩ ≤ 0. At \|t\| = 2\|λ\|/ρ a ρ-Lipschitz Hessian guarantees
 
       .. math:: f(x + tv) \le f(x) - \tfrac16|\lambda|t^2 = f(x) - \tfrac23|\lambda|^3/\rho^2 ;
 
       where this fails, ρ was too small, and t is halved until f(x + tv) ≤ f(x) − \|λ\|t²/6. With
       ``line_search`` t is doubled as long as that lowers f further, for one value each.
-    - Where no direction is known (or ``use_direction`` is false) the perturbation is that of `PSD`,
+    - Where no direction is known, because errors of the products or the budget of the look came
+      first (or ``use_direction`` is false), the perturbation is that of `PSD`,
       and its episode ends as soon as the iterate is ``exit_radius`` away from its start and f has
       fallen by ``decrease_threshold``.
     - An episode that does not lower f by ``decrease_threshold`` in ``episode_length`` steps goes
@@ -192,7 +199,8 @@ class CertifiedPSD(Method):
     - With ``line_search`` a step outside an episode is x − s∇f(x). The first s is η, a later one
       the shorter step of Barzilai & Borwein (1988, IMA J. Numer. Anal. 8, 141-148),
       ⟨Δx, Δ∇f⟩/‖Δ∇f‖², from the step of this kind before, or 4 times that step's s where it showed
-      curvature ≤ 0, and η where these are less. It has to give what η = 1/ℓ guarantees,
+      curvature ≤ 0, η where these are less, and 2³⁰ η where they are more. It has to give what
+      η = 1/ℓ guarantees,
 
       .. math:: f(x - s\nabla f(x)) \le f(x) - \tfrac12\eta\|\nabla f(x)\|^2 ,
 
@@ -217,7 +225,8 @@ class CertifiedPSD(Method):
     line_search : bool
         False keeps the step at η and the displacement at 2\|λ\|/ρ: fewer values, more gradients.
 
-    `CertifiedPSD.practical` fills them in from the scales of the problem.
+    `CertifiedPSD.practical` fills them in from the scales of the problem. `theory.certified` bounds
+    what a run takes when η = 1/ℓ, in exact arithmetic.
     """
 
     step_size: float
@@ -326,8 +335,8 @@ class CertifiedPSD(Method):
         state.x, state.jac = moved, oracle.grad(moved)
         change = jac - state.jac  # ∇f(x) − ∇f(x − s∇f(x)), that is s∇²f·∇f to first order
         curved = float(change @ jac)
-        state.trial = max(eta, length * curved / float(change @ change) if curved > 0
-                          else _GROWTH * length)
+        trial = length * curved / float(change @ change) if curved > 0 else _GROWTH * length
+        state.trial = min(max(eta, trial), _LONGEST * eta)
 
     def _look(self, oracle, state):
         """Stop at a certified point; else leave it, along a direction if one is known."""
@@ -347,7 +356,7 @@ class CertifiedPSD(Method):
             return
         state.anchor, state.jac_anchor = state.x, state.jac
         state.f_anchor = oracle.fun(state.x) if math.isnan(state.value) else state.value
-        known = seen.verdict is Verdict.NEGATIVE_CURVATURE
+        known = seen.min_eig < -0.5 * self.curvature_tol - seen.hvp_error
         if known and self.use_direction and self._displace(oracle, state, seen):
             state.failed = 0
             return
@@ -361,7 +370,7 @@ class CertifiedPSD(Method):
     def _certify(self, oracle, state, failure_prob, **options):
         return certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
                        failure_prob=failure_prob, lipschitz_hess=self.lipschitz_hess,
-                       rng=state.rng, jac=state.jac, **options)
+                       resolution=_RESOLUTION, rng=state.rng, jac=state.jac, **options)
 
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""
@@ -401,7 +410,7 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     value : float
         f(x).
     certificate : Certificate
-        With the verdict `Verdict.NEGATIVE_CURVATURE`: λ = ``min_eig`` < 0 and v = ``direction``.
+        With λ = ``min_eig`` < 0 and v = ``direction``, whatever its verdict.
     lipschitz_hess : float
         ρ > 0. \|t\| starts at 2\|λ\|/ρ and is halved until f falls by \|λ\|t²/6.
     shortest : float

@@ -97,9 +97,10 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
     r"""Most iterations of Algorithm 2 on the event that its two lemmas hold throughout.
 
     A step outside an episode lowers f by at least η g_thres²/2, an episode that does not end the
-    run lowers it by at least f_thres in t_thres steps, so the run ends within
+    run lowers it by at least f_thres in t_thres steps. One more step follows before the next
+    perturbation may come, so that an episode takes t_thres + 1 steps, and the run ends within
 
-    .. math:: \Delta_f \max\Big\{\frac{2}{\eta g_{thres}^2}, \frac{t_{thres}}{f_{thres}}\Big\}
+    .. math:: \Delta_f \max\Big\{\frac{2}{\eta g_{thres}^2}, \frac{t_{thres}+1}{f_{thres}}\Big\}
               + t_{thres} = O\Big(\frac{\ell\Delta_f}{\varepsilon^2}\chi^4\Big),
 
     which is Theorem 3 with its constant written out. Arguments as `pgd_constants`; an iteration is
@@ -110,7 +111,7 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
         return math.inf  # below the smallest float64
     delta_f = float(delta_f)  # NumPy's floats would warn where they overflow
     descent = 2 / k.step_size * (delta_f / k.grad_threshold) / k.grad_threshold
-    episodes = delta_f / k.decrease_threshold * k.episode_length
+    episodes = delta_f / k.decrease_threshold * (k.episode_length + 1)
     return max(descent, episodes) + k.episode_length
 
 
