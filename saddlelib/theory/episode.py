@@ -23,9 +23,18 @@ r and takes gradient steps from y₀ = x̃ + ξ. After t steps the descent lemma
 The episode *succeeds* at the first t ≤ T with D_t ≥ ℱ, and then f(y_t) ≤ f(x̃) − ℱ/2. If there is
 no such t it is *stuck*, and x̃ is returned.
 
+In float64 a step need not be the one that was asked for. A move s from y lowers f by at least
+
+.. math:: f(y) - f(y+s) \;\ge\; -\langle\nabla f(y), s\rangle - \frac\ell2\|s\|^2         \tag{3}
+
+whatever s is, and at s = −η∇f(y) this is the term of (2). So the method adds up (3) for the move
+that was made, and what a success says and the bound on the gradients hold in float64 as well, but
+for the rounding of the gradients and of these sums.
+
 Where λ_min(∇²f(x̃)) ≤ −γ, starts that are stuck lie, on every line along the escape direction, in
 one interval of length ω, so an episode there is stuck with probability at most
-ω Vol(B^{d−1}(r))/Vol(B^d(r)). There are at most 1 + 2Δ_f/ℱ episodes.
+ω Vol(B^{d−1}(r))/Vol(B^d(r)), in exact arithmetic. With Δ_f ≥ f(x₀) − inf f there are at most
+1 + 2Δ_f/ℱ episodes.
 """
 
 from __future__ import annotations
@@ -37,8 +46,8 @@ from .._arguments import integer, positive
 from ._numbers import at_most_the_natural_scale, setting, whole
 from .jin2021 import stuck_fraction
 
-__all__ = ["EpisodeConstants", "certified_decrease", "episode_constants", "iteration_bound",
-           "smallest_episode_length"]
+__all__ = ["EpisodeConstants", "certified_decrease", "certified_move", "episode_constants",
+           "iteration_bound", "smallest_episode_length"]
 
 LEAST_TIME = 8.0
 """Least τ = ηγT of the theorem; from here on a longer episode is less likely to be stuck."""
@@ -205,7 +214,8 @@ def certified_decrease(grad_norms, step_size, lipschitz_grad) -> float:
     r"""D_t of (2): what t gradient steps lower f by at least, from the t gradients they used.
 
     η(1 − ηℓ/2) Σ ‖∇f(y_s)‖², which needs no value of f and no difference of values, so that
-    rounding of f does not touch it. ``grad_norms``, shape (t,), are those of the points the steps
+    rounding of f does not touch it. Where the steps themselves are rounded, `certified_move` says
+    what each of them is worth. ``grad_norms``, shape (t,), are those of the points the steps
     left from; 0 < η ≤ 1/ℓ.
 
     Examples
@@ -216,6 +226,25 @@ def certified_decrease(grad_norms, step_size, lipschitz_grad) -> float:
     ell = positive("lipschitz_grad", lipschitz_grad)
     eta = _step(step_size, ell)
     return eta * (1 - eta * ell / 2) * math.fsum(float(g) * float(g) for g in grad_norms)
+
+
+def certified_move(jac, move, lipschitz_grad) -> float:
+    r"""What the move s from a point with the gradient ``jac`` lowers f by at least; (3).
+
+    −⟨∇f, s⟩ − (ℓ/2)‖s‖², from the descent lemma, for any s: also for a step that float64 has
+    rounded to something else, or to nothing. It is largest at s = −∇f/ℓ. ``jac`` and ``move`` have
+    shape (d,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> certified_move(np.array([0.5]), np.array([-0.25]), lipschitz_grad=2.0)
+    0.0625
+    >>> certified_move(np.array([0.5]), np.array([0.0]), lipschitz_grad=2.0) == 0
+    True
+    """
+    ell = positive("lipschitz_grad", lipschitz_grad)
+    return float(-(move @ jac) - 0.5 * ell * (move @ move))
 
 
 def _step(step_size, ell):
