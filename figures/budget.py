@@ -24,7 +24,7 @@ _UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def power(number):
     """2.9e+14 as 2.9·10¹⁴."""
     digits, exponent = f"{number:.1e}".split("e")
-    return f"{digits}·10{str(int(exponent)).translate(_UP)}"
+    return digits if not int(exponent) else f"{digits}·10{str(int(exponent)).translate(_UP)}"
 
 
 def said(seconds):

@@ -176,8 +176,9 @@ export function certified(s) {
   const displacements = height / decrease;
   const looks = displacements + 1;
   const moves = Math.max(2 * (ell / epsilon) * (height / epsilon), displacements);
-  const lookProducts = 1 + lookBound(ell, curvatureTol(s), s.dim,
+  const known = lookBound(ell, curvatureTol(s), s.dim,
     Math.log(s.failure_prob) - Math.log(looks) - Math.log(looks + 1));
+  const lookProducts = 1 + Math.min(s.dim, Math.floor((11 * known) / 10));
   const products = looks * lookProducts;
   return { decrease, lookProducts, products, gradients: 1 + moves + 2 * products,
            values: 1 + MOST_VALUES * moves, eigenvalues: 0, tested: true };

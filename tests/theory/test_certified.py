@@ -256,7 +256,8 @@ def test_the_numbers_fit_together():
     assert k.looks == k.displacements + 1
     assert k.gradients == 1 + max(k.descent_steps, k.displacements)
     last = delta / (k.looks * (k.looks + 1))
-    assert k.products_per_look == look_bound(ell, math.sqrt(rho * eps), d, last) + 1
+    steps = look_bound(ell, math.sqrt(rho * eps), d, last)
+    assert k.products_per_look == math.floor(1.1 * steps) + 1
     assert k.products == k.looks * k.products_per_look
     assert k.values == 1 + MOST_VALUES * k.moves and MOST_VALUES == MOST_DOUBLINGS + 1
     assert sum(1 / (n * (n + 1)) for n in range(1, 1000)) < 1  # of δ, over all looks
