@@ -12,6 +12,7 @@ from .._arguments import curvature_scale, integer, positive, probability
 from ..curvature import Certificate, certify
 from ..perturbation import uniform_ball
 from ..theory import alpay2025
+from ..theory._numbers import representable
 from ..theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
 from .base import Method, State, Wait
 from .gd import gd_step
@@ -21,6 +22,8 @@ __all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_st
 # How often a displacement along negative curvature is doubled at most: where f is unbounded below
 # the end is the budget's and not the largest float's.
 MOST_DOUBLINGS = 30
+# The longest displacement that is tried: its square is still a float.
+_FARTHEST = 1e150
 # How much longer the next step is tried where the last one showed no positive curvature.
 _GROWTH = 4.0
 # A step is tried at most this many times as long as η, so that it needs a bounded number of values.
@@ -269,15 +272,24 @@ class CertifiedPSD(Method):
         """
         step_size, epsilon = positive("step_size", step_size), positive("epsilon", epsilon)
         rho, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
-        scale = epsilon / gamma
+        given = dict(epsilon=epsilon) | ({} if not rho else dict(lipschitz_hess=rho)) | (
+            {} if curvature_tol is None else dict(curvature_tol=gamma))
+        gamma = representable("the curvature √(ρε)", gamma, **given)
+        scale = representable("the length ε/γ", epsilon / gamma, **given)
         r = scale / 8 if perturbation_radius is None else positive(
             "perturbation_radius", perturbation_radius)
-        exit_radius = max(scale, 2 * r) if exit_radius is None else exit_radius
+        exit_radius = representable("exit_radius", max(scale, 2 * r), perturbation_radius=r, **given
+                                    ) if exit_radius is None else positive("exit_radius",
+                                                                           exit_radius)
         if episode_length is None:
-            reach = math.log(100 * positive("exit_radius", exit_radius) * math.sqrt(dim) / r)
-            episode_length = math.ceil(max(reach, 1.0) / math.log1p(step_size * gamma))
+            reach = (math.log(100) + math.log(exit_radius) + 0.5 * math.log(integer("dim", dim))
+                     - math.log(r))
+            growth = representable("ln(1 + ηγ)", math.log1p(step_size * gamma),
+                                   step_size=step_size, **given)
+            episode_length = math.ceil(representable(
+                "episode_length", max(reach, 1.0) / growth, step_size=step_size, **given))
         if decrease_threshold is None:
-            decrease_threshold = 0.1 * epsilon**2 / gamma
+            decrease_threshold = representable("decrease_threshold", 0.1 * epsilon * scale, **given)
         return cls(step_size, epsilon, gamma, r, exit_radius, decrease_threshold, episode_length,
                    failure_prob, rho or None, use_direction, patience,
                    line_search)
@@ -374,7 +386,7 @@ class CertifiedPSD(Method):
 
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""
-        rho = self.lipschitz_hess or self.curvature_tol**2 / self.epsilon
+        rho = self.lipschitz_hess or self.curvature_tol * (self.curvature_tol / self.epsilon)
         step, value = curvature_step(oracle, state.x, state.f_anchor, state.jac, seen, rho,
                                      shortest=self.perturbation_radius, double=self.line_search)
         if step is None:
@@ -433,9 +445,9 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     """
     curvature = -certificate.min_eig
     sign = -1.0 if certificate.direction @ jac > 0 else 1.0
-    length, step = 2 * curvature / lipschitz_hess, None
+    length, step = min(2 * curvature / lipschitz_hess, _FARTHEST), None
     while step is None:
-        decrease = curvature * length**2 / 6
+        decrease = curvature * length * length / 6
         if (length < shortest or not math.isfinite(value)
                 or not float64_can_resolve(decrease, value)):
             return None, math.nan
@@ -457,7 +469,7 @@ def _shorter(length, step_size, value, slope, reached):
     if length <= step_size:
         return 0.5 * length
     excess = reached - value + slope * length  # of the parabola over its tangent
-    fitted = 0.5 * slope * length**2 / excess if math.isfinite(excess) else 0.0
+    fitted = 0.5 * slope * length * length / excess if math.isfinite(excess) else 0.0
     return max(step_size, min(max(fitted, 0.1 * length), 0.5 * length))
 
 

@@ -57,8 +57,8 @@ class RepairedPSD:
     1. outside an episode, if ‖∇f(x)‖ ≤ grad_threshold: remember x̃ = x, add ξ uniform on the ball of
        radius ``perturbation_radius``, and begin an episode;
     2. x⁺ = x − η∇f(x);
-    3. in an episode, add −⟨∇f(x), s⟩ − (ℓ/2)‖s‖² to D, where s = x⁺ − x is the move that float64 has
-       made of the step; without rounding this is η(1 − ηℓ/2)‖∇f(x)‖². The episode ends when
+    3. in an episode, add −⟨∇f(x), s⟩ − (ℓ/2)‖s‖² to D, where s = x⁺ − x is the move that float64
+       has made of the step; without rounding this is η(1 − ηℓ/2)‖∇f(x)‖². The episode ends when
        D ≥ exit_decrease; after ``episode_length`` steps without that, return x̃.
 
     It asks for gradients alone: no value, no Hessian. An episode that ends has lowered f by

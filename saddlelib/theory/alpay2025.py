@@ -113,7 +113,7 @@ def psd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure
         step_size=1 / (2 * ell),
         perturbation_radius=gamma / (8 * rho),
         max_episodes=episodes,
-        episode_length=whole("episode_length", 8 * ell / gamma * reach),
+        episode_length=max(1, whole("episode_length", 8 * (ell / gamma) * reach)),
         decrease=eps * (eps / (128 * ell)),
     )
 

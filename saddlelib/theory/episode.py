@@ -43,7 +43,7 @@ import math
 from dataclasses import dataclass
 
 from .._arguments import integer, positive
-from ._numbers import at_most_the_natural_scale, setting, whole
+from ._numbers import at_most_the_natural_scale, representable, setting, whole
 from .jin2021 import stuck_fraction
 
 __all__ = ["EpisodeConstants", "certified_decrease", "certified_move", "episode_constants",
@@ -127,24 +127,26 @@ def episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, episode_leng
     at_most_the_natural_scale(eps, ell, rho, "the episode theorem")
     steps = integer("episode_length", episode_length)
     eta = _step(step_size, ell)
-    gamma, length = math.sqrt(rho) * math.sqrt(eps), math.sqrt(eps / rho)
-    tau = eta * gamma * steps
+    given = dict(lipschitz_grad=ell, lipschitz_hess=rho, epsilon=eps)
+    gamma, length = math.sqrt(rho) * math.sqrt(eps), math.sqrt(eps) / math.sqrt(rho)
+    growth = representable("ηγ", eta * gamma, step_size=eta, **given)
+    tau = growth * representable("episode_length", steps, episode_length=steps)
     if tau < LEAST_TIME:
         raise ValueError(f"episode_length must be at least {LEAST_TIME:g}/(ηγ) = "
-                         f"{LEAST_TIME / (eta * gamma):.6g}, got {steps}")
-    exit_decrease = eps * length / (13 * tau**3)
-    r = math.sqrt(exit_decrease / (2 * ell))
-    if r == 0:
-        raise ValueError(f"epsilon = {eps:.3g} makes the certified decrease underflow; use a "
-                         f"larger epsilon")
-    growth = steps * math.log1p(eta * gamma)
+                         f"{LEAST_TIME / growth:.6g}, got {steps}")
+    exit_decrease = representable("the certified decrease", eps * length / tau / tau / tau / 13,
+                                  **given)
+    r = representable("perturbation_radius", math.sqrt(exit_decrease / ell / 2), **given)
+    threshold = representable("grad_threshold", math.sqrt(exit_decrease / (steps + 1) / eta),
+                              **given)
+    growth = steps * math.log1p(growth)
     width = 2 / tau * length * math.exp(-growth)
     # The two factors of the probability separately: the width alone may leave the range of float64.
     stuck = math.exp(min(math.log(stuck_fraction(2 / tau * length, r, d)) - growth, 0.0))
     return EpisodeConstants(
         curvature_tol=gamma, step_size=eta, episode_length=steps, time=tau,
         exit_decrease=exit_decrease, decrease=exit_decrease / 2, perturbation_radius=r,
-        grad_threshold=math.sqrt(exit_decrease / (eta * (steps + 1))),
+        grad_threshold=threshold,
         localization=length / (2 * tau), stuck_width=width, failure_prob=stuck)
 
 
@@ -207,7 +209,7 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
     steps = smallest_episode_length(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
                                     failure_prob, step_size)
     k = episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, steps, step_size)
-    return 2 * (steps + 1) / k.exit_decrease * float(delta_f) + steps + 1
+    return 2 * float(steps + 1) / k.exit_decrease * float(delta_f) + float(steps + 1)
 
 
 def certified_decrease(grad_norms, step_size, lipschitz_grad) -> float:
