@@ -7,10 +7,10 @@ randomized Lanczos. With γ = √(ρε), a look ends with one of two answers. Ei
 δ/(k(k+1)). Or it hands over a unit vector v with vᵀ∇²f v < −γ/2, and the run is displaced along it.
 
 Let ∇f be ℓ-Lipschitz, ∇²f be ρ-Lipschitz, f bounded below, Δ_f ≥ f(x₀) − inf f and 0 < ε ≤ ℓ²/ρ.
-In exact arithmetic, with exact products, N descent steps and D displacements satisfy
+In exact arithmetic, with exact products, N descent steps and J displacements satisfy
 
 .. math:: \frac{\varepsilon^2}{2\ell}\,N
-          + \frac1{12}\sqrt{\frac{\varepsilon^3}\rho}\,D \;\le\; \Delta_f,               \tag{1}
+          + \frac1{12}\sqrt{\frac{\varepsilon^3}\rho}\,J \;\le\; \Delta_f,               \tag{1}
 
 in every run, and a look knows its answer after at most K Hessian-vector products with
 
@@ -46,16 +46,16 @@ class CertifiedBound:
     Attributes
     ----------
     descent_steps, displacements : float
-        The largest N and the largest D that (1) allows, each when the other is 0.
+        The largest N and the largest J that (1) allows, each when the other is 0.
     moves : float
-        The largest N + D.
+        The largest N + J.
     looks : float
         Certificates: one more than displacements.
     products_per_look : int
         1.1 K + 1 of the last look, or d + 1 if that is less: Lanczos steps until the answer is
         asked for, and one product that confirms the direction.
     gradients : float
-        1 + N + D, the products not included.
+        1 + N + J, the products not included.
     products : float
         Hessian-vector products.
     values : float
@@ -123,8 +123,8 @@ def certified_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
                     ) -> CertifiedBound:
     r"""What a run of certified PSD takes at most: gradients, products and values of f.
 
-    By (1), N ≤ 2ℓΔ_f/ε², D ≤ 12Δ_f√(ρ/ε³), and N + D is at most the larger of the two. There is
-    one look more than there are displacements. Each of the N + D moves takes one gradient and at
+    By (1), N ≤ 2ℓΔ_f/ε², J ≤ 12Δ_f√(ρ/ε³), and N + J is at most the larger of the two. There is
+    one look more than there are displacements. Each of the N + J moves takes one gradient and at
     most `MOST_VALUES` values; x₀ takes one of each.
 
     Two hypotheses concern the run and not the function: the step size is 1/ℓ, and a look may take
