@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arguments import curvature_scale, integer, positive, probability
-from ..curvature import Certificate, certify
+from ..curvature import Certificate, Verdict, certify
 from ..perturbation import uniform_ball
 from ..theory import alpay2025
 from ..theory._numbers import representable
@@ -31,6 +31,8 @@ _LONGEST = 2.0**MOST_DOUBLINGS
 # A look need not know λ_min better than this share of γ: it then passes x, or its direction has a
 # curvature below −γ/2, which is enough to go on. The theorem of `theory.certified` rests on it.
 _RESOLUTION = 0.5
+# What a look may say for the run to go on; at any other point there is nothing left to do.
+_GOES_ON = (Verdict.NEGATIVE_CURVATURE, Verdict.CANNOT_TELL)
 # Below this fraction of η a step is no longer halved: the gradient is wrong, and not the step.
 _SHORTEST = 1e-9
 
@@ -359,7 +361,7 @@ class CertifiedPSD(Method):
         state.certificate_cost = tuple(a + b for a, b in zip(
             state.certificate_cost, (seen.nfev, seen.njev, seen.nhvp, seen.nhev), strict=True))
         state.min_eig = seen.min_eig
-        if seen.passed or not np.isfinite(seen.min_eig):
+        if seen.verdict not in _GOES_ON or not np.isfinite(seen.min_eig):
             state.finished = "stationary"
             return
         if state.failed >= self.patience:

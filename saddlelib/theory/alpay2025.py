@@ -284,8 +284,8 @@ def probe_detection_prob(dim, probe_count, curvature, curvature_tol, others=0.0)
     At λ = γ, μ > −γ, and d ≥ 2 this is zero: vᵀHv ≥ −γ, with equality for v = ±e₁ alone. In
     general p ≤ (1−s)^{(d−1)/2} with s = (γ+μ)/(λ+μ), because t = s + (1−s)u turns the integral of
     the density from s to 1 into (1−s)^{(d−1)/2} times one that u ≤ t bounds by 1. So where μ > −γ,
-    which makes s > 0, the m that finds the saddle grows exponentially with d. Ours; the authors' appendix (Corollary 4.2) says
-    that m = O(log(d/δ)) directions are enough.
+    which makes s > 0, the m that finds the saddle grows exponentially with d. Ours; the authors'
+    appendix (Corollary 4.2) says that m = O(log(d/δ)) directions are enough.
 
     Parameters
     ----------

@@ -125,7 +125,8 @@ def certified_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
 
     By (1), N ≤ 2ℓΔ_f/ε², J ≤ 12Δ_f√(ρ/ε³), and N + J is at most the larger of the two. There is
     one look more than there are displacements. Each of the N + J moves takes one gradient and at
-    most `MOST_VALUES` values; x₀ takes one of each.
+    most `MOST_VALUES` values; x₀ takes one of each. What `certify` spends besides, to check the
+    derivatives that it is given, is not counted.
 
     Two hypotheses concern the run and not the function: the step size is 1/ℓ, and a look may take
     K Lanczos steps (`certify` allows min(d, 1000), so one of d and K has to be at most 1000).
