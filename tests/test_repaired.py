@@ -154,7 +154,7 @@ def test_steps_that_rounding_has_lost_count_for_nothing():
     for seed in range(12):
         state = method.init(oracle, np.array([far]), seed)
         before = oracle.njev
-        while state.finished is None:
+        while state.finished is None and state.nit <= method.episode_length:
             state = method.step(oracle, state)
             if state.left or state.finished:
                 assert state.certified <= 1e-30  # the bowl is flat for float64: no move is made
@@ -172,7 +172,7 @@ def test_a_descent_that_rounding_has_stopped_ends_instead_of_going_on_for_ever(u
     method, far, unit, oracle = far_bowl(1e-5)
     x0 = np.array([far + units * unit])
     state, path = method.init(oracle, x0, 0), [x0]
-    while state.finished is None:
+    while state.finished is None and state.nit < 1000:
         state = method.step(oracle, state)
         path.append(state.x)
     assert state.finished == "precision" and "lost when added to x" in state.note

@@ -78,6 +78,19 @@ def test_where_nothing_is_left_to_lose_one_episode_remains():
     assert row.gradients == pytest.approx(jin2017.iteration_bound(**setting) + 1, rel=1e-12)
 
 
+def test_an_episode_of_2017_takes_one_step_more_than_its_window():
+    """The next perturbation needs t − t_noise > t_thres. For c < ½ the episodes decide."""
+    k, bound = (f(**SETTING, c=0.1) for f in (jin2017.pgd_constants, jin2017.iteration_bound))
+    episodes = SETTING["delta_f"] / k.decrease_threshold
+    assert bound - k.episode_length == pytest.approx(episodes * (k.episode_length + 1), rel=1e-12)
+    method, p = PGD(0.1, 1e-3, 10.0, 1e-6, 5), QuarticSaddle(0.5, [1.0])  # always below g_thres
+    oracle = Oracle(p)
+    state = method.init(oracle, np.array([0.3, 0.5]), 0)
+    while state.finished is None and state.nit < 30:
+        state = method.step(oracle, state)
+    assert np.diff(state.perturbed_at).tolist()[:4] == [6] * 4
+
+
 def test_c_belongs_to_2017_alone():
     whole, quarter = (budget(**SETTING, gradient_seconds=1.0, c=c) for c in (1.0, 0.25))
     assert quarter["PGD 2017"].gradients > 10 * whole["PGD 2017"].gradients
