@@ -182,6 +182,42 @@ def test_a_descent_that_rounding_has_stopped_ends_instead_of_going_on_for_ever(u
     assert (state.nit - 1) * paid * (1 - 1e-6) <= fall and (path[-1] == path[-2]).all()
 
 
+@pytest.mark.parametrize("grid", [1 / 2, 1 / 8, 1 / 64])
+def test_an_episode_that_succeeds_has_lowered_f_by_half_also_where_everything_is_rounded(grid):
+    """A saddle at X, where float64 resolves x to a share of r/√d; the differences x − X are exact.
+    """
+    method = RepairedPSD.proved(1.0, 1.0, 0.01, 2, 1.0)
+    far = 2.0 ** math.floor(math.log2(grid * method.perturbation_radius / math.sqrt(2) * 2**52))
+    h, succeeded = np.array([-1.0, 1.0]), 0
+    oracle = Oracle(lambda x: float(h @ (x - far)**2) / 2, grad=lambda x: h * (x - far))
+    for seed in range(40):
+        state = method.init(oracle, np.array([far, far]), seed)
+        for _ in range(method.episode_length):
+            state = method.step(oracle, state)
+            if state.finished or state.left == 0:
+                break
+        if state.finished is None:
+            succeeded += 1
+            assert oracle.fun(state.x) <= -method.exit_decrease / 2
+        else:
+            assert state.finished == "precision" and "perturbation" in state.note
+    assert succeeded > 5
+
+
+def test_a_perturbation_that_rises_more_than_half_has_to_be_earned_back():
+    """As with numbers that are not those of the theorem: a radius up to four times too long."""
+    problem, half = QuadraticSaddle([1.0, 1.0]), 8e-6
+    method = RepairedPSD(1.0, 1e-3, 16e-3, 2 * half, 1.0, 5)
+    longer = 0
+    for seed in range(20):
+        state = method.step(Oracle(problem), method.init(Oracle(problem), np.zeros(2), seed))
+        rise = problem.fun(state.last_perturbation)
+        longer += rise > half
+        assert state.certified == pytest.approx(min(rise, half))  # back at the minimizer
+        assert state.left > 0  # no success: f is where it was
+    assert 0 < longer < 20
+
+
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
 def test_the_worth_of_a_move_is_never_more_than_what_it_lowers_f_by(problem):
     """Rounded to a coarse grid, lost, or sent astray: −⟨g, s⟩ − (ℓ/2)‖s‖² holds for any move."""

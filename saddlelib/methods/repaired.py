@@ -162,7 +162,10 @@ class RepairedPSD:
             return
         state.x_tilde, state.jac_tilde = state.x, state.jac
         state.x = state.x + xi
+        rise = -episode.certified_move(state.jac, state.x - state.x_tilde, self.lipschitz_grad)
+        # Without rounding a perturbation raises f by less than this half, and D begins at 0.
+        state.certified = min(0.0, 0.5 * self.exit_decrease - rise)
         state.jac = oracle.grad(state.x)
         state.last_perturbation, state.left = xi, self.episode_length
-        state.certified = state.unrounded = 0.0
+        state.unrounded = 0.0
         state.perturbed_at = (*state.perturbed_at, state.nit)
