@@ -28,8 +28,9 @@ In float64 a step need not be the one that was asked for. A move s from y lowers
 .. math:: f(y) - f(y+s) \;\ge\; -\langle\nabla f(y), s\rangle - \frac\ell2\|s\|^2         \tag{3}
 
 whatever s is, and at s = −η∇f(y) this is the term of (2). So the method adds up (3) for the move
-that was made, and what a success says and the bound on the gradients hold in float64 as well, but
-for the rounding of the gradients and of these sums.
+that was made, and begins below 0 where (3) allows the rounded perturbation a rise of more than ℱ/2.
+What a success says and the bound on the gradients then hold in float64 as well, but for the
+rounding of the gradients and of these sums.
 
 Where λ_min(∇²f(x̃)) ≤ −γ, starts that are stuck lie, on every line along the escape direction, in
 one interval of length ω, so an episode there is stuck with probability at most
