@@ -15,14 +15,16 @@ from saddlelib.live import BudgetCalculator
 from saddlelib.theory.budget import duration
 
 LOOK = {"PGD 2017": (COLORS["pgd"], "-"), "PGD 2021": (COLORS["pgd2021"], "--"),
-        "PSD": (COLORS["psd"], "-"), "repaired PSD": (COLORS["psd"], "--")}
+        "PSD": (COLORS["psd"], "-"), "repaired PSD": (COLORS["psd"], "--"),
+        "certified PSD": (COLORS["psd"], ":")}
+HATCH = {"-": None, "--": "////", ":": "|||||"}
 _UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def power(number):
     """2.9e+14 as 2.9·10¹⁴."""
     digits, exponent = f"{number:.1e}".split("e")
-    return f"{digits}·10{str(int(exponent)).translate(_UP)}"
+    return digits if not int(exponent) else f"{digits}·10{str(int(exponent)).translate(_UP)}"
 
 
 def said(seconds):
@@ -34,13 +36,12 @@ def said(seconds):
 def bars(figure):
     """The picture of a calculator, as a matplotlib Figure."""
     table = figure.table
-    picture = Figure(figsize=(7.6, 3.4), layout="constrained")
+    picture = Figure(figsize=(7.6, 4.0), layout="constrained")
     left, right = picture.subplots(1, 2, width_ratios=[1.35, 1])
     for i, row in enumerate(table):
         colour, line = LOOK[row.method]
-        solid = line == "-"
-        left.barh(-i, row.gradients, left=1, height=0.4, color=colour if solid else "white",
-                  edgecolor=colour, hatch=None if solid else "////")
+        left.barh(-i, row.gradients, left=1, height=0.4, color=colour if line == "-" else "white",
+                  edgecolor=colour, hatch=HATCH[line])
         left.text(1, -i + 0.27, f"{row.method}: {power(row.gradients)} gradients, "
                   f"{said(row.seconds)}, costs {power(row.money)}", va="bottom", fontsize=8)
     left.set(xscale="log", xlim=(1, 1e18), yticks=[], ylim=(0.3 - len(table), 0.75),

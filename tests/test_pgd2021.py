@@ -110,7 +110,7 @@ def test_the_stops_at_saddles_add_up_to_less_than_delta(seed):
                          ids=lambda p: p.name)
 @pytest.mark.parametrize("iota", [2.0, 20.0])
 def test_every_run_ends_within_its_bound_whatever_is_drawn(problem, iota):
-    """Δ_f max{2𝒯/ℱ, 2ℓ/ε²} + 𝒯 steps and 1 + 2Δ_f/ℱ perturbations, from anywhere."""
+    """Δ_f max{2(𝒯+1)/ℱ, 2ℓ/ε²} + 𝒯 steps and 1 + 2Δ_f/ℱ perturbations, from anywhere."""
     epsilon = 0.02
     method = method_for(problem, epsilon, iota)
     starts = np.vstack([problem.saddles[:2], 0.3 * problem.region.sample(
@@ -120,7 +120,8 @@ def test_every_run_ends_within_its_bound_whatever_is_drawn(problem, iota):
         end, delta_f, T = states[-1], problem.fun(x0) - problem.f_star, method.episode_length
         drop = 2 * method.decrease_threshold
         assert end.finished == "stationary"
-        assert end.nit <= delta_f * max(2 * T / drop, 2 * problem.lipschitz_grad / epsilon**2) + T
+        assert end.nit <= delta_f * max(2 * (T + 1) / drop,
+                                        2 * problem.lipschitz_grad / epsilon**2) + T
         assert len(end.perturbed_at) <= 1 + 2 * delta_f / drop
         # It is the point before the last perturbation, with its own gradient.
         np.testing.assert_array_equal(end.x, states[end.perturbed_at[-1]].x)

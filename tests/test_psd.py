@@ -286,6 +286,15 @@ def test_the_second_step_is_the_short_one_of_barzilai_and_borwein(h, longer):
     assert (oracle.nfev, oracle.njev) == (3, 3)
 
 
+def test_no_step_is_tried_that_is_more_than_a_billion_times_as_long():
+    """2³⁰ η, so that 30 halvings lead back to η: on a plain the shorter step of Barzilai & Borwein
+    would be as long as the curvature is small."""
+    method = CertifiedPSD.practical(step_size=0.5, epsilon=1e-30, dim=1, curvature_tol=1.0)
+    oracle = Oracle(**bowl([1e-15]))
+    state = method.step(oracle, method.init(oracle, np.array([1.0]), rng=0))
+    assert state.trial == 0.5 * 2.0**MOST_DOUBLINGS
+
+
 def test_without_positive_curvature_the_next_step_is_four_times_longer():
     method = CertifiedPSD.practical(step_size=0.5, epsilon=1e-6, dim=2, lipschitz_hess=1.0)
     oracle = Oracle(**bowl([-1.0, -0.5]))

@@ -136,6 +136,104 @@ def test_a_perturbation_that_float64_swallows_ends_the_run_with_that_word():
     assert state.finished == "precision" and "float64" in state.note
 
 
+def far_bowl(epsilon):
+    """.015 (x − X)² where float64 resolves X to about a quarter of r; the method with ℓ = ρ = 1."""
+    method = RepairedPSD.proved(1.0, 1.0, epsilon, 1, 1.0)
+    far = 2.0 ** math.floor(math.log2(method.perturbation_radius / 4 * 2**52))
+    unit = np.spacing(far)
+    assert 1 / 8 < unit / method.perturbation_radius <= 1 / 4
+    return method, far, unit, Oracle(lambda x: 0.015 * float((x[0] - far)**2),
+                                     grad=lambda x: 0.03 * (x - far))
+
+
+def test_steps_that_rounding_has_lost_count_for_nothing():
+    """Their gradients alone would have certified a success, with f higher than before."""
+    method, far, _, oracle = far_bowl(1e-5)
+    ends = {"precision": 0, "stationary": 0}
+    would_succeed = 0
+    for seed in range(12):
+        state = method.init(oracle, np.array([far]), seed)
+        before = oracle.njev
+        while state.finished is None and state.nit <= method.episode_length:
+            state = method.step(oracle, state)
+            if state.left or state.finished:
+                assert state.certified <= 1e-30  # the bowl is flat for float64: no move is made
+        assert (state.x == far).all() and oracle.njev - before <= method.episode_length
+        ends[state.finished] += 1
+        if state.unrounded >= method.exit_decrease:
+            would_succeed += 1
+            assert state.finished == "precision" and "steps were rounded" in state.note
+    assert would_succeed > 2 and ends["precision"] >= would_succeed
+
+
+@pytest.mark.parametrize("units", [3, 200, 10_000])
+def test_a_descent_that_rounding_has_stopped_ends_instead_of_going_on_for_ever(units):
+    """Within its bound, which every step that was made has paid for."""
+    method, far, unit, oracle = far_bowl(1e-5)
+    x0 = np.array([far + units * unit])
+    state, path = method.init(oracle, x0, 0), [x0]
+    while state.finished is None and state.nit < 1000:
+        state = method.step(oracle, state)
+        path.append(state.x)
+    assert state.finished == "precision" and "lost when added to x" in state.note
+    assert np.linalg.norm(state.jac) > method.grad_threshold
+    fall = oracle.fun(x0) - oracle.fun(state.x)
+    paid = 0.5 * method.step_size * method.grad_threshold**2
+    assert (state.nit - 1) * paid * (1 - 1e-6) <= fall and (path[-1] == path[-2]).all()
+
+
+@pytest.mark.parametrize("grid", [1 / 2, 1 / 8, 1 / 64])
+def test_an_episode_that_succeeds_has_lowered_f_by_half_also_where_everything_is_rounded(grid):
+    """A saddle at X, where float64 resolves x to a share of r/√d; the differences x − X are exact.
+    """
+    method = RepairedPSD.proved(1.0, 1.0, 0.01, 2, 1.0)
+    far = 2.0 ** math.floor(math.log2(grid * method.perturbation_radius / math.sqrt(2) * 2**52))
+    h, succeeded = np.array([-1.0, 1.0]), 0
+    oracle = Oracle(lambda x: float(h @ (x - far)**2) / 2, grad=lambda x: h * (x - far))
+    for seed in range(40):
+        state = method.init(oracle, np.array([far, far]), seed)
+        for _ in range(method.episode_length):
+            state = method.step(oracle, state)
+            if state.finished or state.left == 0:
+                break
+        if state.finished is None:
+            succeeded += 1
+            assert oracle.fun(state.x) <= -method.exit_decrease / 2
+        else:
+            assert state.finished == "precision" and "perturbation" in state.note
+    assert succeeded > 5
+
+
+def test_a_perturbation_that_rises_more_than_half_has_to_be_earned_back():
+    """As with numbers that are not those of the theorem: a radius up to four times too long."""
+    problem, half = QuadraticSaddle([1.0, 1.0]), 8e-6
+    method = RepairedPSD(1.0, 1e-3, 16e-3, 2 * half, 1.0, 5)
+    longer = 0
+    for seed in range(20):
+        state = method.step(Oracle(problem), method.init(Oracle(problem), np.zeros(2), seed))
+        rise = problem.fun(state.last_perturbation)
+        longer += rise > half
+        assert state.certified == pytest.approx(min(rise, half))  # back at the minimizer
+        assert state.left > 0  # no success: f is where it was
+    assert 0 < longer < 20
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+def test_the_worth_of_a_move_is_never_more_than_what_it_lowers_f_by(problem):
+    """Rounded to a coarse grid, lost, or sent astray: −⟨g, s⟩ − (ℓ/2)‖s‖² holds for any move."""
+    rng, ell, positive = np.random.default_rng(0), problem.lipschitz_grad, 0
+    for x in problem.region.sample(rng, 200):
+        g = problem.grad(x)
+        step = -g / ell
+        grid = np.abs(step).max() / rng.choice([0.5, 3.0, 100.0])
+        for s in (step, grid * np.round(step / grid), 0 * step, rng.normal(size=x.size) * 0.1):
+            if problem.region.contains(x + s):
+                worth = episode.certified_move(g, s, ell)
+                assert worth <= problem.fun(x) - problem.fun(x + s) + 1e-13
+                positive += worth > 0
+    assert positive > 200
+
+
 @pytest.mark.parametrize("change, named", [
     (dict(step_size=1.0), "step_size"), (dict(grad_threshold=0.0), "grad_threshold"),
     (dict(exit_decrease=-1.0), "exit_decrease"), (dict(episode_length=0), "episode_length"),

@@ -9,7 +9,7 @@ from ._parts import HERE, Count, LiveFigure, Number, bundle, real
 
 __all__ = ["BudgetCalculator"]
 
-METHODS = ("PGD 2017", "PGD 2021", "PSD", "repaired PSD")
+METHODS = ("PGD 2017", "PGD 2021", "PSD", "repaired PSD", "certified PSD")
 _SETTING = ("lipschitz_grad", "lipschitz_hess", "epsilon", "failure_prob", "delta_f", "dim")
 
 
@@ -77,7 +77,7 @@ class BudgetCalculator(LiveFigure):
         Runs to compare with, each ``{"name": …, "lipschitz_grad": …, "lipschitz_hess": …,
         "epsilon": …, "failure_prob": …, "delta_f": …, "dim": …, "taken": {method: gradients}}``
         and, if measured, ``"gradient_seconds"``. Each becomes a button with its name. The methods
-        are "PGD 2017", "PGD 2021", "PSD" and "repaired PSD".
+        are "PGD 2017", "PGD 2021", "PSD", "repaired PSD" and "certified PSD".
 
     Raises
     ------

@@ -3,7 +3,7 @@
 // lipschitz_grad, lipschitz_hess, epsilon, failure_prob, delta_f, dim, and gradient_seconds,
 // price_per_hour (0 for none).
 
-export const METHODS = ["PGD 2017", "PGD 2021", "PSD", "repaired PSD"];
+export const METHODS = ["PGD 2017", "PGD 2021", "PSD", "repaired PSD", "certified PSD"];
 
 /* -- _numbers -- */
 
@@ -51,7 +51,7 @@ export function jin2017(s) {
   const decrease = (epsilon * Math.sqrt(epsilon / rho)) / chi ** 3;
   const episodeLength = whole(chi * (ell / Math.sqrt(rho) / Math.sqrt(epsilon)));
   const descent = 2 * ell * (height / gradThreshold) / gradThreshold;
-  const steps = Math.max(descent, (height / decrease) * episodeLength) + episodeLength;
+  const steps = Math.max(descent, (height / decrease) * (episodeLength + 1)) + episodeLength;
   const episodes = height / decrease + 1;
   return { chi, decrease, episodeLength, gradients: steps + episodes, values: 2 * episodes,
            eigenvalues: 0, tested: true };
@@ -158,9 +158,35 @@ export function episode(s) {
            eigenvalues: 0, tested: false };
 }
 
+/* -- certified -- */
+
+const MOST_VALUES = 31;
+
+// Lanczos steps of one look that may fail with the probability e^logDelta.
+export function lookBound(ell, gamma, dim, logDelta) {
+  const u = 1 / (1 + ell / gamma);
+  const growth = Math.log1p(u + Math.sqrt(u) * Math.sqrt(2 + u));
+  const steps = (0.5 * (Math.log(8 / Math.PI) + Math.log(dim)) - logDelta) / growth;
+  return steps >= dim - 1 ? dim : 1 + Math.ceil(steps);
+}
+
+export function certified(s) {
+  const { lipschitz_grad: ell, lipschitz_hess: rho, epsilon, delta_f: height } = s;
+  const decrease = (epsilon * Math.sqrt(epsilon / rho)) / 12;
+  const displacements = height / decrease;
+  const looks = displacements + 1;
+  const moves = Math.max(2 * (ell / epsilon) * (height / epsilon), displacements);
+  const known = lookBound(ell, curvatureTol(s), s.dim,
+    Math.log(s.failure_prob) - Math.log(looks) - Math.log(looks + 1));
+  const lookProducts = 1 + Math.min(s.dim, Math.floor((11 * known) / 10));
+  const products = looks * lookProducts;
+  return { decrease, lookProducts, products, gradients: 1 + moves + 2 * products,
+           values: 1 + MOST_VALUES * moves, eigenvalues: 0, tested: true };
+}
+
 /* -- budget -- */
 
-const THEORIES = [jin2017, jin2021, alpay2025, episode];
+const THEORIES = [jin2017, jin2021, alpay2025, episode, certified];
 
 // Gradients that each theory asks for, in the order of METHODS.
 export function gradients(s) {

@@ -109,12 +109,14 @@ class Method:
 def perturb(states, radii):
     """Add to each state in place a ξ uniform on the ball of its radius, from its own generator.
 
-    The states have ``last_perturbation`` and ``perturbed_at``. Where float64 swallows ξ a state
-    stays where it is, is finished ("precision"), and its note says why.
+    The states have ``last_perturbation`` and ``perturbed_at``. Where float64 swallows ξ, or a
+    coordinate of it (`theory.precision.perturbation_survives`), a state stays where it is, is
+    finished ("precision"), and its note says why.
     """
     x = np.array([state.x for state in states])
-    xi = uniform_ball([state.rng for state in states], x.shape[1], np.array(radii)[:, np.newaxis])
-    survives = perturbation_survives(x, xi).tolist()
+    spread = np.array(radii)[:, np.newaxis]
+    xi = uniform_ball([state.rng for state in states], x.shape[1], spread)
+    survives = perturbation_survives(x, xi, spread).tolist()
     for state, radius, moved, step, ok in zip(states, radii, x + xi, xi, survives, strict=True):
         if ok:
             state.x, state.jac, state.last_perturbation = moved, None, step

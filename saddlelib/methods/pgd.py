@@ -104,10 +104,10 @@ class PGD(Method):
         Two things are ours. The printed algorithm has no stopping rule: Theorem 18 says that half
         of the first T_tot iterates are ε-second-order stationary, not which. Here f is looked at
         𝒯 steps after a perturbation at x̃, and where it has not fallen by ℱ/2 the method returns
-        x̃. Every other episode lowers f by ℱ/2, and every step outside by ηε²/2 (Lemma 19), so the
-        run ends, whatever is drawn, within
+        x̃. Every other episode lowers f by ℱ/2 in the 𝒯 + 1 steps before the next may begin, and
+        every step outside by ηε²/2 (Lemma 19), so the run ends, whatever is drawn, within
 
-        .. math:: \Delta_f\max\Big\{\frac{2\mathcal T}{\mathcal F},
+        .. math:: \Delta_f\max\Big\{\frac{2(\mathcal T+1)}{\mathcal F},
                   \frac{2}{\eta\varepsilon^2}\Big\} + \mathcal T \approx
                   \tfrac14 T_{tot} + \mathcal T
 

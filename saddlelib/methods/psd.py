@@ -12,6 +12,7 @@ from .._arguments import curvature_scale, integer, positive, probability
 from ..curvature import Certificate, Verdict, certify
 from ..perturbation import uniform_ball
 from ..theory import alpay2025
+from ..theory._numbers import representable
 from ..theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
 from .base import Method, State, Wait
 from .gd import gd_step
@@ -21,10 +22,17 @@ __all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_st
 # How often a displacement along negative curvature is doubled at most: where f is unbounded below
 # the end is the budget's and not the largest float's.
 MOST_DOUBLINGS = 30
+# The longest displacement that is tried: its square is still a float.
+_FARTHEST = 1e150
 # How much longer the next step is tried where the last one showed no positive curvature.
 _GROWTH = 4.0
-# Verdicts that no perturbation would change.
-_ENDS = {Verdict.SOSP, Verdict.VACUOUS, Verdict.WRONG_DERIVATIVES}
+# A step is tried at most this many times as long as η, so that it needs a bounded number of values.
+_LONGEST = 2.0**MOST_DOUBLINGS
+# A look need not know λ_min better than this share of γ: it then passes x, or its direction has a
+# curvature below −γ/2, which is enough to go on. The theorem of `theory.certified` rests on it.
+_RESOLUTION = 0.5
+# What a look may say for the run to go on; at any other point there is nothing left to do.
+_GOES_ON = (Verdict.NEGATIVE_CURVATURE, Verdict.CANNOT_TELL)
 # Below this fraction of η a step is no longer halved: the gradient is wrong, and not the step.
 _SHORTEST = 1e-9
 
@@ -178,14 +186,16 @@ class CertifiedPSD(Method):
     - The curvature comes from `saddlelib.certify`: Hessian-vector products or differences of
       gradients, with a stated failure probability. The k-th certificate may fail with probability
       δ/(k(k+1)); these add up to at most δ.
-    - Negative curvature λ comes with a unit vector v. The episode is then one displacement t v with
-      the sign that makes ⟨∇f, t v⟩ ≤ 0. At \|t\| = 2\|λ\|/ρ a ρ-Lipschitz Hessian guarantees
+    - A look either passes x or finds a unit vector v with curvature λ < −γ/2: it stops as soon as
+      it knows λ_min to within γ/2. The episode is then one displacement t v with the sign that
+      makes ⟨∇f, t v⟩ ≤ 0. At \|t\| = 2\|λ\|/ρ a ρ-Lipschitz Hessian guarantees
 
       .. math:: f(x + tv) \le f(x) - \tfrac16|\lambda|t^2 = f(x) - \tfrac23|\lambda|^3/\rho^2 ;
 
       where this fails, ρ was too small, and t is halved until f(x + tv) ≤ f(x) − \|λ\|t²/6. With
       ``line_search`` t is doubled as long as that lowers f further, for one value each.
-    - Where no direction is known (or ``use_direction`` is false) the perturbation is that of `PSD`,
+    - Where no direction is known, because errors of the products or the budget of the look came
+      first (or ``use_direction`` is false), the perturbation is that of `PSD`,
       and its episode ends as soon as the iterate is ``exit_radius`` away from its start and f has
       fallen by ``decrease_threshold``.
     - An episode that does not lower f by ``decrease_threshold`` in ``episode_length`` steps goes
@@ -194,7 +204,8 @@ class CertifiedPSD(Method):
     - With ``line_search`` a step outside an episode is x − s∇f(x). The first s is η, a later one
       the shorter step of Barzilai & Borwein (1988, IMA J. Numer. Anal. 8, 141-148),
       ⟨Δx, Δ∇f⟩/‖Δ∇f‖², from the step of this kind before, or 4 times that step's s where it showed
-      curvature ≤ 0, and η where these are less. It has to give what η = 1/ℓ guarantees,
+      curvature ≤ 0, η where these are less, and 2³⁰ η where they are more. It has to give what
+      η = 1/ℓ guarantees,
 
       .. math:: f(x - s\nabla f(x)) \le f(x) - \tfrac12\eta\|\nabla f(x)\|^2 ,
 
@@ -219,7 +230,8 @@ class CertifiedPSD(Method):
     line_search : bool
         False keeps the step at η and the displacement at 2\|λ\|/ρ: fewer values, more gradients.
 
-    `CertifiedPSD.practical` fills them in from the scales of the problem.
+    `CertifiedPSD.practical` fills them in from the scales of the problem. `theory.certified` bounds
+    what a run takes when η = 1/ℓ, in exact arithmetic.
     """
 
     step_size: float
@@ -262,15 +274,24 @@ class CertifiedPSD(Method):
         """
         step_size, epsilon = positive("step_size", step_size), positive("epsilon", epsilon)
         rho, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
-        scale = epsilon / gamma
+        given = dict(epsilon=epsilon) | ({} if not rho else dict(lipschitz_hess=rho)) | (
+            {} if curvature_tol is None else dict(curvature_tol=gamma))
+        gamma = representable("the curvature √(ρε)", gamma, **given)
+        scale = representable("the length ε/γ", epsilon / gamma, **given)
         r = scale / 8 if perturbation_radius is None else positive(
             "perturbation_radius", perturbation_radius)
-        exit_radius = max(scale, 2 * r) if exit_radius is None else exit_radius
+        exit_radius = representable("exit_radius", max(scale, 2 * r), perturbation_radius=r, **given
+                                    ) if exit_radius is None else positive("exit_radius",
+                                                                           exit_radius)
         if episode_length is None:
-            reach = math.log(100 * positive("exit_radius", exit_radius) * math.sqrt(dim) / r)
-            episode_length = math.ceil(max(reach, 1.0) / math.log1p(step_size * gamma))
+            reach = (math.log(100) + math.log(exit_radius) + 0.5 * math.log(integer("dim", dim))
+                     - math.log(r))
+            growth = representable("ln(1 + ηγ)", math.log1p(step_size * gamma),
+                                   step_size=step_size, **given)
+            episode_length = math.ceil(representable(
+                "episode_length", max(reach, 1.0) / growth, step_size=step_size, **given))
         if decrease_threshold is None:
-            decrease_threshold = 0.1 * epsilon**2 / gamma
+            decrease_threshold = representable("decrease_threshold", 0.1 * epsilon * scale, **given)
         return cls(step_size, epsilon, gamma, r, exit_radius, decrease_threshold, episode_length,
                    failure_prob, rho or None, use_direction, patience,
                    line_search)
@@ -328,8 +349,8 @@ class CertifiedPSD(Method):
         state.x, state.jac = moved, oracle.grad(moved)
         change = jac - state.jac  # ∇f(x) − ∇f(x − s∇f(x)), that is s∇²f·∇f to first order
         curved = float(change @ jac)
-        state.trial = max(eta, length * curved / float(change @ change) if curved > 0
-                          else _GROWTH * length)
+        trial = length * curved / float(change @ change) if curved > 0 else _GROWTH * length
+        state.trial = min(max(eta, trial), _LONGEST * eta)
 
     def _look(self, oracle, state):
         """Stop at a certified point; else leave it, along a direction if one is known."""
@@ -340,7 +361,7 @@ class CertifiedPSD(Method):
         state.certificate_cost = tuple(a + b for a, b in zip(
             state.certificate_cost, (seen.nfev, seen.njev, seen.nhvp, seen.nhev), strict=True))
         state.min_eig = seen.min_eig
-        if seen.verdict in _ENDS or not np.isfinite(seen.min_eig):
+        if seen.verdict not in _GOES_ON or not np.isfinite(seen.min_eig):
             state.finished = "stationary"
             return
         if state.failed >= self.patience:
@@ -349,7 +370,7 @@ class CertifiedPSD(Method):
             return
         state.anchor, state.jac_anchor = state.x, state.jac
         state.f_anchor = oracle.fun(state.x) if math.isnan(state.value) else state.value
-        known = seen.verdict is Verdict.NEGATIVE_CURVATURE
+        known = seen.min_eig < -0.5 * self.curvature_tol - seen.hvp_error
         if known and self.use_direction and self._displace(oracle, state, seen):
             state.failed = 0
             return
@@ -363,11 +384,11 @@ class CertifiedPSD(Method):
     def _certify(self, oracle, state, failure_prob, **options):
         return certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
                        failure_prob=failure_prob, lipschitz_hess=self.lipschitz_hess,
-                       rng=state.rng, jac=state.jac, **options)
+                       resolution=_RESOLUTION, rng=state.rng, jac=state.jac, **options)
 
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""
-        rho = self.lipschitz_hess or self.curvature_tol**2 / self.epsilon
+        rho = self.lipschitz_hess or self.curvature_tol * (self.curvature_tol / self.epsilon)
         step, value = curvature_step(oracle, state.x, state.f_anchor, state.jac, seen, rho,
                                      shortest=self.perturbation_radius, double=self.line_search)
         if step is None:
@@ -403,7 +424,7 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     value : float
         f(x).
     certificate : Certificate
-        With the verdict `Verdict.NEGATIVE_CURVATURE`: λ = ``min_eig`` < 0 and v = ``direction``.
+        With λ = ``min_eig`` < 0 and v = ``direction``, whatever its verdict.
     lipschitz_hess : float
         ρ > 0. \|t\| starts at 2\|λ\|/ρ and is halved until f falls by \|λ\|t²/6.
     shortest : float
@@ -426,9 +447,9 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     """
     curvature = -certificate.min_eig
     sign = -1.0 if certificate.direction @ jac > 0 else 1.0
-    length, step = 2 * curvature / lipschitz_hess, None
+    length, step = min(2 * curvature / lipschitz_hess, _FARTHEST), None
     while step is None:
-        decrease = curvature * length**2 / 6
+        decrease = curvature * length * length / 6
         if (length < shortest or not math.isfinite(value)
                 or not float64_can_resolve(decrease, value)):
             return None, math.nan
@@ -450,7 +471,7 @@ def _shorter(length, step_size, value, slope, reached):
     if length <= step_size:
         return 0.5 * length
     excess = reached - value + slope * length  # of the parabola over its tangent
-    fitted = 0.5 * slope * length**2 / excess if math.isfinite(excess) else 0.0
+    fitted = 0.5 * slope * length * length / excess if math.isfinite(excess) else 0.0
     return max(step_size, min(max(fitted, 0.1 * length), 0.5 * length))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from .gd import gd_step
 
 __all__ = ["RepairedPSD", "RepairedPSDState"]
 
+# What a step may lose by rounding, as a share, before it counts as lost.
+_SLACK = 1e-6
+
 
 @dataclass(repr=False)
 class RepairedPSDState(State):
@@ -25,7 +29,9 @@ class RepairedPSDState(State):
     left : int
         Steps left of the present episode, 0 outside.
     certified : float
-        D_t: what the steps of the present episode have lowered f by, at least.
+        D_t: what the moves of the present episode have lowered f by, at least.
+    unrounded : float
+        What the same gradients would certify if no step had been rounded.
     x_tilde, jac_tilde : ndarray or None
         The point before the last perturbation and its gradient.
     last_perturbation : ndarray or None
@@ -35,6 +41,7 @@ class RepairedPSDState(State):
 
     left: int = 0
     certified: float = 0.0
+    unrounded: float = 0.0
     x_tilde: np.ndarray | None = None
     jac_tilde: np.ndarray | None = None
     last_perturbation: np.ndarray | None = None
@@ -50,12 +57,18 @@ class RepairedPSD:
     1. outside an episode, if ‖∇f(x)‖ ≤ grad_threshold: remember x̃ = x, add ξ uniform on the ball of
        radius ``perturbation_radius``, and begin an episode;
     2. x⁺ = x − η∇f(x);
-    3. in an episode, add η(1 − ηℓ/2)‖∇f(x)‖² to D. The episode ends when D ≥ exit_decrease; after
-       ``episode_length`` steps without that, return x̃.
+    3. in an episode, add −⟨∇f(x), s⟩ − (ℓ/2)‖s‖² to D, where s = x⁺ − x is the move that float64
+       has made of the step; without rounding this is η(1 − ηℓ/2)‖∇f(x)‖². The episode ends when
+       D ≥ exit_decrease; after ``episode_length`` steps without that, return x̃.
 
     It asks for gradients alone: no value, no Hessian. An episode that ends has lowered f by
     exit_decrease/2 for certain, at a saddle or not. Only a return can be wrong, with the
     probability that `theory.episode` bounds.
+
+    The method stops and says so ("precision") where float64 swallows a coordinate of ξ; where a
+    step outside an episode is rounded until it is worth less than one at the threshold should be,
+    so that the bound on the number of steps would be lost; and where an episode has not succeeded,
+    but would have if its steps had not been rounded.
 
     Parameters
     ----------
@@ -106,20 +119,40 @@ class RepairedPSD:
         if state.left == 0 and np.linalg.norm(state.jac) <= self.grad_threshold:
             self._perturb(oracle, new)
         if new.finished is None:
-            new.x = gd_step(new.x, new.jac, self.step_size)
+            x, jac = new.x, new.jac
+            new.x = gd_step(x, jac, self.step_size)
             new.nit = state.nit + 1
-            if new.left > 0 and self._is_stuck(new):
-                new.x, new.jac, new.finished = new.x_tilde, new.jac_tilde, "stationary"
-            else:
+            worth = episode.certified_move(jac, new.x - x, self.lipschitz_grad)
+            self._count(new, worth, float(jac @ jac))
+            if new.finished is None:
                 new.jac = oracle.grad(new.x)
         return new
 
-    def _is_stuck(self, state) -> bool:
-        """Add the last step to D, and say whether the episode has used up its time in vain."""
-        gain = self.step_size * (1 - self.step_size * self.lipschitz_grad / 2)
-        state.certified += gain * float(state.jac @ state.jac)
-        state.left = 0 if state.certified >= self.exit_decrease else state.left - 1
-        return state.left == 0 and state.certified < self.exit_decrease
+    def _count(self, state, worth, slope):
+        """Judge the step that was just made by what its move is ``worth``; slope is ‖∇f‖²."""
+        if state.left > 0:
+            state.certified += worth
+            state.unrounded += self.step_size * (1 - self.step_size * self.lipschitz_grad / 2
+                                                 ) * slope
+            state.left = 0 if state.certified >= self.exit_decrease else state.left - 1
+            if state.left == 0 and state.certified < self.exit_decrease:
+                self._give_up(state)
+        elif worth < (1 - _SLACK) * 0.5 * self.step_size * self.grad_threshold**2:
+            state.finished = "precision"
+            state.note = (f"a step of {self.step_size * math.sqrt(slope):.2g} is lost when added "
+                          f"to x: float64 resolves its coordinates to "
+                          f"{np.spacing(np.abs(state.x).max()):.2g}")
+
+    def _give_up(self, state):
+        """Return x̃, and say why: the episode is stuck, or rounding has kept it from moving."""
+        rounded = state.unrounded >= self.exit_decrease
+        state.finished = "precision" if rounded else "stationary"
+        if rounded:
+            state.note = (f"an episode lowered f by {state.certified:.2g} for certain instead of "
+                          f"{state.unrounded:.2g}, because its steps were rounded: float64 "
+                          f"resolves the coordinates of x to "
+                          f"{np.spacing(np.abs(state.x).max()):.2g}")
+        state.x, state.jac = state.x_tilde, state.jac_tilde
 
     def _perturb(self, oracle, state):
         xi = uniform_ball(state.rng, state.x.size, self.perturbation_radius)
@@ -129,6 +162,10 @@ class RepairedPSD:
             return
         state.x_tilde, state.jac_tilde = state.x, state.jac
         state.x = state.x + xi
+        rise = -episode.certified_move(state.jac, state.x - state.x_tilde, self.lipschitz_grad)
+        # Without rounding a perturbation raises f by less than this half, and D begins at 0.
+        state.certified = min(0.0, 0.5 * self.exit_decrease - rise)
         state.jac = oracle.grad(state.x)
-        state.last_perturbation, state.certified, state.left = xi, 0.0, self.episode_length
+        state.last_perturbation, state.left = xi, self.episode_length
+        state.unrounded = 0.0
         state.perturbed_at = (*state.perturbed_at, state.nit)

@@ -1,14 +1,15 @@
 """What the papers promise: explicit constants and laws, one file per paper.
 
-`budget` turns the promises into time and money, `precision` says where float64 cannot keep them,
-`noise` what a test on a mini-batch gradient can tell, `concentration` how far the mean of a sample
-is from the mean of all, and `ravine` how long and short steps share the work where the minimizer is
-degenerate.
+`certified` says what the default method of the library is sure to need. `budget` turns the promises
+into time and money, `precision` says where float64 cannot keep them, `noise` what a test on a
+mini-batch gradient can tell, `concentration` how far the mean of a sample is from the mean of all,
+and `ravine` how long and short steps share the work where the minimizer is degenerate.
 """
 
 from . import (
     alpay2025,
     budget,
+    certified,
     concentration,
     du2017,
     episode,
@@ -20,5 +21,5 @@ from . import (
     ravine,
 )
 
-__all__ = ["alpay2025", "budget", "concentration", "du2017", "episode", "jin2017", "jin2021",
-           "laws", "noise", "precision", "ravine"]
+__all__ = ["alpay2025", "budget", "certified", "concentration", "du2017", "episode", "jin2017",
+           "jin2021", "laws", "noise", "precision", "ravine"]

@@ -19,6 +19,19 @@ def whole(name, value) -> int:
     return math.ceil(value * (1 - 2**-50))
 
 
+def representable(what, value, **given) -> float:
+    """``value`` as a float > 0, or an error that says which arguments send it out of float64."""
+    try:
+        number = float(value)
+    except OverflowError:  # of an int
+        number = math.inf
+    if 0 < number < math.inf:
+        return number
+    numbers = " and ".join(f"{name} = {argument:.3g}" for name, argument in given.items())
+    raise ValueError(f"{numbers} make {what} {'0' if number == 0 else 'infinite'} in float64; use "
+                     f"numbers nearer to 1, by other units of x or f")
+
+
 def setting(lipschitz_grad, lipschitz_hess, epsilon, dim=1, delta_f=1.0, failure_prob=0.1):
     """(ℓ, ρ, ε, d, Δ_f, δ), checked."""
     return (positive("lipschitz_grad", lipschitz_grad), positive("lipschitz_hess", lipschitz_hess),

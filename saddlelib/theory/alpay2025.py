@@ -113,25 +113,50 @@ def psd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure
         step_size=1 / (2 * ell),
         perturbation_radius=gamma / (8 * rho),
         max_episodes=episodes,
-        episode_length=whole("episode_length", 8 * ell / gamma * reach),
+        episode_length=max(1, whole("episode_length", 8 * (ell / gamma) * reach)),
         decrease=eps * (eps / (128 * ell)),
     )
 
 
-def descent_bound(lipschitz_grad, epsilon, delta_f, refined=False) -> float:
-    r"""Most steps with ‖∇f‖ > ε: 4ℓΔ_f/ε², or the refined 8ℓΔ_f/(3ε²).
+def descent_bound(lipschitz_grad, epsilon, delta_f, refined=False, phases=1) -> float:
+    r"""Most steps of 1/(2ℓ) with ‖∇f‖ > ε: 4ℓΔ_f/ε², or the sharp 16ℓΔ_f/(7ε²) + phases/7.
 
     A step of 1/(2ℓ) lowers f by (3/(8ℓ))‖∇f‖² (Lemma 3.2 of the authors' appendix; it follows from
-    f(x⁺) ≤ f(x) − η(1 − ℓη/2)‖∇f‖²). The first form rounds 3/8 down to 1/4. Either
-    counts the steps of all descent phases together and holds if no episode raises f.
+    f(x⁺) ≤ f(x) − η(1 − ℓη/2)‖∇f‖²), which gives 8ℓΔ_f/(3ε²). The authors round it up to
+    4ℓΔ_f/ε². With g and g⁺ the gradients before and after the step,
+
+    .. math:: f(x) - f(x^+) \ge \frac1\ell\Big(\frac7{16}\|g\|^2
+              + \frac14\langle g^+, g^+ - g\rangle\Big),
+
+    and over the steps of one descent this adds up to N − 1/7 ≤ 16ℓΔ/(7ε²), where Δ is what they
+    lower f by (ours; chapter 2 has the proof). It holds in every dimension, and a function of one
+    variable attains it.
+
+    Parameters
+    ----------
+    lipschitz_grad, epsilon, delta_f : float
+        ℓ, ε and Δ_f, all > 0.
+    refined : bool
+        Whether to return the sharp bound.
+    phases : int
+        Descents that the steps belong to, ≥ 1; each may lose one seventh of a step.
+
+    All of them together lower f by at most Δ_f if nothing between two descents raises f.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
     >>> round(descent_bound(10.0, 1e-3, 1.0)), round(descent_bound(10.0, 1e-3, 1.0, refined=True))
-    (40000000, 26666667)
+    (40000000, 22857143)
     """
     ell, eps = positive("lipschitz_grad", lipschitz_grad), positive("epsilon", epsilon)
-    return (8 / 3 if refined else 4.0) * (ell / eps) * (positive("delta_f", delta_f) / eps)
+    steps = (ell / eps) * (positive("delta_f", delta_f) / eps)
+    phases = integer("phases", phases)
+    return 16 / 7 * steps + phases / 7 if refined else 4.0 * steps
 
 
 def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0.1
@@ -258,9 +283,9 @@ def probe_detection_prob(dim, probe_count, curvature, curvature_tol, others=0.0)
 
     At λ = γ, μ > −γ, and d ≥ 2 this is zero: vᵀHv ≥ −γ, with equality for v = ±e₁ alone. In
     general p ≤ (1−s)^{(d−1)/2} with s = (γ+μ)/(λ+μ), because t = s + (1−s)u turns the integral of
-    the density from s to 1 into (1−s)^{(d−1)/2} times one that u ≤ t bounds by 1. So the m that
-    finds the saddle grows exponentially with d. Ours; the authors' appendix (Corollary 4.2) says
-    that m = O(log(d/δ)) directions are enough.
+    the density from s to 1 into (1−s)^{(d−1)/2} times one that u ≤ t bounds by 1. So where μ > −γ,
+    which makes s > 0, the m that finds the saddle grows exponentially with d. Ours; the authors'
+    appendix (Corollary 4.2) says that m = O(log(d/δ)) directions are enough.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from .._arguments import positive
-from . import alpay2025, episode, jin2017, jin2021
+from . import alpay2025, certified, episode, jin2017, jin2021
 from .precision import decrease_warning
 
 __all__ = ["Budget", "BudgetTable", "budget", "duration"]
@@ -108,6 +108,8 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
       gradient every 𝒯 steps.
     - "PSD": `alpay2025.iteration_bound`, one more gradient an episode and M + 1 eigenvalues.
     - "repaired PSD": `episode.iteration_bound`, gradients alone.
+    - "certified PSD": `certified.certified_bound`, the default of `minimize`. A Hessian-vector
+      product counts as two gradients, which is what a difference of gradients takes.
 
     Parameters
     ----------
@@ -142,11 +144,12 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
     >>> table = budget(10.0, 0.1, 1e-3, dim=10, delta_f=1.0, gradient_seconds=1e-5,
     ...                price_per_hour=2.0, taken={"PSD": 226_786})
     >>> print(table)
-    method        gradients   values  eigenvalues           time    money    taken    times
-    PGD 2017          3e+14  4.8e+09            0       95 years  1.7e+06        –        –
-    PGD 2021        3.1e+17        0            0  100,000 years  1.7e+09        –        –
-    PSD             2.9e+14        0      1.3e+09       92 years  1.6e+06  2.3e+05  1.3e+09
-    repaired PSD    3.1e+14        0            0       98 years  1.7e+06        –        –
+    method         gradients   values  eigenvalues           time    money    taken    times
+    PGD 2017           3e+14  4.8e+09            0       95 years  1.7e+06        –        –
+    PGD 2021         3.1e+17        0            0  100,000 years  1.7e+09        –        –
+    PSD              2.9e+14        0      1.3e+09       92 years  1.6e+06  2.3e+05  1.3e+09
+    repaired PSD     3.1e+14        0            0       98 years  1.7e+06        –        –
+    certified PSD    2.3e+07  6.2e+08            0          1.8 h      3.6        –        –
     """
     c, delta_f = positive("c", c), positive("delta_f", delta_f)
     gradient_seconds = positive("gradient_seconds", gradient_seconds)
@@ -194,6 +197,9 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
     k = episode.episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, steps)
     rows.append(row("repaired PSD", "chapter 2", "has returned a second-order stationary point",
                     episode.iteration_bound(*given), 0.0, 0.0, k.decrease, False))
+    k = certified.certified_bound(*given)
+    rows.append(row("certified PSD", "chapter 2", "has returned a second-order stationary point",
+                    k.gradients + 2 * k.products, k.values, 0.0, k.decrease, True))
     if taken:
         raise ValueError(f"taken must name some of {', '.join(r.method for r in rows)}, got "
                          f"{', '.join(map(repr, taken))}")

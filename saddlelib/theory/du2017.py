@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from .._arguments import positive
+from ._numbers import representable
 
 __all__ = ["exit_time_ratio"]
 
@@ -30,4 +31,5 @@ def exit_time_ratio(step_size, L, gamma) -> float:
     eta, L, gamma = positive("step_size", step_size), positive("L", L), positive("gamma", gamma)
     if 2 * eta * L >= 1:
         raise ValueError(f"step_size must be below 1/(2L) = {0.5 / L:.3g}, got {eta}")
-    return 1 - math.log1p(-2 * eta * L) / math.log1p(2 * eta * gamma)
+    growth = representable("ln(1 + 2ηγ)", math.log1p(2 * eta * gamma), step_size=eta, gamma=gamma)
+    return 1 - math.log1p(-2 * eta * L) / growth

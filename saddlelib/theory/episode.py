@@ -23,9 +23,19 @@ r and takes gradient steps from y₀ = x̃ + ξ. After t steps the descent lemma
 The episode *succeeds* at the first t ≤ T with D_t ≥ ℱ, and then f(y_t) ≤ f(x̃) − ℱ/2. If there is
 no such t it is *stuck*, and x̃ is returned.
 
+In float64 a step need not be the one that was asked for. A move s from y lowers f by at least
+
+.. math:: f(y) - f(y+s) \;\ge\; -\langle\nabla f(y), s\rangle - \frac\ell2\|s\|^2         \tag{3}
+
+whatever s is, and at s = −η∇f(y) this is the term of (2). So the method adds up (3) for the move
+that was made, and begins below 0 where (3) allows the rounded perturbation a rise of more than ℱ/2.
+What a success says and the bound on the gradients then hold in float64 as well, but for the
+rounding of the gradients and of these sums.
+
 Where λ_min(∇²f(x̃)) ≤ −γ, starts that are stuck lie, on every line along the escape direction, in
 one interval of length ω, so an episode there is stuck with probability at most
-ω Vol(B^{d−1}(r))/Vol(B^d(r)). There are at most 1 + 2Δ_f/ℱ episodes.
+ω Vol(B^{d−1}(r))/Vol(B^d(r)), in exact arithmetic. With Δ_f ≥ f(x₀) − inf f there are at most
+1 + 2Δ_f/ℱ episodes.
 """
 
 from __future__ import annotations
@@ -34,11 +44,11 @@ import math
 from dataclasses import dataclass
 
 from .._arguments import integer, positive
-from ._numbers import at_most_the_natural_scale, setting, whole
+from ._numbers import at_most_the_natural_scale, representable, setting, whole
 from .jin2021 import stuck_fraction
 
-__all__ = ["EpisodeConstants", "certified_decrease", "episode_constants", "iteration_bound",
-           "smallest_episode_length"]
+__all__ = ["EpisodeConstants", "certified_decrease", "certified_move", "episode_constants",
+           "iteration_bound", "smallest_episode_length"]
 
 LEAST_TIME = 8.0
 """Least τ = ηγT of the theorem; from here on a longer episode is less likely to be stuck."""
@@ -118,24 +128,26 @@ def episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, episode_leng
     at_most_the_natural_scale(eps, ell, rho, "the episode theorem")
     steps = integer("episode_length", episode_length)
     eta = _step(step_size, ell)
-    gamma, length = math.sqrt(rho) * math.sqrt(eps), math.sqrt(eps / rho)
-    tau = eta * gamma * steps
+    given = dict(lipschitz_grad=ell, lipschitz_hess=rho, epsilon=eps)
+    gamma, length = math.sqrt(rho) * math.sqrt(eps), math.sqrt(eps) / math.sqrt(rho)
+    growth = representable("ηγ", eta * gamma, step_size=eta, **given)
+    tau = growth * representable("episode_length", steps, episode_length=steps)
     if tau < LEAST_TIME:
         raise ValueError(f"episode_length must be at least {LEAST_TIME:g}/(ηγ) = "
-                         f"{LEAST_TIME / (eta * gamma):.6g}, got {steps}")
-    exit_decrease = eps * length / (13 * tau**3)
-    r = math.sqrt(exit_decrease / (2 * ell))
-    if r == 0:
-        raise ValueError(f"epsilon = {eps:.3g} makes the certified decrease underflow; use a "
-                         f"larger epsilon")
-    growth = steps * math.log1p(eta * gamma)
+                         f"{LEAST_TIME / growth:.6g}, got {steps}")
+    exit_decrease = representable("the certified decrease", eps * length / tau / tau / tau / 13,
+                                  **given)
+    r = representable("perturbation_radius", math.sqrt(exit_decrease / ell / 2), **given)
+    threshold = representable("grad_threshold", math.sqrt(exit_decrease / (steps + 1) / eta),
+                              **given)
+    growth = steps * math.log1p(growth)
     width = 2 / tau * length * math.exp(-growth)
     # The two factors of the probability separately: the width alone may leave the range of float64.
     stuck = math.exp(min(math.log(stuck_fraction(2 / tau * length, r, d)) - growth, 0.0))
     return EpisodeConstants(
         curvature_tol=gamma, step_size=eta, episode_length=steps, time=tau,
         exit_decrease=exit_decrease, decrease=exit_decrease / 2, perturbation_radius=r,
-        grad_threshold=math.sqrt(exit_decrease / (eta * (steps + 1))),
+        grad_threshold=threshold,
         localization=length / (2 * tau), stuck_width=width, failure_prob=stuck)
 
 
@@ -198,14 +210,15 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
     steps = smallest_episode_length(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
                                     failure_prob, step_size)
     k = episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, steps, step_size)
-    return 2 * (steps + 1) / k.exit_decrease * float(delta_f) + steps + 1
+    return 2 * float(steps + 1) / k.exit_decrease * float(delta_f) + float(steps + 1)
 
 
 def certified_decrease(grad_norms, step_size, lipschitz_grad) -> float:
     r"""D_t of (2): what t gradient steps lower f by at least, from the t gradients they used.
 
     η(1 − ηℓ/2) Σ ‖∇f(y_s)‖², which needs no value of f and no difference of values, so that
-    rounding of f does not touch it. ``grad_norms``, shape (t,), are those of the points the steps
+    rounding of f does not touch it. Where the steps themselves are rounded, `certified_move` says
+    what each of them is worth. ``grad_norms``, shape (t,), are those of the points the steps
     left from; 0 < η ≤ 1/ℓ.
 
     Examples
@@ -216,6 +229,25 @@ def certified_decrease(grad_norms, step_size, lipschitz_grad) -> float:
     ell = positive("lipschitz_grad", lipschitz_grad)
     eta = _step(step_size, ell)
     return eta * (1 - eta * ell / 2) * math.fsum(float(g) * float(g) for g in grad_norms)
+
+
+def certified_move(jac, move, lipschitz_grad) -> float:
+    r"""What the move s from a point with the gradient ``jac`` lowers f by at least; (3).
+
+    −⟨∇f, s⟩ − (ℓ/2)‖s‖², from the descent lemma, for any s: also for a step that float64 has
+    rounded to something else, or to nothing. It is largest at s = −∇f/ℓ. ``jac`` and ``move`` have
+    shape (d,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> certified_move(np.array([0.5]), np.array([-0.25]), lipschitz_grad=2.0)
+    0.0625
+    >>> certified_move(np.array([0.5]), np.array([0.0]), lipschitz_grad=2.0) == 0
+    True
+    """
+    ell = positive("lipschitz_grad", lipschitz_grad)
+    return float(-(move @ jac) - 0.5 * ell * (move @ move))
 
 
 def _step(step_size, ell):

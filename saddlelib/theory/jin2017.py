@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 from .._arguments import integer, positive
-from ._numbers import at_most_the_natural_scale, setting, whole
+from ._numbers import at_most_the_natural_scale, representable, setting, whole
 
 __all__ = ["FactorizationConstants", "PGDConstants", "PGDliConstants", "factorization_pgdli",
            "iteration_bound", "local_iterations", "matrix_factorization", "pgd_constants",
@@ -97,9 +97,10 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
     r"""Most iterations of Algorithm 2 on the event that its two lemmas hold throughout.
 
     A step outside an episode lowers f by at least η g_thres²/2, an episode that does not end the
-    run lowers it by at least f_thres in t_thres steps, so the run ends within
+    run lowers it by at least f_thres in t_thres steps. One more step follows before the next
+    perturbation may come, so that an episode takes t_thres + 1 steps, and the run ends within
 
-    .. math:: \Delta_f \max\Big\{\frac{2}{\eta g_{thres}^2}, \frac{t_{thres}}{f_{thres}}\Big\}
+    .. math:: \Delta_f \max\Big\{\frac{2}{\eta g_{thres}^2}, \frac{t_{thres}+1}{f_{thres}}\Big\}
               + t_{thres} = O\Big(\frac{\ell\Delta_f}{\varepsilon^2}\chi^4\Big),
 
     which is Theorem 3 with its constant written out. Arguments as `pgd_constants`; an iteration is
@@ -110,7 +111,7 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
         return math.inf  # below the smallest float64
     delta_f = float(delta_f)  # NumPy's floats would warn where they overflow
     descent = 2 / k.step_size * (delta_f / k.grad_threshold) / k.grad_threshold
-    episodes = delta_f / k.decrease_threshold * k.episode_length
+    episodes = delta_f / k.decrease_threshold * (k.episode_length + 1)
     return max(descent, episodes) + k.episode_length
 
 
@@ -162,7 +163,8 @@ def local_iterations(alpha, beta, zeta, epsilon) -> int:
     if alpha == beta:
         return 1
     return whole("local_iterations",
-                 2 * (math.log(zeta) - math.log(epsilon)) / -math.log1p(-alpha / beta))
+                 2 * (math.log(zeta) - math.log(epsilon)) / representable(
+                     "the rate", -math.log1p(-alpha / beta), alpha=alpha, beta=beta))
 
 
 def pgdli_iteration_bound(lipschitz_grad, lipschitz_hess, strict_saddle, regularity, epsilon, dim,
@@ -266,7 +268,12 @@ def factorization_pgdli(start_norm, sigma_max, sigma_min, rank) -> PGDliConstant
     if not (norm >= 0 and math.isfinite(norm)):
         raise ValueError(f"start_norm must be a finite number >= 0, got {start_norm!r}")
     root = 2 * max(norm, 3 * math.sqrt(positive("sigma_max", sigma_max)))
-    k = matrix_factorization(sigma_max, sigma_min, root**2)
-    return PGDliConstants(root**2, k.lipschitz_grad, k.lipschitz_hess,
-                          strict_saddle_epsilon(*k.strict_saddle[:2], k.lipschitz_hess),
-                          integer("rank", rank) * root**4 / 2, k.regularity[1])
+    given = dict(start_norm=norm, sigma_max=float(sigma_max))
+    Gamma = representable("Γ", root * root, **given)
+    delta_f = representable("Δ_f", float(integer("rank", rank)) * Gamma * Gamma / 2, **given)
+    k = matrix_factorization(sigma_max, sigma_min, Gamma)
+    for name, constant in zip("θγ", k.strict_saddle, strict=False):
+        representable(name, constant, sigma_min=float(sigma_min))
+    epsilon = strict_saddle_epsilon(*k.strict_saddle[:2], k.lipschitz_hess)
+    return PGDliConstants(Gamma, k.lipschitz_grad, k.lipschitz_hess, epsilon, delta_f,
+                          k.regularity[1])

@@ -136,7 +136,8 @@ def escape_failure_prob(lipschitz_grad, lipschitz_hess, epsilon, dim, iota) -> f
     at_most_the_natural_scale(eps, ell, rho, "Jin et al. 2021")
     iota = _iota(iota)
     scale = ell / math.sqrt(rho) / math.sqrt(eps) * math.sqrt(d)
-    return scale * iota * iota * 2.0 ** (8 - iota)
+    rare = 2.0 ** (8 - iota)
+    return scale * iota * iota * rare if rare else 0.0
 
 
 def stuck_fraction(width, radius, dim) -> float:

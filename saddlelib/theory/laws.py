@@ -12,6 +12,7 @@ import math
 from scipy.special import betaincc, betaincinv
 
 from .._arguments import integer, positive, probability
+from ._numbers import representable
 
 __all__ = ["ball_coordinate_quantile", "ball_coordinate_tail", "escape_deadline",
            "escape_probability", "escape_start", "escape_time", "escape_time_slope",
@@ -28,9 +29,9 @@ def escape_time(start, exit, step_size, gamma) -> float:
     >>> escape_time(0.25, 1.0, step_size=1.0, gamma=1.0)
     2.0
     """
-    growth = math.log1p(positive("step_size", step_size) * positive("gamma", gamma))
+    growth = _growth(step_size, gamma)
     start, exit = abs(float(start)), positive("exit", exit)
-    return math.inf if start == 0 else math.log(exit / start) / growth
+    return math.inf if start == 0 else (math.log(exit) - math.log(start)) / growth
 
 
 def quartic_escape_time(start, exit, step_size, gamma) -> float:
@@ -56,14 +57,14 @@ def quartic_escape_time(start, exit, step_size, gamma) -> float:
     >>> round(late, 3), round(0.5 * math.log(4 / 3) / math.log(1.1), 3)
     (1.509, 1.509)
     """
-    growth = math.log1p(positive("step_size", step_size) * positive("gamma", gamma))
+    growth = _growth(step_size, gamma)
     exit, start = _inside("exit", exit, gamma), abs(float(start))
     if start == 0:
         return math.inf
     if start >= exit:
         return 0.0
     bend = 0.5 * (math.log1p(-start * start / gamma) - math.log1p(-exit * exit / gamma))
-    return (math.log(exit / start) + bend) / growth
+    return (math.log(exit) - math.log(start) + bend) / growth
 
 
 def escape_start(steps, exit, step_size, gamma) -> float:
@@ -78,7 +79,7 @@ def escape_start(steps, exit, step_size, gamma) -> float:
     >>> round(quartic_escape_time(escape_start(40, 0.5, 0.1, 1.0), 0.5, 0.1, 1.0), 9)
     40.0
     """
-    growth = math.log1p(positive("step_size", step_size) * positive("gamma", gamma))
+    growth = _growth(step_size, gamma)
     exit, steps = _inside("exit", exit, gamma), float(steps)
     if not steps >= 0:
         raise ValueError(f"steps must be >= 0, got {steps}")
@@ -114,6 +115,7 @@ def escape_deadline(failure_prob, dim, radius, exit, step_size, gamma) -> int:
     163
     """
     start = ball_coordinate_quantile(dim, radius, probability("failure_prob", failure_prob))
+    representable("the start", start, failure_prob=failure_prob, radius=radius)
     return math.ceil(quartic_escape_time(start, exit, step_size, gamma))
 
 
@@ -125,9 +127,15 @@ def _inside(name, value, gamma) -> float:
     return value
 
 
+def _growth(step_size, gamma) -> float:
+    """ln(1 + ηγ), the rate per step, which has to be more than 0 in float64."""
+    eta, gamma = positive("step_size", step_size), positive("gamma", gamma)
+    return representable("ln(1 + ηγ)", math.log1p(eta * gamma), step_size=eta, gamma=gamma)
+
+
 def escape_time_slope(step_size, gamma) -> float:
     """Extra steps per unit of ln d when the perturbation radius is kept: ½/ln(1 + ηγ)."""
-    return 0.5 / math.log1p(positive("step_size", step_size) * positive("gamma", gamma))
+    return 0.5 / _growth(step_size, gamma)
 
 
 def ball_coordinate_quantile(dim, radius, prob=0.5) -> float:

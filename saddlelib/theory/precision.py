@@ -43,17 +43,24 @@ def decrease_warning(decrease, value, tested=True) -> str:
     return f"{what}: float64 resolves f = {value:.6g} to {math.ulp(value):.2g}"
 
 
-def perturbation_survives(x, xi):
-    """Whether adding ξ to x keeps at least half of ξ; for vectors (d,) or batches (m, d).
+def perturbation_survives(x, xi, radius):
+    """Whether adding ξ to x keeps every coordinate of it; for vectors (d,) or batches (m, d).
+
+    An escape may depend on one coordinate alone, so each has to be kept: rounding may change it by
+    at most half of itself. Only where float64 resolves the coordinate of x to (r/√d)/16 or finer,
+    r/√d being the size of a coordinate of the ball of radius r, may one get lost: there it is small
+    by chance, as one in forty is. ``radius`` is r, a number, or an array of shape (m, 1).
 
     Examples
     --------
     >>> import numpy as np
-    >>> perturbation_survives(np.ones((2, 1)), np.array([[0.1], [1e-17]])).tolist()
-    [True, False]
+    >>> x, xi = np.array([1.0, 1e16]), np.array([[0.1, 2.0], [1e-17, 2.0], [1.0, 0.1]])
+    >>> [perturbation_survives(x, step, 2.0).tolist() for step in xi]
+    [True, True, False]
     """
-    lost = (x + xi) - x - xi
-    return np.vecdot(lost, lost) <= 0.25 * np.vecdot(xi, xi)
+    lost = np.abs((x + xi) - x - xi)
+    fine = np.spacing(np.abs(x)) <= radius / math.sqrt(np.shape(xi)[-1]) / 16
+    return ((lost <= 0.5 * np.abs(xi)) | fine).all(axis=-1)
 
 
 def perturbation_warning(radius, x, xi) -> str:
@@ -67,7 +74,7 @@ def perturbation_warning(radius, x, xi) -> str:
     >>> perturbation_warning(1e-17, np.ones(2), np.array([6e-18, 8e-18]))[-43:]
     'float64 resolves its coordinates to 2.2e-16'
     """
-    if perturbation_survives(x, xi):
+    if perturbation_survives(x, xi, radius):
         return ""
     return (f"a perturbation of radius {radius:.2g} is lost when added to x: float64 resolves its "
             f"coordinates to {np.spacing(np.abs(x).max()):.2g}")

@@ -30,7 +30,12 @@ def step_growth(order=4.0, factor=1.0) -> float:
     >>> step_growth() == 16 / 9, step_growth(3.0)
     (True, 1.4999999999999998)
     """
-    return contraction(order, factor) ** (2 - order)
+    _shrinking(order, factor)
+    try:
+        return contraction(order, factor) ** (2 - order)
+    except OverflowError:
+        raise ValueError(f"order = {order:.3g} and factor = {factor:.3g} make the growth leave the "
+                         f"range of float64; use a smaller order") from None
 
 
 def growth(step_size, mu, order=4.0, factor=1.0) -> float:
@@ -43,7 +48,7 @@ def growth(step_size, mu, order=4.0, factor=1.0) -> float:
     2.0
     """
     rate = _rate(step_size, mu)
-    return (order - 2) * math.log(1 / contraction(order, factor)) / math.log(1 / rate)
+    return (order - 2) * _shrinking(order, factor) / -math.log(rate)
 
 
 def calls(distance_ratio, step_size, mu, order=4.0, factor=1.0) -> float:
@@ -57,9 +62,8 @@ def calls(distance_ratio, step_size, mu, order=4.0, factor=1.0) -> float:
     >>> round(calls(1e-7, 0.0125, 20.0))
     3139
     """
-    log = math.log(1 / positive("distance_ratio", distance_ratio))
-    rho = contraction(order, factor)
-    return (order - 2) / 2 * log**2 / (math.log(1 / _rate(step_size, mu)) * math.log(1 / rho))
+    log = -math.log(positive("distance_ratio", distance_ratio))
+    return (order - 2) / 2 * log**2 / (-math.log(_rate(step_size, mu)) * _shrinking(order, factor))
 
 
 def floor(step_size, mu, epoch_length, straight=True) -> float:
@@ -86,7 +90,23 @@ def rounding_floor(scale, order=4.0, eps=2.0**-52) -> float:
     >>> f"{rounding_floor(1.0):.0e}"
     '1e-21'
     """
-    return (eps * positive("scale", scale)) ** (order / (order - 1))
+    if not (1 < order < math.inf):
+        raise ValueError(f"order must be more than 1, got {order}")
+    nu = positive("eps", eps) * positive("scale", scale)
+    try:
+        return nu ** (order / (order - 1))
+    except OverflowError:
+        raise ValueError(f"scale = {scale:.3g} and order = {order:.3g} make the floor leave the "
+                         f"range of float64; use a smaller scale") from None
+
+
+def _shrinking(order, factor):
+    """ln(1/ρ) > 0, or an error."""
+    rho = contraction(order, factor)
+    if not 0 < rho < 1:
+        raise ValueError(f"factor/order must lie in (0, 2) and differ from 1 and 0 in float64, so "
+                         f"that a long step shrinks v, got {factor} and {order}")
+    return -math.log(rho)
 
 
 def _rate(step_size, mu):

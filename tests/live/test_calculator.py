@@ -14,7 +14,7 @@ from traitlets import TraitError
 
 from saddlelib.live import BudgetCalculator
 from saddlelib.live.budget import METHODS
-from saddlelib.theory import alpay2025, episode, jin2017, jin2021
+from saddlelib.theory import alpay2025, certified, episode, jin2017, jin2021
 from saddlelib.theory.budget import _count, budget, duration
 from saddlelib.theory.precision import decrease_warning
 
@@ -64,7 +64,8 @@ const { settings, numbers, seconds, ratios, shown, values } =
 process.stdout.write(JSON.stringify({
   rows: settings.map((s) => model.budget(s)),
   constants: settings.map((s) =>
-    [model.jin2017(s), model.jin2021(s), model.alpay2025(s), model.episode(s)]),
+    [model.jin2017(s), model.jin2021(s), model.alpay2025(s), model.episode(s),
+     model.certified(s)]),
   gradients: settings.map((s) => model.gradients(s)),
   counts: numbers.map(model.count), durations: seconds.map(model.duration),
   endless: [model.count(Infinity), model.duration(Infinity), model.count(null)],
@@ -131,7 +132,7 @@ def test_every_row_is_the_row_of_saddlelib(js):
 
 
 def test_the_constants_behind_the_rows_are_those_of_saddlelib(js):
-    for setting, (a, b, c, e) in zip(settings(), js["constants"], strict=True):
+    for setting, (a, b, c, e, f) in zip(settings(), js["constants"], strict=True):
         given = [setting[name] for name in SETTING]
         ell, rho, eps, delta, delta_f, dim = given
         k = jin2017.pgd_constants(**setting)
@@ -152,6 +153,9 @@ def test_the_constants_behind_the_rows_are_those_of_saddlelib(js):
         close(e["gradients"], episode.iteration_bound(**setting))
         # The exponential of a difference of large logarithms keeps fewer digits.
         assert e["stuck"] == pytest.approx(k.failure_prob, rel=1e-9)
+        k = certified.certified_bound(**setting)
+        assert f["lookProducts"] == k.products_per_look
+        close([f["decrease"], f["products"], f["values"]], [k.decrease, k.products, k.values])
 
 
 def test_the_settings_meet_every_branch(js):
@@ -160,6 +164,9 @@ def test_the_settings_meet_every_branch(js):
     shortest = [k["episodeLength"] * math.sqrt(s["lipschitz_hess"] * s["epsilon"])
                 / s["lipschitz_grad"] for s, k in zip(settings(), constants[3], strict=True)]
     assert min(shortest) < 12 and max(shortest) > 40
+    whole = [k["lookProducts"] == s["dim"] + 1
+             for s, k in zip(settings(), constants[4], strict=True)]
+    assert 5 < sum(whole) < len(whole) - 5
     assert js["gradients"] == [[row["gradients"] for row in rows] for rows in js["rows"]]
 
 
@@ -195,10 +202,11 @@ def test_warnings_are_said_as_in_python(js):
 def test_the_summary_answers_the_question(js):
     said = {name: shown["summary"] for name, shown in js["shown"].items()}
     rows = sorted(BudgetCalculator().table, key=lambda row: row.gradients)
-    assert re.match(rf"{rows[0].method} asks for the least: \d(\.\d)?·10¹⁴ gradients, \d+ years "
-                    r"at a cost of \d(\.\d)?·10⁶\. ", said["first"])
-    assert f"{rows[-1].method} asks for {_count(rows[-1].gradients / rows[0].gradients)} times" in (
-        said["first"])
+    assert re.match(rf"{rows[0].method} asks for the least: \d(\.\d)?·10⁷ gradients, \d(\.\d)? h "
+                    r"at a cost of \d(\.\d)?\. ", said["first"])
+    digits, power = _count(rows[-1].gradients / rows[0].gradients).split("e+")
+    assert power == "10"
+    assert f"{rows[-1].method} asks for {digits}·10¹⁰ times as many." in said["first"]
     assert "run" not in said["first"] and "cost" not in said["free"]
     assert said["runs"].endswith("Of the runs the longest took 2·10⁵ gradients, 2 s.")
     assert re.search(r"A run of PSD took 30 gradients, \d(\.\d)?·10¹⁰ times fewer\.$",
@@ -228,6 +236,8 @@ def test_the_curves_are_the_bounds_and_end_where_they_mean_nothing(js):
     assert [power for power, _ in found["curve"]] == [-i / 2 for i in range(17)]
     # PSD grows by half a power of ε more than the others do, apart from logarithms.
     growth = dict(zip(js["methods"], found["finer"], strict=True))
+    # The products of certified PSD grow by half a power less than its descent.
+    assert 10**1.5 < growth.pop("certified PSD") < 100
     assert growth["PSD"] > 10**2.5 and all(100 < growth[m] < 10**2.5 for m in growth if m != "PSD")
 
 

@@ -5,12 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from saddlelib import minimize
+from saddlelib import Oracle, minimize
+from saddlelib.methods import PGD, PSD, RepairedPSD
 from saddlelib.problems import QuarticSaddle
-from saddlelib.theory import alpay2025, episode, jin2017, jin2021
+from saddlelib.theory import alpay2025, certified, episode, jin2017, jin2021
 from saddlelib.theory._numbers import whole
 from saddlelib.theory.budget import budget, duration
-from saddlelib.theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
+from saddlelib.theory.precision import (
+    decrease_warning,
+    float64_can_resolve,
+    perturbation_survives,
+    perturbation_warning,
+)
 
 SETTING = dict(lipschitz_grad=10.0, lipschitz_hess=0.1, epsilon=1e-3, dim=10, delta_f=1.0,
                failure_prob=0.1)
@@ -18,8 +24,9 @@ SETTING = dict(lipschitz_grad=10.0, lipschitz_hess=0.1, epsilon=1e-3, dim=10, de
 
 def test_each_row_is_its_theory():
     table = budget(**SETTING, gradient_seconds=1.0)
-    assert [row.method for row in table] == ["PGD 2017", "PGD 2021", "PSD", "repaired PSD"]
-    assert len(table) == 4
+    assert [row.method for row in table] == ["PGD 2017", "PGD 2021", "PSD", "repaired PSD",
+                                              "certified PSD"]
+    assert len(table) == 5
     k = jin2017.pgd_constants(**SETTING)
     episodes = 1 + SETTING["delta_f"] / k.decrease_threshold
     assert table["PGD 2017"].gradients == pytest.approx(
@@ -36,6 +43,9 @@ def test_each_row_is_its_theory():
     row = table["repaired PSD"]
     assert row.gradients == episode.iteration_bound(**SETTING) and row.values == 0
     assert table["PGD 2017"].eigenvalues == row.eigenvalues == table["PGD 2021"].eigenvalues == 0
+    row, k = table["certified PSD"], certified.certified_bound(**SETTING)
+    assert row.gradients == k.gradients + 2 * k.products and row.values == k.values
+    assert row.eigenvalues == 0 and row.source == "chapter 2"
     with pytest.raises(KeyError, match="PGD 2017"):
         table["Adam"]
 
@@ -66,6 +76,19 @@ def test_where_nothing_is_left_to_lose_one_episode_remains():
     row = budget(**setting, gradient_seconds=1.0)["PGD 2017"]
     assert row.values == pytest.approx(2)
     assert row.gradients == pytest.approx(jin2017.iteration_bound(**setting) + 1, rel=1e-12)
+
+
+def test_an_episode_of_2017_takes_one_step_more_than_its_window():
+    """The next perturbation needs t − t_noise > t_thres. For c < ½ the episodes decide."""
+    k, bound = (f(**SETTING, c=0.1) for f in (jin2017.pgd_constants, jin2017.iteration_bound))
+    episodes = SETTING["delta_f"] / k.decrease_threshold
+    assert bound - k.episode_length == pytest.approx(episodes * (k.episode_length + 1), rel=1e-12)
+    method, p = PGD(0.1, 1e-3, 10.0, 1e-6, 5), QuarticSaddle(0.5, [1.0])  # always below g_thres
+    oracle = Oracle(p)
+    state = method.init(oracle, np.array([0.3, 0.5]), 0)
+    while state.finished is None and state.nit < 30:
+        state = method.step(oracle, state)
+    assert np.diff(state.perturbed_at).tolist()[:4] == [6] * 4
 
 
 def test_c_belongs_to_2017_alone():
@@ -109,16 +132,43 @@ def test_four_units_in_the_last_place_is_where_a_decrease_is_seen(value):
     assert float64_can_resolve(0.0, math.inf) and float64_can_resolve(0.0, math.nan)
 
 
-@pytest.mark.parametrize("lost, kept, told", [(1, 2, True), (1, 3, False), (1, 8, False),
-                                              (2, 5, True), (2, 6, False)])
-def test_a_perturbation_may_lose_half_of_itself_and_no_more(lost, kept, told):
-    """Equal entries, of which those beside a coordinate 1 are lost and those beside 0 kept."""
-    xi = np.full(lost + kept, np.spacing(1.0) / 4)
-    x = np.repeat([1.0, 0.0], [lost, kept])
+@pytest.mark.parametrize("kept", [0, 1, 3, 1000])
+def test_a_perturbation_may_not_lose_a_coordinate(kept):
+    """However many others float64 keeps: a quarter of a unit beside 1 is lost, beside 0 it is not.
+
+    The radius is that of the ball such a ξ comes from.
+    """
+    xi, x = np.full(1 + kept, np.spacing(1.0) / 4), np.zeros(1 + kept)
     radius = np.linalg.norm(xi)
-    assert (lost / (lost + kept) > 1 / 4) == told
-    said = perturbation_warning(radius, x, xi)
-    assert bool(said) == told and (not told or f"{radius:.2g} is lost" in said)
+    assert not perturbation_warning(radius, x, xi)
+    x[-1] = 1.0
+    assert f"{radius:.2g} is lost" in perturbation_warning(radius, x, xi)
+
+
+def test_a_coordinate_that_is_small_by_chance_is_no_loss():
+    """Where float64 resolves x to a sixteenth of r/√d or finer; where it does not, it is one."""
+    unit, xi = np.spacing(1.0), np.array([1e-20, 1.0])
+    for ratio, told in ((15.9, True), (16.1, False)):
+        radius = ratio * unit * math.sqrt(2)
+        assert bool(perturbation_warning(radius, np.ones(2), radius * xi)) == told
+    batch = perturbation_survives(np.ones((2, 2)), np.array([xi, xi]),
+                                  np.array([[15.0 * unit], [50.0 * unit]]))
+    assert batch.tolist() == [False, True]
+
+
+def test_a_lost_coordinate_ends_the_run_before_it_can_return_the_saddle():
+    """cos(x₁ − X) + x₂²/2 + x₃²/2 at X = 2³⁶, with a radius of a third of a unit of X."""
+    far = 2.0**36
+    x0, radius = np.array([far, 0.0, 0.0]), np.spacing(far) / 3
+    f = dict(problem=lambda x: math.cos(x[0] - far) + (x[1:] @ x[1:]) / 2,
+             grad=lambda x: np.r_[-math.sin(x[0] - far), x[1:]])
+    for seed in range(20):
+        methods = [PGD(1.0, radius, 1e-3, 1e-12, 100), PSD(1.0, 1e-3, 0.5, radius, 100, 5),
+                   RepairedPSD(1.0, 1e-3, radius, 1e-12, 1.0, 100)]
+        for method in methods:
+            known = Oracle(**f, hess=lambda x: np.diag([-1.0, 1.0, 1.0]))
+            state = method.step(known, method.init(known, x0, seed))
+            assert state.finished == "precision" and "1.5e-05" in state.note
 
 
 def test_a_perturbation_that_is_rounded_up_is_kept():
@@ -172,7 +222,7 @@ def test_a_number_of_steps_is_rounded_up_but_not_for_rounding_alone(n):
     (dict(value_seconds=0.0), "value_seconds"), (dict(eigenvalue_seconds=-1.0), "eigenvalue_sec"),
     (dict(fun_scale=0.0), "fun_scale"), (dict(c=2.0), "c must"), (dict(epsilon=1e5), "ℓ²/ρ"),
     (dict(delta_f=0.0), "delta_f"),
-    (dict(taken={"Adam": 3}), "PGD 2021, PSD, repaired PSD, got 'Adam'"),
+    (dict(taken={"Adam": 3}), "repaired PSD, certified PSD, got 'Adam'"),
     (dict(taken={"PSD": 0}), "taken\\['PSD'\\]"),
 ])
 def test_bad_input_is_named(change, words):
