@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from .._arguments import _number, integer, positive, probability
+from .._arguments import integer, nonnegative, positive, probability
+
+__all__ = ["at_most_the_natural_scale", "nonnegative", "setting", "whole"]
 
 
 def whole(name, value) -> int:
@@ -32,11 +34,3 @@ def at_most_the_natural_scale(epsilon, ell, rho, source):
     if epsilon > largest:
         raise ValueError(f"epsilon must be at most ℓ²/ρ = {largest:.3g} ({source}), got "
                          f"{epsilon:.3g}; a larger ε asks for less than ‖∇²f‖ ≤ ℓ already gives")
-
-
-def nonnegative(name, value) -> float:
-    """A finite float >= 0, or an error that names the argument."""
-    number = _number(name, value)
-    if not (number >= 0 and math.isfinite(number)):
-        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
-    return number
