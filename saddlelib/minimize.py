@@ -621,14 +621,23 @@ def _build(name, rule, oracle, x0, state, given, options):
             and options.get("iota") is None):  # Δ_f is only there to find ι
         given["delta_f"] = (_delta_f(name, oracle, x0) if state is None or state.delta_f is None
                             else state.delta_f)  # that of the start, not of here
-    numbers = {number: given[number] for number in rule.numbers}
+    return _built(rule, {number: given[number] for number in rule.numbers}, options)
+
+
+def _built(rule, numbers, options):
+    """The method; where what its formulas make of the numbers is out of range, that is said."""
     try:
         return rule.build(**numbers, **options)
-    except (OverflowError, ZeroDivisionError):
-        told = ", ".join(f"{number} = {value:.3g}" for number, value in numbers.items()
-                         if isinstance(value, (int, float)) and not isinstance(value, bool))
-        raise ValueError(f"the numbers that method and rule make of {told} leave the range of "
-                         f"float64; rescale x and f, or choose values nearer to 1") from None
+    except (OverflowError, ZeroDivisionError) as error:
+        why = str(error)
+    except ValueError as error:
+        name, why = str(error).split(" must be ")[0], str(error)
+        if not name.isidentifier() or name in {**numbers, **options}:
+            raise
+    told = ", ".join(f"{name} = {value:.3g}" for name, value in numbers.items()
+                     if isinstance(value, (int, float)) and not isinstance(value, bool))
+    raise ValueError(f"what the method makes of {told} leaves the range of float64 ({why}); "
+                     f"rescale x and f, or choose values nearer to 1")
 
 
 def _noise(oracle, dim, sample_noise):

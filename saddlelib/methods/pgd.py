@@ -160,8 +160,8 @@ class PGD(Method):
             reach = max(math.log(100 * math.sqrt(dim)) + math.log(scale / r), 1.0)
             growth = math.log1p(step_size * gamma)
             if not (growth > 0 and math.isfinite(reach / growth)):
-                raise ValueError(f"step_size = {step_size:.3g} and curvature_tol = {gamma:.3g} make "
-                                 f"an episode without end; give larger ones, or episode_length")
+                raise ValueError(f"step_size = {step_size:.3g} and curvature_tol = {gamma:.3g} "
+                                 f"make an endless episode; give larger ones, or episode_length")
             episode_length = math.ceil(reach / growth)
         if decrease_threshold is None:
             decrease_threshold = 0.1 * epsilon * scale
