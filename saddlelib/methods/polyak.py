@@ -206,8 +206,7 @@ class BacktrackingDescent(ValueMethod):
         if not math.isfinite(value):
             new.finished, new.note = "nonfinite", f"f = {value}"
             return new
-        with np.errstate(over="ignore"):
-            square = float(new.jac @ new.jac)
+        size = norm(new.jac)
         while True:  # ends, because a length that is halved often enough no longer moves x
             trial = PolyakState(x=gd_step(new.x, new.jac, length), jac=None)
             if np.array_equal(trial.x, new.x):
@@ -215,7 +214,7 @@ class BacktrackingDescent(ValueMethod):
                 new.note = f"no step that float64 can tell from 0 lowers f = {value:.6g}"
                 return new
             trial_value = oracle.fun(trial.x)
-            if trial_value <= value - length / 2 * square:
+            if trial_value <= value - length / 2 * size * size:
                 break
             length /= 2
         self.moved(new, trial.x, oracle.grad(trial.x))
