@@ -259,7 +259,9 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         False pays for none once the method has stopped; such a run reports success only where the
         method, like "psd", already had to certify the point to decide what to do.
     state : optional
-        ``result.state`` of an earlier run: go on from there.
+        ``result.state`` of an earlier run on the same function with the same method: go on from
+        there. A run that stops where the state already was costs one gradient more, to see that it
+        is the same function.
     **options
         ``rule`` and what belongs to it. For "pgd" (`methods.PGD`):
 
@@ -319,7 +321,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         ``x, fun, jac, nit, nfev, njev, nhvp, nhev, nsamples, status, success, message, certificate,
         trace, state, perturbed_at``. Counts include the certificate; ``certificate`` is None when
         the curvature was not looked at. ``jac`` is the last gradient the method saw: with noise
-        where the run has noise, and of a mini-batch with "psgd", "sgd" and "cnc-sgd".
+        where the run has noise, and of a mini-batch with "psgd", "sgd" and "cnc-sgd". Where f is
+        not finite at the end, ``x`` is the point before it, or the start, if f is finite there.
 
     Raises
     ------
@@ -398,6 +401,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         status = _ENDS[state.finished]
     elif status is None:
         status = Status.NOT_LOOKED_AT
+        if exact and x0 is None and _came_with(start, jac):
+            _check_function(oracle, x, jac, epsilon)
         seen = _own_certificate(state, epsilon, curvature_tol, failure_prob)
         if not (exact or isinstance(seen, SampleCertificate)):
             seen = None
@@ -471,6 +476,22 @@ def _run(algorithm, oracle, state, budget, record, notify):
         error.add_note(f"after step {state.nit}")
         raise
     return status, state, before
+
+
+def _came_with(state, jac):
+    """Whether this very gradient is one of those that a state remembers."""
+    fields = vars(state).values()
+    inner = (part for field in fields if isinstance(field, tuple) for part in field)
+    return any(jac is field for field in (*fields, *inner))
+
+
+def _check_function(oracle, x, jac, epsilon):
+    """Refuse a stop at a gradient of another function; costs a gradient."""
+    off = norm(oracle.grad(x) - jac)
+    if not off <= 1e-6 * norm(jac) + 1e-9 * epsilon:
+        raise ValueError(f"state is of a run on another function: the gradient where it stops "
+                         f"differs by {off:.3g} from the one it remembers; begin anew there with "
+                         f"x0=state.x")
 
 
 def _too_long(algorithm, state):

@@ -581,6 +581,26 @@ def test_bad_input_is_named_with_its_remedy(change, error, words):
         minimize(**{**GOOD, **change})
 
 
+@pytest.mark.parametrize("method", ["gd", "pgd", "psd"])
+@pytest.mark.parametrize("maxiter", [2, 1000])
+def test_the_state_of_another_function_is_no_success_of_this_one(method, maxiter):
+    """f and f + x₁/10 have different gradients everywhere."""
+    known = dict(step_size=0.2, lipschitz_hess=6.0)
+    first = minimize(double_well, [0.5, 1.0], method, maxiter=maxiter, **DOUBLE_WELL)
+    assert first.success == (maxiter == 1000)
+    tilted = dict(method=method, state=first.state, **known,
+                  grad=lambda x: DOUBLE_WELL["grad"](x) + [0.1, 0.0])
+    if first.success:
+        with pytest.raises(ValueError, match="state is of a run on another function.*x0=state.x"):
+            minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
+    else:  # the first step is one of the old function, and the rest makes up for it
+        end = minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
+        assert end.success and np.linalg.norm(tilted["grad"](end.x)) <= 1e-3
+    again = minimize(double_well, method=method, state=first.state, grad=DOUBLE_WELL["grad"],
+                     **known)
+    assert again.success and again.nit >= first.nit
+
+
 def test_a_state_of_another_method_is_refused_by_name():
     state = minimize(QUARTIC, np.ones(3), "gd", rng=0, maxiter=1).state
     for method in ("pgd", "psd", "gdpolyak"):
