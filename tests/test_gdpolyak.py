@@ -475,3 +475,11 @@ def test_an_epoch_that_grows_without_bound_is_long_and_no_error():
         state = method.step(oracle, state)
         state.epochs *= 2  # as if there had been more
     assert state.epochs >= 1 and 1e308 < state.left < math.inf
+
+
+def test_a_step_is_never_halved_to_zero():
+    """With a gradient of the wrong sign every short step raises f, however short it is."""
+    result = minimize(lambda x: float(x[0]), [1e-10], "gdpolyak", step_size=1e-322, epsilon=1.0,
+                      grad=lambda x: np.array([-1e308]), certificate=False, maxiter=400)
+    assert result.status == Status.MAXITER and result.x == [1e-10] and result.state.raised > 8
+    assert result.state.step_size == 5e-324
