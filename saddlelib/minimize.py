@@ -391,12 +391,12 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         state.delta_f = given["delta_f"]
     start = state
     status, state, before = _run(algorithm, oracle, state, budget, record, notify)
-    seen, notes, (x, jac) = None, [state.note], (state.x, state.jac)
+    seen, note, (x, jac) = None, state.note, (state.x, state.jac)
     if hasattr(algorithm, "answer"):  # a method that may stand worse than it stood before
         with np.errstate(over="ignore", invalid="ignore"):
             x, jac = algorithm.answer(oracle, state)
     if status is Status.NONFINITE:
-        notes.append(_too_long(algorithm, state))
+        note = _too_long(algorithm, state)
     elif status is None and state.finished in _ENDS:
         status = _ENDS[state.finished]
     elif status is None:
@@ -413,18 +413,17 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
                            rng=_fork(state.rng), jac=jac if exact else None)
         if seen is not None:
             status = _OF_VERDICT.get(seen.verdict.name, Status.CANNOT_TELL)
-            notes.insert(0, seen.message)
     value = oracle.fun(x)
     if not (np.isfinite(value) or status in _CUT_SHORT):
-        status = Status.NONFINITE
-        notes.append(f"f = {value} where the method stopped")
+        status, seen = Status.NONFINITE, None  # a certificate would be of another point
+        note = note or f"f = {value} where the method stopped"
         x, jac, value = _last_finite(oracle, (x, jac, value), (before, start))
-        seen = None
+    said = [seen and seen.message, note]
     return OptimizeResult(
         x=x, fun=value, jac=jac, nit=state.nit, nfev=oracle.nfev, njev=oracle.njev,
         nhvp=oracle.nhvp, nhev=oracle.nhev, nsamples=oracle.nsamples, status=int(status),
         success=status == Status.CERTIFIED,
-        message=" ".join([status.sentence, *(f"({note})" for note in notes if note)]),
+        message=" ".join([status.sentence, *(f"({numbers})" for numbers in said if numbers)]),
         certificate=seen, trace=record.arrays(), state=state,
         perturbed_at=getattr(state, "perturbed_at", ()))
 
