@@ -41,17 +41,33 @@ def integer(name, value, least=1) -> int:
 
 
 def _number(name, value) -> float:
-    if isinstance(value, (bool, str, bytes, complex)) or np.ndim(value) != 0:
+    refused = isinstance(value, (bool, np.bool_, str, bytes, complex, np.complexfloating))
+    if refused or isinstance(value, (list, tuple)) or np.ndim(value) != 0:
         raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
         return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is larger than float64 can hold") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a real number, got {value!r}") from None
 
 
+def generator(name, rng) -> np.random.Generator:
+    """A generator from a seed, a generator or None, or an error that names the argument."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a seed (an integer >= 0), a numpy Generator or None, "
+                        f"got {rng!r}") from None
+
+
 def as_point(name, x, problem=None) -> np.ndarray:
     """A finite float64 copy of shape (d,), or an error that names the argument."""
-    point = np.asarray(x)
+    try:
+        point = np.asarray(x)
+    except ValueError:
+        raise ValueError(f"{name} must be one point of shape (d,), got rows of different "
+                         f"lengths") from None
     if point.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got dtype {point.dtype}")
     if point.ndim != 1 or point.size == 0:
@@ -59,7 +75,8 @@ def as_point(name, x, problem=None) -> np.ndarray:
     if problem is not None and point.size != problem.dim:
         raise ValueError(f"{name} must have {problem.dim} coordinates for {problem.name}, "
                          f"got {point.size}")
-    point = np.array(point, dtype=float)
+    with np.errstate(over="ignore"):  # a long double may be too large
+        point = np.array(point, dtype=float)
     if not np.isfinite(point).all():
         raise ValueError(f"{name} must be finite, got {np.count_nonzero(~np.isfinite(point))} "
                          f"non-finite coordinates")
@@ -71,9 +88,7 @@ def curvature_scale(problem, epsilon, lipschitz_hess, curvature_tol):
     if lipschitz_hess is None and problem is not None:
         lipschitz_hess = problem.lipschitz_hess
     if lipschitz_hess is not None:
-        lipschitz_hess = _number("lipschitz_hess", lipschitz_hess)
-        if not (lipschitz_hess >= 0 and math.isfinite(lipschitz_hess)):
-            raise ValueError(f"lipschitz_hess must be a finite number >= 0, got {lipschitz_hess}")
+        lipschitz_hess = nonnegative("lipschitz_hess", lipschitz_hess)
     if curvature_tol is not None:
         return lipschitz_hess, positive("curvature_tol", curvature_tol)
     if lipschitz_hess is None:
@@ -82,4 +97,7 @@ def curvature_scale(problem, epsilon, lipschitz_hess, curvature_tol):
     if lipschitz_hess == 0:
         raise ValueError("lipschitz_hess = 0 makes the threshold √(ρε) zero, which no finite "
                          "number of Hessian-vector products can certify; give curvature_tol > 0")
-    return lipschitz_hess, math.sqrt(lipschitz_hess) * math.sqrt(epsilon)
+    square = lipschitz_hess * epsilon
+    if 1e-290 < square < math.inf:
+        return lipschitz_hess, math.sqrt(square)
+    return lipschitz_hess, math.sqrt(lipschitz_hess) * math.sqrt(epsilon)  # always in range

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import functools
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,8 +12,17 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from ._arguments import as_point, curvature_scale, integer, positive, probability
-from .curvature import Verdict, certify
+from ._arguments import (
+    as_point,
+    curvature_scale,
+    generator,
+    integer,
+    nonnegative,
+    positive,
+    probability,
+)
+from ._norm import norm
+from .curvature import certify
 from .methods import (
     CNCSGD,
     PGD,
@@ -34,10 +44,10 @@ from .methods import (
     RepairedPSD,
     RestartedGDPolyak,
     SafeGDPolyak,
+    State,
 )
 from .oracle import FiniteSum, Oracle
 from .sampling import SampleCertificate
-from .theory._numbers import nonnegative
 from .theory.noise import tail_scale
 
 __all__ = ["Status", "gd", "minimize", "pgd", "psd", "psgd"]
@@ -58,6 +68,8 @@ class Status(enum.IntEnum):
     MAXSAMPLES = 9
     BELOW_F_STAR = 10
     VALIDATION = 11
+    VACUOUS = 12
+    WRONG_DERIVATIVES = 13
     CALLBACK = 99
 
     @property
@@ -73,18 +85,28 @@ _SENTENCES = {
     Status.SADDLE: "Stopped at a saddle: the gradient is small, the curvature is negative.",
     Status.CANNOT_TELL: "The gradient is small, but the curvature could not be certified.",
     Status.NOT_LOOKED_AT: "The gradient is small; nobody looked at the curvature.",
-    Status.NONFINITE: "A value or gradient was not finite; this is the last finite point.",
+    Status.NONFINITE: "A value or gradient was not finite; this is the last finite point known.",
     Status.PRECISION: "float64 cannot carry the test this method makes.",
     Status.MAXSAMPLES: "The budget of samples is spent.",
     Status.INTERRUPTED: "Interrupted from the keyboard.",
     Status.BELOW_F_STAR: "A value below f_star was met, so f_star is too high.",
     Status.VALIDATION: "The validation measure no longer falls; this is where it was least.",
+    Status.VACUOUS: "The tolerance allows all curvature that was seen, so the certificate says "
+                    "nothing.",
+    Status.WRONG_DERIVATIVES: "The derivatives contradict the function.",
     Status.CALLBACK: "The callback asked to stop.",
 }
 
 # Ends of a method that are no stationary point.
 _ENDS = {"precision": Status.PRECISION, "nonfinite": Status.NONFINITE,
          "f_star": Status.BELOW_F_STAR, "validation": Status.VALIDATION, "budget": Status.MAXITER}
+
+# What the verdict of a certificate makes of a run; all others are CANNOT_TELL.
+_OF_VERDICT = {"SOSP": Status.CERTIFIED, "NEGATIVE_CURVATURE": Status.SADDLE,
+               "VACUOUS": Status.VACUOUS, "WRONG_DERIVATIVES": Status.WRONG_DERIVATIVES}
+# Ends that say nothing about the point, so that its value does not matter.
+_CUT_SHORT = {Status.MAXITER, Status.MAXFEV, Status.MAXSAMPLES, Status.INTERRUPTED,
+              Status.CALLBACK}
 
 _TRACEABLE = ("x", "fun", "grad_norm")
 
@@ -230,14 +252,16 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     callback : callable, optional
         ``callback(intermediate_result)`` or ``callback(xk)`` after every step, as in SciPy;
         raising ``StopIteration`` ends the run. The first form costs one value a step.
-    trace : iterable of {"x", "fun", "grad_norm"}
+    trace : iterable of {"x", "fun", "grad_norm"}, or None for none
         What to record at the start and after every step; "fun" costs one value a step.
         ``result.trace`` is a dictionary of arrays, or None when nothing was asked for.
     certificate : bool
         False pays for none once the method has stopped; such a run reports success only where the
         method, like "psd", already had to certify the point to decide what to do.
     state : optional
-        ``result.state`` of an earlier run: go on from there.
+        ``result.state`` of an earlier run on the same function with the same method: go on from
+        there. A run that stops where the state already was costs one gradient more, to see that it
+        is the same function.
     **options
         ``rule`` and what belongs to it. For "pgd" (`methods.PGD`):
 
@@ -297,36 +321,42 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         ``x, fun, jac, nit, nfev, njev, nhvp, nhev, nsamples, status, success, message, certificate,
         trace, state, perturbed_at``. Counts include the certificate; ``certificate`` is None when
         the curvature was not looked at. ``jac`` is the last gradient the method saw: with noise
-        where the run has noise, and of a mini-batch with "psgd", "sgd" and "cnc-sgd".
+        where the run has noise, and of a mini-batch with "psgd", "sgd" and "cnc-sgd". Where f is
+        not finite at the end, ``x`` is the point before it, or the start, if f is finite there.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument and the remedy.
+        Naming the argument and the remedy. What ``problem``, its derivatives or ``callback`` raise
+        passes through as it is, with notes that say from where and after which step.
 
     Examples
     --------
     >>> import saddlelib
     >>> from saddlelib.problems import QuarticSaddle
     >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
-    >>> saddlelib.minimize(problem, [0.0, 1.0], method="gd", rng=0).message
-    'Stopped at a saddle: the gradient is small, the curvature is negative.'
-    >>> saddlelib.minimize(problem, [0.0, 1.0], method="pgd", rng=0).message
-    'Certified: a second-order stationary point.'
+    >>> saddlelib.minimize(problem, [0.0, 1.0], method="gd", rng=0).message  # doctest: +ELLIPSIS
+    'Stopped at a saddle: the gradient is small, the curvature is negative. (...λ_min ≤ -0.5...)'
+    >>> saddlelib.minimize(problem, [0.0, 1.0], method="pgd", rng=0).message  # doctest: +ELLIPSIS
+    'Certified: a second-order stationary point. (‖∇f‖ = ...; λ_min ...)'
     """
-    rng = np.random.default_rng(rng)
-    noisy = grad_noise != 0
+    rng = generator("rng", rng)
+    noisy = nonnegative("grad_noise", grad_noise) > 0
     drawn = noisy or isinstance(problem, FiniteSum)
     oracle = Oracle(problem, grad=grad, hvp=hvp, hess=hess, args=args, grad_noise=grad_noise,
                     rng=rng if drawn else None, noise_df=noise_df)
     known = oracle.problem
     epsilon = positive("epsilon", epsilon)
     failure_prob = probability("failure_prob", failure_prob)
-    maxiter = integer("maxiter", maxiter, least=0)
-    maxfev = None if maxfev is None else integer("maxfev", maxfev)
-    maxsamples = None if maxsamples is None else integer("maxsamples", maxsamples)
+    budget = _Budget(integer("maxiter", maxiter, least=0),
+                     None if maxfev is None else integer("maxfev", maxfev),
+                     None if maxsamples is None else integer("maxsamples", maxsamples))
     record = _Trace(trace)
     notify = _notifier(callback)
+    if not isinstance(certificate, (bool, np.bool_)):
+        raise TypeError(f"certificate must be True or False, got {certificate!r}")
+    if state is not None and not isinstance(state, State):
+        raise TypeError(f"state must be result.state of an earlier run, got {state!r}")
     if (x0 is None) == (state is None):
         raise ValueError("give x0 to start a run, or state to go on with one, not both")
     point = as_point("x0", x0 if state is None else state.x, known)
@@ -336,10 +366,6 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
             known, epsilon, lipschitz_hess, curvature_tol)
     elif lipschitz_hess is None and known is not None:
         lipschitz_hess = known.lipschitz_hess
-    if certificate and not (oracle.has_hvp or oracle.has_hess) and lipschitz_hess is None:
-        raise ValueError("the certificate would need differences of gradients, whose error depends "
-                         "on lipschitz_hess; give lipschitz_hess, hvp or hess, or say "
-                         "certificate=False")
     if lipschitz_grad is None and known is not None:
         lipschitz_grad = known.lipschitz_grad
     given = dict(step_size=step_size, epsilon=epsilon, dim=point.size, failure_prob=failure_prob,
@@ -359,40 +385,20 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     exact = not (noisy or isinstance(algorithm, SGD))
     if given["delta_f"] is not None:
         state.delta_f = given["delta_f"]
-    status = None if np.isfinite(state.jac).all() else Status.NONFINITE
-    last = state.nit + maxiter
-    record(oracle, state)
-    try:
-        while status is None and state.finished is None:
-            if state.nit >= last:
-                status = Status.MAXITER
-            elif maxfev is not None and oracle.calls >= maxfev:
-                status = Status.MAXFEV
-            elif maxsamples is not None and oracle.nsamples >= maxsamples:
-                status = Status.MAXSAMPLES
-            else:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    new = algorithm.step(oracle, state)
-                if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
-                    status = Status.NONFINITE
-                    break
-                state = new
-                record(oracle, state)
-                if notify is not None:
-                    notify(oracle, state)
-    except StopIteration:
-        status = Status.CALLBACK
-    except KeyboardInterrupt:
-        status = Status.INTERRUPTED
-
-    seen, note = None, state.note
-    x, jac = state.x, state.jac
+    start = state
+    status, state, before = _run(algorithm, oracle, state, budget, record, notify)
+    seen, note, (x, jac) = None, state.note, (state.x, state.jac)
     if hasattr(algorithm, "answer"):  # a method that may stand worse than it stood before
-        x, jac = algorithm.answer(oracle, state)
-    if status is None and state.finished in _ENDS:
+        with np.errstate(over="ignore", invalid="ignore"):
+            x, jac = algorithm.answer(oracle, state)
+    if status is Status.NONFINITE:
+        note = _too_long(algorithm, state)
+    elif status is None and state.finished in _ENDS:
         status = _ENDS[state.finished]
     elif status is None:
         status = Status.NOT_LOOKED_AT
+        if exact and x0 is None and _came_with(start, jac):
+            _check_function(oracle, x, jac, epsilon)
         seen = _own_certificate(state, epsilon, curvature_tol, failure_prob)
         if not (exact or isinstance(seen, SampleCertificate)):
             seen = None
@@ -402,17 +408,104 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
                            curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
                            rng=_fork(state.rng), jac=jac if exact else None)
         if seen is not None:
-            status = {Verdict.SOSP: Status.CERTIFIED,
-                      Verdict.NEGATIVE_CURVATURE: Status.SADDLE}.get(
-                          seen.verdict, Status.CANNOT_TELL)
-            note = seen.message if status == Status.CANNOT_TELL else state.note
+            status = _OF_VERDICT.get(seen.verdict.name, Status.CANNOT_TELL)
     value = oracle.fun(x)
+    if not (np.isfinite(value) or status in _CUT_SHORT):
+        status, seen = Status.NONFINITE, None  # a certificate would be of another point
+        note = note or f"f = {value} where the method stopped"
+        x, jac, value = _last_finite(oracle, (x, jac, value), (before, start))
+    said = [seen and seen.message, note]
     return OptimizeResult(
         x=x, fun=value, jac=jac, nit=state.nit, nfev=oracle.nfev, njev=oracle.njev,
         nhvp=oracle.nhvp, nhev=oracle.nhev, nsamples=oracle.nsamples, status=int(status),
         success=status == Status.CERTIFIED,
-        message=status.sentence + (f" ({note})" if note else ""), certificate=seen,
-        trace=record.arrays(), state=state, perturbed_at=getattr(state, "perturbed_at", ()))
+        message=" ".join([status.sentence, *(f"({numbers})" for numbers in said if numbers)]),
+        certificate=seen, trace=record.arrays(), state=state,
+        perturbed_at=getattr(state, "perturbed_at", ()))
+
+
+class _Budget(NamedTuple):
+    """What one call may spend: steps, oracle calls and samples, the last two None for any."""
+
+    maxiter: int
+    maxfev: int | None
+    maxsamples: int | None
+
+    def spent(self, oracle, steps) -> Status | None:
+        """Which budget is spent, if any."""
+        if steps >= self.maxiter:
+            return Status.MAXITER
+        if self.maxfev is not None and oracle.calls >= self.maxfev:
+            return Status.MAXFEV
+        if self.maxsamples is not None and oracle.nsamples >= self.maxsamples:
+            return Status.MAXSAMPLES
+        return None
+
+
+def _run(algorithm, oracle, state, budget, record, notify):
+    """Step until the method stops (None) or the run ends; the status and the last two states."""
+    status, before, first = None, state, state.nit
+    record(oracle, state)
+    if not np.isfinite(state.jac).all():
+        return Status.NONFINITE, state, before
+    try:
+        while status is None and state.finished is None:
+            status = budget.spent(oracle, state.nit - first)
+            if status is not None:
+                break
+            with np.errstate(over="ignore", invalid="ignore"):
+                new = algorithm.step(oracle, state)
+            if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
+                status = Status.NONFINITE
+                break
+            before, state = state, new
+            record(oracle, state)
+            if notify is not None and notify(oracle, state):
+                status = Status.CALLBACK
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+    except Exception as error:
+        if isinstance(error, AttributeError) and isinstance(error.obj, State):
+            raise TypeError(f"state must be that of an earlier run of the same method and rule; "
+                            f"this {type(state).__name__} has no {error.name!r}") from None
+        error.add_note(f"after step {state.nit}")
+        raise
+    return status, state, before
+
+
+def _came_with(state, jac):
+    """Whether this very gradient is one of those that a state remembers."""
+    fields = vars(state).values()
+    inner = (part for field in fields if isinstance(field, tuple) for part in field)
+    return any(jac is field for field in (*fields, *inner))
+
+
+def _check_function(oracle, x, jac, epsilon):
+    """Refuse a stop at a gradient of another function; costs a gradient."""
+    off = norm(oracle.grad(x) - jac)
+    if not off <= 1e-6 * norm(jac) + 1e-9 * epsilon:
+        raise ValueError(f"state is of a run on another function: the gradient where it stops "
+                         f"differs by {off:.3g} from the one it remembers; begin anew there with "
+                         f"x0=state.x")
+
+
+def _too_long(algorithm, state):
+    """Why a run may have left the finite numbers, with the step to blame."""
+    if not np.isfinite(state.jac).all():
+        return "the gradient at the start"
+    step_size = getattr(algorithm, "step_size", None)
+    remedy = "" if step_size is None else f"; a step_size below {step_size:.3g} may help"
+    return f"the step after number {state.nit}{remedy}"
+
+
+def _last_finite(oracle, end, earlier):
+    """x, ∇f and f of the latest of these that has a finite f; else of the end all the same."""
+    for state in earlier:
+        if not np.array_equal(state.x, end[0]):
+            value = oracle.fun(state.x)
+            if np.isfinite(value) and np.isfinite(state.jac).all():
+                return state.x, state.jac, value
+    return end
 
 
 def gd(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(),
@@ -505,11 +598,11 @@ def _from_scipy(method, fun, x0, args, jac, hess, hessp, bounds, constraints, ca
 
 def _rule(method, options):
     """Name and row of the table, after a look at whether the options belong to it."""
-    rules = _RULES.get(method)
+    rules = _RULES.get(method) if isinstance(method, str) else None
     if rules is None:
         raise ValueError(f"method must be {_either(_RULES)}, got {method!r}")
     name = None if None in rules else options.pop("rule", next(iter(rules)))
-    if name not in rules:
+    if not isinstance(name, (str, type(None))) or name not in rules:
         raise ValueError(f"rule must be {_either(rules)}, got {name!r}")
     rule = rules[name]
     known = (*rule.options, *(("delta_f",) if "delta_f" in rule.numbers else ()),
@@ -544,7 +637,23 @@ def _build(name, rule, oracle, x0, state, given, options):
             and options.get("iota") is None):  # Δ_f is only there to find ι
         given["delta_f"] = (_delta_f(name, oracle, x0) if state is None or state.delta_f is None
                             else state.delta_f)  # that of the start, not of here
-    return rule.build(**{number: given[number] for number in rule.numbers}, **options)
+    return _built(rule, {number: given[number] for number in rule.numbers}, options)
+
+
+def _built(rule, numbers, options):
+    """The method; where what its formulas make of the numbers is out of range, that is said."""
+    try:
+        return rule.build(**numbers, **options)
+    except (OverflowError, ZeroDivisionError) as error:
+        why = str(error)
+    except ValueError as error:
+        name, why = str(error).split(" must be ")[0], str(error)
+        if not name.isidentifier() or name in {**numbers, **options}:
+            raise
+    told = ", ".join(f"{name} = {value:.3g}" for name, value in numbers.items()
+                     if isinstance(value, (int, float)) and not isinstance(value, bool))
+    raise ValueError(f"what the method makes of {told} leaves the range of float64 ({why}); "
+                     f"rescale x and f, or choose values nearer to 1")
 
 
 def _noise(oracle, dim, sample_noise):
@@ -555,7 +664,7 @@ def _noise(oracle, dim, sample_noise):
             raise ValueError("give sample_noise, the root mean square √E‖∇fᵢ − ∇f‖² of the noise "
                              "of one term, for the batch sizes and the trigger")
         sample_noise = oracle.grad_noise
-    elif terms is None and sample_noise < oracle.grad_noise:
+    elif terms is None and nonnegative("sample_noise", sample_noise) < oracle.grad_noise:
         raise ValueError(f"sample_noise must be at least grad_noise = {oracle.grad_noise}, the "
                          f"noise of this run, got {sample_noise}")
     std = nonnegative("sample_noise", sample_noise) / np.sqrt(dim)
@@ -582,9 +691,12 @@ def _own_certificate(state, epsilon, curvature_tol, failure_prob):
 
 class _Trace:
     def __init__(self, names):
-        names = (names,) if isinstance(names, str) else tuple(names)
+        try:
+            names = (names,) if isinstance(names, str) else () if names is None else tuple(names)
+        except TypeError:
+            raise TypeError(f"trace must name some of {_TRACEABLE}, got {names!r}") from None
         for name in names:
-            if name not in _TRACEABLE:
+            if not isinstance(name, str) or name not in _TRACEABLE:
                 raise ValueError(f"trace must name some of {_TRACEABLE}, got {name!r}")
         self.rows = {name: [] for name in names}
 
@@ -595,7 +707,7 @@ class _Trace:
             elif name == "fun":
                 rows.append(oracle.fun(state.x))
             else:
-                rows.append(float(np.linalg.norm(state.jac)))
+                rows.append(norm(state.jac))
 
     def arrays(self):
         if not self.rows:
@@ -615,18 +727,21 @@ def _notifier(callback):
         wants_result = False
 
     def notify(oracle, state):
+        """Whether the callback asks to stop. A StopIteration of ``fun`` is none of its own."""
+        if wants_result:
+            asked = functools.partial(callback, intermediate_result=OptimizeResult(
+                x=state.x.copy(), fun=oracle.fun(state.x), jac=state.jac.copy(), nit=state.nit,
+                nfev=oracle.nfev, njev=oracle.njev))
+        else:
+            asked = functools.partial(callback, state.x.copy())
         try:
-            if wants_result:
-                callback(intermediate_result=OptimizeResult(
-                    x=state.x.copy(), fun=oracle.fun(state.x), jac=state.jac.copy(),
-                    nit=state.nit, nfev=oracle.nfev, njev=oracle.njev))
-            else:
-                callback(state.x.copy())
+            asked()
         except StopIteration:
-            raise
+            return True
         except Exception as error:
-            error.add_note(f"raised by the callback after step {state.nit}")
+            error.add_note("raised by the callback")
             raise
+        return False
     return notify
 
 

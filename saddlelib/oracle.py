@@ -6,13 +6,16 @@ import math
 
 import numpy as np
 
-from ._arguments import integer
+from ._arguments import generator, integer, nonnegative
 
 __all__ = ["FiniteSum", "Oracle", "Sample"]
 
 # Rows of per-sample gradients that are in memory at once, and draws of a heavy tail.
 _ROWS = 1024
 _DRAWS = 1_000_000
+# A mini-batch of a heavy tail is drawn sample by sample: seconds for so many, and hours beyond.
+_MOST_DRAWS = 100_000_000
+_LARGEST_BATCH = 10**300  # of Gaussian noise, whose mean is drawn at once
 
 
 class FiniteSum:
@@ -70,7 +73,8 @@ class FiniteSum:
             if given is not None and not callable(given):
                 raise TypeError(f"{name} must be a function or None, got {given!r}")
         self.size, self.dim = integer("size", size), integer("dim", dim)
-        self._grads, self._hvps = grads, hvps
+        self._grads, self._hvps = _noted("grads", grads), _noted("hvps", hvps)
+        fun, hvp, hess = _noted("fun", fun), _noted("hvp", hvp), _noted("hess", hess)
         # Copies, as in Oracle.
         self.fun = lambda x: fun(x.copy())
         if hvp is not None:
@@ -202,6 +206,8 @@ class Oracle:
                 if given is not None and not callable(given):
                     raise TypeError(f"{name} must be a function or None, got {given!r}")
             args = args if isinstance(args, tuple) else (args,)
+            problem, grad = _noted("fun", problem), _noted("grad", grad)
+            hvp, hess = _noted("hvp", hvp), _noted("hess", hess)
             # Copies: a function of the user's may write into what it is handed.
             self._fun = lambda x: problem(x.copy(), *args)
             self._grad = lambda x: grad(x.copy(), *args)
@@ -211,21 +217,22 @@ class Oracle:
         elif all(hasattr(problem, name) for name in ("fun", "grad", "hvp", "hess", "dim")):
             if grad is not None or hvp is not None or hess is not None:
                 raise TypeError("a Problem brings its own derivatives; leave grad, hvp, hess out")
-            self._fun, self._grad = problem.fun, problem.grad
-            self._hvp, self._hess = problem.hvp, problem.hess
+            names = "fun", "grad", "hvp", "hess"
+            functions = [getattr(problem, name) for name in names]
+            if not isinstance(problem, FiniteSum):  # which says itself where an error is from
+                functions = map(_noted, names, functions)
+            self._fun, self._grad, self._hvp, self._hess = functions
             self.problem = problem
         else:
             raise TypeError(
                 f"problem must be a saddlelib Problem or a function fun(x), got {problem!r}"
             )
-        grad_noise = float(grad_noise)
-        if not (grad_noise >= 0 and np.isfinite(grad_noise)):
-            raise ValueError(f"grad_noise must be a finite number >= 0, got {grad_noise}")
+        grad_noise = nonnegative("grad_noise", grad_noise)
         if grad_noise > 0 and rng is None:
             raise ValueError("grad_noise > 0 needs rng, a seed or a numpy Generator")
         if noise_df is not None:
-            noise_df = float(noise_df)
-            if not (noise_df > 2 and np.isfinite(noise_df)):
+            noise_df = nonnegative("noise_df", noise_df)
+            if not noise_df > 2:
                 raise ValueError(f"noise_df must be a finite number > 2, got {noise_df}: with 2 "
                                  f"degrees of freedom or less the noise has no variance; leave it "
                                  f"out for Gaussian noise")
@@ -237,7 +244,7 @@ class Oracle:
             raise ValueError("the noise of a FiniteSum comes from its mini-batches; leave "
                              "grad_noise out")
         self.grad_noise, self.noise_df = grad_noise, noise_df
-        self.rng = None if rng is None else np.random.default_rng(rng)
+        self.rng = None if rng is None else generator("rng", rng)
         self.last_noise = self.last_batch = self.unseen = self.witness = None
         self.nfev = self.njev = self.nhvp = self.nhev = self.nsamples = 0
 
@@ -305,8 +312,8 @@ class Oracle:
         (array([ 0., -0.]), 1, 10000)
         """
         batch_size = integer("batch_size", batch_size)
+        self._check_batch(batch_size)
         if self._sum is not None:
-            self._check_batch(batch_size)
             self.last_batch, self.unseen = self._sum.draw(batch_size, self.rng, self.unseen)
         self.njev += 1
         self.nsamples += batch_size
@@ -320,6 +327,13 @@ class Oracle:
         return Sample(self, indices)
 
     def _check_batch(self, batch_size):
+        if self._sum is None:
+            most = _LARGEST_BATCH if self.noise_df is None else _MOST_DRAWS
+            if batch_size > most:
+                raise ValueError(f"batch_size must be at most {most:.0e}, "
+                                 f"{'the numbers' if self.noise_df is None else 'the draws of t'} "
+                                 f"that can be averaged here; ask for less accuracy")
+            return
         if batch_size > self._sum.size:
             raise ValueError(f"batch_size must be at most the {self._sum.size} samples there are, "
                              f"got {batch_size}; grad gives the gradient over all of them")
@@ -438,7 +452,26 @@ def _vector(name, value, shape):
 
 def _real(name, value):
     """A float64 copy; a copy, because functions of users reuse their buffers."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must return real numbers, got rows of different lengths"
+                         ) from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must return real numbers, got dtype {array.dtype}")
-    return np.array(array, dtype=float)
+    with np.errstate(over="ignore"):  # a long double may be too large; then it is infinite
+        return np.array(array, dtype=float)
+
+
+def _noted(name, function):
+    """The same function; what it raises says from where, and is else passed on as it is."""
+    if function is None:
+        return None
+
+    def noted(*arguments):
+        try:
+            return function(*arguments)
+        except Exception as error:
+            error.add_note(f"raised by {name}")
+            raise
+    return noted

@@ -18,6 +18,7 @@ from saddlelib.methods import (
     SafeGDPolyak,
     polyak_quotient,
 )
+from saddlelib.methods.gdpolyak import secant_curvature
 from saddlelib.problems import (
     ConvexQuartic,
     HomogeneousRavine,
@@ -440,3 +441,45 @@ def test_safe_goes_on_where_no_curvature_can_be_seen():
     result = minimize(lambda x: float(x.sum()), np.zeros(3), "gdpolyak", grad=np.ones_like,
                       step_size=0.125, epsilon=1e-3, certificate=False, maxiter=60)
     assert result.status == Status.MAXITER and result.fun == -3 * 60 * 0.125
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("scale", [1e-250, 1e-150, 1e150, 1e250])
+def test_no_rule_divides_by_a_square_that_left_float64(rule, scale):
+    """f = scale·x₁⁴/4 + scale·x₂²/2: every rule ends with a status, and f never rose."""
+    method, options = RULES[rule]
+    options = {name: value * scale if name in ("f_star", "cap") and np.isfinite(value) else value
+               for name, value in options.items()}
+
+    def fun(x):
+        return scale * (x[0]**4 / 4 + x[1]**2 / 2)
+    known = {} if rule in ("constant", "backtracking", "restarts", "plateau") else dict(f_star=0.0)
+    result = minimize(fun, [1.0, 1.0], method, epsilon=1e-8 * scale, step_size=None if rule in (
+        "polyak", "capped") else 0.2 / scale, certificate=False, maxiter=300, rng=0,
+        grad=lambda x: scale * np.array([x[0]**3, x[1]]), **{**known, **options})
+    assert np.isfinite(result.x).all() and result.fun <= fun([1.0, 1.0])
+    assert result.status in (Status.NOT_LOOKED_AT, Status.MAXITER, Status.PRECISION)
+
+
+def test_steps_so_short_that_their_product_vanishes_have_a_curvature():
+    """κ = ⟨g, g − g⁺⟩/(η‖g‖²) with η = 1e-200 and ‖g‖² = 1e-140 is 1/η where g⁺ = 0."""
+    g = np.array([1e-70, 0.0])
+    assert secant_curvature(g, 0 * g, 1e-200) == pytest.approx(1e200)
+
+
+def test_an_epoch_that_grows_without_bound_is_long_and_no_error():
+    oracle = Oracle(lambda x: float(x @ x), grad=lambda x: 2 * x)
+    method = GDPolyak(0.1, 1, f_star=0.0, growth=1.7e308, factor=0.1)
+    state = method.init(oracle, np.ones(2))
+    for _ in range(5):
+        state = method.step(oracle, state)
+        state.epochs *= 2  # as if there had been more
+    assert state.epochs >= 1 and 1e308 < state.left < math.inf
+
+
+def test_a_step_is_never_halved_to_zero():
+    """With a gradient of the wrong sign every short step raises f, however short it is."""
+    result = minimize(lambda x: float(x[0]), [1e-10], "gdpolyak", step_size=1e-322, epsilon=1.0,
+                      grad=lambda x: np.array([-1e308]), certificate=False, maxiter=400)
+    assert result.status == Status.MAXITER and result.x == [1e-10] and result.state.raised > 8
+    assert result.state.step_size == 5e-324

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from saddlelib import Oracle, Status, minimize
-from saddlelib.methods import PGD, GradientDescent, PGDli, gd_step
+from saddlelib.methods import PGD, GradientDescent, PGDli, PSDProbe, gd_step
 from saddlelib.perturbation import gaussian, uniform_ball, uniform_sphere
 from saddlelib.problems import MatrixFactorization, QuarticSaddle, catalogue
 from saddlelib.theory import jin2017
@@ -305,3 +305,47 @@ def test_a_gradient_step_takes_numbers_points_and_batches():
     moved = gd_step(x, g, 0.25)
     assert moved.tolist() == [[0.0, 2.0], [3.0, 3.0]] and x[0, 0] == 1.0 and g[0, 0] == 4.0
     assert gd_step(x[0], g[0], 0.25).tolist() == [0.0, 2.0]
+
+
+# Where float64 ends
+
+def test_backtracking_ends_where_the_value_is_not_finite_and_never_hangs():
+    """A slope without end doubles the step until float64 ends; a nan has no decrease."""
+    down = minimize(lambda x: -x[0], [0.0], "gd", rule="backtracking", grad=lambda x: -np.ones(1),
+                    hvp=lambda x, v: 0 * v, step_size=1.0, curvature_tol=1.0, maxiter=5000)
+    assert down.status in (Status.NONFINITE, Status.PRECISION) and np.isfinite(down.x).all()
+    assert down.nfev < 10_000
+    for value in (np.nan, np.inf, -np.inf):
+        end = minimize(lambda x, value=value: value, [1.0], "gd", rule="backtracking",
+                       grad=lambda x: x, hvp=lambda x, v: v, step_size=1.0, curvature_tol=1.0)
+        assert end.status == Status.NONFINITE and end.nit == 0 and end.nfev < 10
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e160, 1e200])
+def test_small_gradients_are_told_from_zero_at_every_scale(scale):
+    """‖∇f‖ = 5·scale against thresholds 1 % on either side of it."""
+    oracle = Oracle(lambda x: 0.0, grad=lambda x: scale * np.array([3.0, 4.0]))
+    for factor, finished in ((4.95, None), (5.05, "stationary")):
+        state = GradientDescent(1.0, factor * scale).init(oracle, np.zeros(2))
+        assert state.finished == finished
+
+
+def test_numbers_that_no_float64_holds_are_refused_by_name():
+    sizes = dict(step_size=0.1, dim=2)
+    with pytest.raises(ValueError, match="epsilon = 1e\\+200 and curvature_tol = 1e-100"):
+        PGD.practical(epsilon=1e200, curvature_tol=1e-100, **sizes)
+    with pytest.raises(ValueError, match="endless episode.*episode_length"):
+        PGD.practical(epsilon=1e-3, curvature_tol=1e-20, step_size=1e-300, dim=2)
+    with pytest.raises(ValueError, match="step_size"):
+        GradientDescent(0.0)
+    with pytest.raises(TypeError, match="grad_threshold"):
+        GradientDescent(1.0, "a")
+
+
+@pytest.mark.parametrize("spacing, finished", [(1e-200, "precision"), (1e200, "stationary")])
+def test_second_differences_at_spacings_whose_squares_leave_float64_have_an_end(spacing, finished):
+    """(‖hv‖ − 2·0 + ‖hv‖)/h² is 2/h; below 1e-162 no float64 holds the difference γh²."""
+    method = PSDProbe(0.1, 1.0, 1.0, 0.1, spacing, 4)
+    oracle = Oracle(lambda x: math.hypot(*x), grad=lambda x: 0 * x)
+    state = method.step(oracle, method.init(oracle, np.zeros(3), rng=0))
+    assert state.finished == finished and state.min_quotient == pytest.approx(2 / spacing)

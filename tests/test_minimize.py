@@ -151,7 +151,7 @@ def test_a_callback_that_raises_is_heard_and_says_when():
         raise ZeroDivisionError("mine")
     with pytest.raises(ZeroDivisionError, match="mine") as info:
         minimize(QUARTIC, np.ones(3), callback=broken, rng=0)
-    assert "after step 1" in info.value.__notes__[0]
+    assert info.value.__notes__ == ["raised by the callback", "after step 1"]
     with pytest.raises(TypeError, match="callback"):
         minimize(QUARTIC, np.ones(3), callback=3)
 
@@ -285,6 +285,94 @@ def test_a_perturbation_that_float64_cannot_see_is_said_with_its_numbers():
     result = minimize(lambda x: QUARTIC.fun(x - far), far, "pgd", step_size=0.5,
                       curvature_tol=0.3, epsilon=1e-3, perturbation_radius=1e-9, rng=0, **flat)
     assert result.status == Status.PRECISION and "1.2e-07" in result.message
+
+
+DOUBLE_WELL = dict(grad=lambda x: np.array([x[0]**3 - x[0], 2 * x[1]]), step_size=0.2,
+                   lipschitz_hess=6.0, rng=0)
+
+
+def double_well(x):
+    return x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+
+
+@pytest.mark.parametrize("method", ["gd", "pgd", "psd"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_success_needs_a_finite_value(method, value):
+    """Where the gradient is small f is not finite; the point before it is the last finite one."""
+    def fun(x):
+        return value if np.linalg.norm(DOUBLE_WELL["grad"](x)) < 1e-2 else double_well(x)
+    result = minimize(fun, [0.5, 1.0], method, **DOUBLE_WELL)
+    assert result.status == Status.NONFINITE and not result.success
+    assert result.fun == double_well(result.x) and np.isfinite(result.fun)
+    assert result.certificate is None and "λ_min" not in result.message
+    np.testing.assert_array_equal(result.jac, DOUBLE_WELL["grad"](result.x))
+
+
+def test_where_f_is_finite_nowhere_the_end_is_returned_and_says_so():
+    result = minimize(lambda x: np.nan, [0.5, 1.0], "gd", **DOUBLE_WELL)
+    assert result.status == Status.NONFINITE and np.isnan(result.fun) and result.nit > 5
+    assert "f = nan" in result.message
+    budget = minimize(lambda x: np.nan, [0.5, 1.0], "gd", maxiter=2, **DOUBLE_WELL)
+    assert budget.status == Status.MAXITER and budget.nit == 2 and not budget.success
+
+
+def test_a_start_whose_value_is_infinite_does_not_matter_once_it_is_left():
+    def fun(x):
+        return np.inf if x[1] > 0.9 else double_well(x)
+    for method in ("gd", "psd"):
+        assert minimize(fun, [0.5, 1.0], method, **DOUBLE_WELL).success
+
+
+def test_a_run_that_leaves_the_finite_numbers_names_its_step():
+    result = minimize(MonkeySaddle(), [-1.0, 0.1], "gd", step_size=0.5, rng=0)
+    assert f"the step after number {result.nit}; a step_size below 0.5 may help" in result.message
+    assert np.isfinite(result.fun) and np.isfinite(result.jac).all()
+
+
+@pytest.mark.parametrize("error", [StopIteration, StopIteration("mine"), ValueError("mine"),
+                                   AttributeError("mine"), ZeroDivisionError("mine")])
+@pytest.mark.parametrize("name", ["fun", "grad", "hvp"])
+@pytest.mark.parametrize("method", ["gd", "psd", "pgd", "psgd"])
+def test_what_a_function_raises_gets_out_as_it_is_and_says_from_where(method, name, error):
+    parts = dict(fun=QUARTIC.fun, grad=QUARTIC.grad, hvp=QUARTIC.hvp)
+    error, good, calls = error if isinstance(error, Exception) else error(), parts[name], []
+
+    def broken(*arguments):
+        calls.append(1)
+        if len(calls) > (3 if name == "grad" else 0):
+            raise error
+        return good(*arguments)
+    parts[name] = broken
+    with pytest.raises(type(error)) as info:
+        minimize(parts.pop("fun"), [0.1, 1.0, 1.0], method, step_size=0.2, lipschitz_hess=4.3,
+                 rng=0, **parts)
+    assert info.value is error and f"raised by {name}" in error.__notes__
+    if name == "grad":
+        assert "after step 2" in error.__notes__
+
+
+def test_a_stopiteration_of_fun_is_not_taken_for_that_of_the_callback():
+    def fun(x):
+        return next(iter(()))
+
+    def modern(intermediate_result):
+        raise AssertionError("asked although fun raised")
+    for callback in (modern, None):
+        with pytest.raises(StopIteration):
+            minimize(fun, np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp, step_size=0.2,
+                     lipschitz_hess=4.3, callback=callback)
+    with pytest.raises(StopIteration):
+        minimize(fun, np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp, step_size=0.2,
+                 lipschitz_hess=4.3, trace="fun", callback=lambda xk: None)
+
+
+def test_terms_say_that_they_raised_and_only_once():
+    def grads(x, i):
+        raise LookupError("no data")
+    terms = FiniteSum(QUARTIC.fun, grads, 10, 3)
+    with pytest.raises(LookupError) as info:
+        Oracle(terms, rng=0).grad(np.ones(3))
+    assert info.value.__notes__ == ["raised by grads"]
 
 
 def test_success_needs_the_two_norm_of_the_gradient():
@@ -458,10 +546,124 @@ GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.h
     (dict(problem=lambda x: x, method="pgd", x0=np.zeros(3)), ValueError, "fun must return one"),
     (dict(problem="f"), TypeError, "problem"),
     (dict(grad_noise=-1.0), ValueError, "grad_noise"),
+    (dict(grad_noise="a"), TypeError, "grad_noise"),
+    (dict(grad_noise=0.1, noise_df="a"), TypeError, "noise_df"),
+    (dict(rng="a"), TypeError, "rng"),
+    (dict(rng=-1), TypeError, "rng"),
+    (dict(x0=[[1.0], [1.0, 2.0]]), ValueError, "x0"),
+    (dict(x0=[10**400] * 3), TypeError, "x0"),
+    (dict(epsilon=10**400), ValueError, "epsilon"),
+    (dict(epsilon=[[1.0], [1.0, 2.0]]), TypeError, "epsilon"),
+    (dict(epsilon=np.complex64(1.0)), TypeError, "epsilon"),
+    (dict(step_size=True), TypeError, "step_size"),
+    (dict(lipschitz_hess=np.nan), ValueError, "lipschitz_hess"),
+    (dict(method=["gd"]), ValueError, "method"),
+    (dict(rule=["constant"]), ValueError, "rule"),
+    (dict(trace=3), TypeError, "trace"),
+    (dict(trace=[["x"]]), ValueError, "trace"),
+    (dict(certificate="no"), TypeError, "certificate"),
+    (dict(x0=None, state=3), TypeError, "state"),
+    (dict(grad=lambda x: [[1.0], [1.0, 2.0]]), ValueError, "grad must return real"),
+    (dict(rule="polyak", f_star="a", step_size=None), TypeError, "f_star"),
+    (dict(method="gdpolyak", f_star="a"), TypeError, "f_star"),
+    (dict(method="gdpolyak", validation=lambda x: "a"), TypeError, "validation"),
+    (dict(method="psgd", grad_noise=0.1, sample_noise="a"), TypeError, "sample_noise"),
+    (dict(method="psd", epsilon=1e300), ValueError, "epsilon = 1e\\+300"),
+    (dict(method="pgd", epsilon=1e300), ValueError, "epsilon = 1e\\+300"),
+    (dict(method="pgd", epsilon=1e-300), ValueError, "epsilon = 1e-300"),
+    (dict(method="psd", step_size=1e-300, lipschitz_hess=1e-30), ValueError, "step_size = 1e-300"),
+    (dict(method="pgd", step_size=1e-300, lipschitz_hess=1e-30), ValueError, "step_size = 1e-300"),
+    (dict(method="psd", rule="repaired", step_size=None, lipschitz_grad=4e152, delta_f=5e195,
+          lipschitz_hess=1e132, epsilon=3e169), ValueError, "epsilon = 3e\\+169.*grad_threshold"),
 ])
 def test_bad_input_is_named_with_its_remedy(change, error, words):
     with pytest.raises(error, match=words):
         minimize(**{**GOOD, **change})
+
+
+@pytest.mark.parametrize("method", ["gd", "pgd", "psd"])
+@pytest.mark.parametrize("maxiter", [2, 1000])
+def test_the_state_of_another_function_is_no_success_of_this_one(method, maxiter):
+    """f and f + x₁/10 have different gradients everywhere."""
+    known = dict(step_size=0.2, lipschitz_hess=6.0)
+    first = minimize(double_well, [0.5, 1.0], method, maxiter=maxiter, **DOUBLE_WELL)
+    assert first.success == (maxiter == 1000)
+    tilted = dict(method=method, state=first.state, **known,
+                  grad=lambda x: DOUBLE_WELL["grad"](x) + [0.1, 0.0])
+    if first.success:
+        with pytest.raises(ValueError, match="state is of a run on another function.*x0=state.x"):
+            minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
+    else:  # the first step is one of the old function, and the rest makes up for it
+        end = minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
+        assert end.success and np.linalg.norm(tilted["grad"](end.x)) <= 1e-3
+    again = minimize(double_well, method=method, state=first.state, grad=DOUBLE_WELL["grad"],
+                     **known)
+    assert again.success and again.nit >= first.nit
+
+
+def test_a_state_of_another_method_is_refused_by_name():
+    state = minimize(QUARTIC, np.ones(3), "gd", rng=0, maxiter=1).state
+    for method in ("pgd", "psd", "gdpolyak"):
+        with pytest.raises(TypeError, match="state must be that of an earlier run.*State has no"):
+            minimize(QUARTIC, state=state, method=method)
+
+
+def test_an_attribute_that_a_function_misses_is_the_functions_own_affair():
+    with pytest.raises(AttributeError, match="missing") as info:
+        minimize(lambda x: x.missing, np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp,
+                 step_size=0.2, lipschitz_hess=4.3, trace="fun")
+    assert "raised by fun" in info.value.__notes__
+
+
+def test_no_trace_can_be_said_in_three_ways():
+    for trace in (None, (), []):
+        assert minimize(QUARTIC, np.ones(3), rng=0, trace=trace).trace is None
+
+
+def test_a_threshold_is_right_where_its_square_leaves_float64():
+    """√(ρε) with ρε = 1e-330 and 1e330, which float64 holds as 0 and as infinity."""
+    from saddlelib._arguments import curvature_scale
+    assert curvature_scale(None, 1e-168, 1e-162, None)[1] == pytest.approx(1e-165, rel=1e-14)
+    assert curvature_scale(None, 1e170, 1e160, None)[1] == pytest.approx(1e165, rel=1e-14)
+    assert curvature_scale(None, 1e-3, 6.0, None)[1] == np.sqrt(6.0 * 1e-3)
+
+
+def test_gradients_whose_squares_overflow_are_large_and_those_that_vanish_are_small():
+    """f = a x²/2 at a = 1e-200 and 1e200: the norm of ∇f is neither 0 nor infinite."""
+    for a in (1e-200, 1e200):
+        for method, options in (("gd", {}), ("gd", dict(rule="backtracking")), ("pgd", {}),
+                                ("gdpolyak", {})):
+            result = minimize(lambda x, a=a: a * x @ x / 2, [1.0, 2.0], method, rng=0,
+                              grad=lambda x, a=a: a * x, hvp=lambda x, v, a=a: a * v, maxiter=200,
+                              epsilon=1e-2 * a, step_size=0.5 / a, curvature_tol=0.1 * a,
+                              certificate=False, **options)
+            assert np.linalg.norm(result.x) <= 1e-2 and result.nit >= 1, (a, method, options)
+
+
+def test_a_mini_batch_of_a_heavy_tail_that_would_take_hours_is_refused():
+    oracle = Oracle(QUARTIC, grad_noise=1.0, noise_df=3.0, rng=0)
+    with pytest.raises(ValueError, match="batch_size must be at most 1e\\+08"):
+        oracle.batch_grad(np.ones(3), 10**12)
+    gauss = Oracle(QUARTIC, grad_noise=1.0, rng=0)
+    assert gauss.batch_grad(np.ones(3), 10**200) == pytest.approx(QUARTIC.grad(np.ones(3)))
+    with pytest.raises(ValueError, match="batch_size"):
+        gauss.batch_grad(np.ones(3), 10**400)
+
+
+def test_a_message_carries_the_numbers_of_its_certificate():
+    for start, words in ((np.zeros(3), "λ_min"), (QUARTIC.minimizers[0], "‖∇f‖")):
+        result = minimize(QUARTIC, start, rng=0)
+        assert result.message == (f"{Status(result.status).sentence} "
+                                  f"({result.certificate.message})")
+        assert words in result.message
+
+
+def test_every_verdict_has_a_status_and_only_sosp_is_a_success():
+    from saddlelib.minimize import _OF_VERDICT
+    assert [name for name, status in _OF_VERDICT.items() if status == Status.CERTIFIED] == ["SOSP"]
+    assert (Status.VACUOUS, Status.WRONG_DERIVATIVES) == (12, 13)
+    stated = {verdict.name for verdict in Verdict} - {"CANNOT_TELL", "NOT_STATIONARY"}
+    assert stated <= set(_OF_VERDICT)
 
 
 def test_a_problem_knows_its_dimension_and_brings_its_own_derivatives():

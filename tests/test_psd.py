@@ -406,8 +406,8 @@ def test_a_line_search_can_be_cut_anywhere():
         part = minimize(p, state=state, method="psd", maxiter=1)
         counts += part.nfev, part.njev, part.nhvp
     assert (part.x == whole.x).all() and part.nit == whole.nit
-    # Every call says f of where it ends; beyond that the counts agree.
-    assert tuple(counts - [part.nit, 0, 0]) == (whole.nfev - 0, whole.njev, whole.nhvp)
+    # Every call says f of where it ends, and one that stops where it began looks at the gradient.
+    assert tuple(counts - [part.nit, 1, 0]) == (whole.nfev - 0, whole.njev, whole.nhvp)
 
 
 def episode(problem, method, x0, seed):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from .._arguments import nonnegative, positive
+from .._norm import norm
 from .base import Method, State, Wait, gd_step
 
 __all__ = ["GradientDescent", "gd_step"]
@@ -26,6 +26,10 @@ class GradientDescent(Method):
     step_size: float
     grad_threshold: float = 0.0
 
+    def __post_init__(self):
+        positive("step_size", self.step_size)
+        nonnegative("grad_threshold", self.grad_threshold)
+
     def init(self, oracle, x0, rng=None) -> State:
         """State at x0; costs one gradient, as every step does."""
         state = State(x=x0, jac=oracle.grad(x0), rng=rng)
@@ -42,5 +46,5 @@ class GradientDescent(Method):
         self._judge(state)
 
     def _judge(self, state):
-        if np.linalg.norm(state.jac) <= self.grad_threshold:
+        if norm(state.jac) <= self.grad_threshold:
             state.finished = "stationary"

@@ -120,7 +120,8 @@ class GDPolyak(ValueMethod):
         if new.finished is None:
             self.move(oracle, new, length)
             new.epochs += 1
-            new.left = self.epoch_length + math.floor(new.epochs * self.growth)
+            new.left = self.epoch_length + math.floor(
+                min(new.epochs * self.growth, np.finfo(float).max))
             if new.epochs == self.epochs and new.finished is None:
                 self._used_up(oracle, new)
         return new
@@ -316,7 +317,8 @@ class PlateauSwitch(CurvatureSwitch):
     def _long(self, oracle, state):
         if not state.curvature > 0:
             return None
-        still = abs(state.curvature / state.last_curvature - 1) <= self.plateau
+        last = state.last_curvature
+        still = abs(state.curvature - last) <= self.plateau * abs(last)
         length = (self.order - 1) / (self.order * state.curvature)
         long_enough = length > self.guard * self.step_size
         return self.factor * length if still and long_enough else None
@@ -332,4 +334,5 @@ def secant_curvature(old, new, step_size) -> float:
                 return math.nan
             old = old / largest
             square, change = float(old @ old), float(old @ (old - new / largest))
-    return change / (step_size * square)
+    scale = step_size * square
+    return change / scale if scale > 0 else change / square / step_size

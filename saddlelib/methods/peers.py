@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arguments import positive
+from .._norm import norm
 from .base import Method, State, gd_step
 
 __all__ = ["BarzilaiBorwein", "MomentumState", "NesterovRestart"]
@@ -53,7 +54,7 @@ class _Peer(Method):
         self._judge(state)
 
     def _judge(self, state):
-        if np.linalg.norm(state.jac) <= self.grad_threshold:
+        if norm(state.jac) <= self.grad_threshold:
             state.finished = "stationary"
 
 

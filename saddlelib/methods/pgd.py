@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arguments import curvature_scale, integer, positive
+from .._norm import norm
 from ..theory import jin2017, jin2021
 from ..theory.precision import decrease_warning
 from .base import Method, State, Wait
@@ -149,13 +150,21 @@ class PGD(Method):
         step_size, epsilon = positive("step_size", step_size), positive("epsilon", epsilon)
         _, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
         scale = epsilon / gamma
+        if not 0 < scale * epsilon < math.inf:
+            raise ValueError(f"epsilon = {epsilon:.3g} and curvature_tol = {gamma:.3g} are too far "
+                             f"apart for float64: a decrease is of the order of epsilon²/"
+                             f"curvature_tol; rescale x and f")
         r = scale / 20 if perturbation_radius is None else positive(
             "perturbation_radius", perturbation_radius)
         if episode_length is None:
-            reach = max(math.log(100 * scale * math.sqrt(dim) / r), 1.0)
-            episode_length = math.ceil(reach / math.log1p(step_size * gamma))
+            reach = max(math.log(100 * math.sqrt(dim)) + math.log(scale / r), 1.0)
+            growth = math.log1p(step_size * gamma)
+            if not (growth > 0 and math.isfinite(reach / growth)):
+                raise ValueError(f"step_size = {step_size:.3g} and curvature_tol = {gamma:.3g} "
+                                 f"make an endless episode; give larger ones, or episode_length")
+            episode_length = math.ceil(reach / growth)
         if decrease_threshold is None:
-            decrease_threshold = 0.1 * epsilon**2 / gamma
+            decrease_threshold = 0.1 * epsilon * scale
         return cls(step_size, r, epsilon, decrease_threshold, episode_length)
 
     def init(self, oracle, x0, rng=None) -> PGDState:
@@ -167,8 +176,7 @@ class PGD(Method):
         """Ask for a perturbation, or judge an episode; costs a value for each test."""
         state.last_perturbation = None
         since = state.nit - state.t_noise
-        if (since > self.episode_length
-                and math.sqrt(state.jac @ state.jac) <= self.grad_threshold):
+        if since > self.episode_length and norm(state.jac) <= self.grad_threshold:
             return self._begin(oracle, state)
         if since == self.episode_length and state.x_tilde is not None:
             self._judge(oracle, state)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from .._arguments import integer, positive
+from .._norm import norm
 from .base import State
 from .gd import gd_step
 from .pgd import PGD, PGDState
@@ -94,6 +93,6 @@ class PGDli:
             new.nit, new.local = state.nit + 1, state.local + 1
         if new.local is not None and (
                 new.local == self.local_iterations
-                or self.local_tol is not None and np.linalg.norm(new.jac) <= self.local_tol):
+                or self.local_tol is not None and norm(new.jac) <= self.local_tol):
             new.finished = "stationary"
         return new

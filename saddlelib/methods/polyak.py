@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._arguments import positive
+from .._arguments import _number, positive
+from .._norm import norm
 from .base import Method, State, gd_step
 
 __all__ = ["BacktrackingDescent", "PolyakDescent", "PolyakState", "polyak_quotient"]
@@ -37,7 +38,7 @@ def known_f_star(f_star, oracle) -> float:
     """f* as given, else what the problem states; a clear error where neither is finite."""
     if f_star is None and oracle.problem is not None:
         f_star = oracle.problem.f_star
-    if f_star is None or not math.isfinite(f_star):
+    if f_star is None or not math.isfinite(_number("f_star", f_star)):
         raise ValueError(f"the step of Polyak needs f_star, the least value of f, got {f_star}; "
                          f"give it, or take rule='restarts' with a lower bound, or rule='plateau' "
                          f"or 'safe', which need none")
@@ -104,9 +105,7 @@ class ValueMethod(Method):
 
     def stop(self, state):
         """Stop where the gradient is at most ``grad_threshold``, or zero."""
-        largest = np.abs(state.jac).max()  # the norm of a tiny gradient would underflow to 0
-        if largest <= self.grad_threshold and (
-                largest == 0 or np.linalg.norm(state.jac) <= self.grad_threshold):
+        if norm(state.jac) <= self.grad_threshold:
             state.finished = "stationary"
 
 
@@ -176,7 +175,8 @@ class PolyakDescent(ValueMethod):
 class BacktrackingDescent(ValueMethod):
     r"""x − η∇f(x) with η halved until f falls by η/2·‖∇f‖², and doubled after every step.
 
-    Armijo's rule with constant ½; it accepts every η ≤ 1/ℓ.
+    Armijo's rule with constant ½; it accepts every η ≤ 1/ℓ. Ends where f(x) is not finite
+    ("nonfinite").
 
     Parameters
     ----------
@@ -202,15 +202,19 @@ class BacktrackingDescent(ValueMethod):
     def step(self, oracle, state) -> PolyakState:
         """One step: one gradient and as many values as η are tried."""
         new = state.copy()
-        value, length, square = self.value(oracle, new), 2 * new.last_step, new.jac @ new.jac
-        while True:
+        value, length = self.value(oracle, new), min(2 * new.last_step, np.finfo(float).max)
+        if not math.isfinite(value):
+            new.finished, new.note = "nonfinite", f"f = {value}"
+            return new
+        size = norm(new.jac)
+        while True:  # ends, because a length that is halved often enough no longer moves x
             trial = PolyakState(x=gd_step(new.x, new.jac, length), jac=None)
             if np.array_equal(trial.x, new.x):
                 new.finished = "precision"
                 new.note = f"no step that float64 can tell from 0 lowers f = {value:.6g}"
                 return new
             trial_value = oracle.fun(trial.x)
-            if trial_value <= value - length / 2 * square:
+            if trial_value <= value - length / 2 * size * size:
                 break
             length /= 2
         self.moved(new, trial.x, oracle.grad(trial.x))

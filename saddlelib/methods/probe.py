@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arguments import integer, positive
+from .._norm import norm
 from ..oracle import Oracle
 from ..perturbation import uniform_sphere
 from ..theory import alpay2025
@@ -110,7 +111,7 @@ class PSDProbe:
         """One step; costs one gradient, and 2m + 1 values where the gradient is small."""
         new = state.copy()
         new.last_perturbation = None
-        if np.linalg.norm(state.jac) > self.epsilon:
+        if norm(state.jac) > self.epsilon:
             new.x = gd_step(state.x, state.jac, self.step_size)
         else:
             self._look(oracle, new)
@@ -125,10 +126,11 @@ class PSDProbe:
         value = oracle.fun(state.x)
         ahead, behind = (np.array([oracle.fun(state.x + s * v) for v in directions])
                          for s in (h, -h))
-        quotients = (ahead - 2 * value + behind) / h**2
+        with np.errstate(all="ignore"):
+            quotients = (ahead - 2 * value + behind) / h / h
         state.checks += 1
         state.min_quotient = float(quotients.min())
-        if not float64_can_resolve(self.curvature_tol * h**2, value):
+        if not float64_can_resolve(self.curvature_tol * h * h, value):
             state.finished = "precision"
             state.note = (f"second differences at spacing {h:.2g} cannot see a curvature of "
                           f"{self.curvature_tol:.2g}: float64 resolves f = {value:.6g} to "

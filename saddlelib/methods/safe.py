@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._arguments import integer, positive
+from .._arguments import _number, integer, positive
+from .._norm import norm
 from .gdpolyak import GDPolyakState, secant_curvature
 from .polyak import ValueMethod, polyak_quotient
 
 __all__ = ["SafeGDPolyak", "SafeState"]
 
-_EPS = np.finfo(float).eps
+_EPS = float(np.finfo(float).eps)
+_LEAST = float(np.finfo(float).smallest_subnormal)
 
 
 @dataclass(repr=False)
@@ -126,7 +128,7 @@ class SafeGDPolyak(ValueMethod):
         if self.validation is not None and not callable(self.validation):
             raise TypeError(f"validation must be a function of x, got {self.validation!r}")
         integer("patience", self.patience)
-        if self.f_star is not None and not self.f_star < math.inf:
+        if self.f_star is not None and not _number("f_star", self.f_star) < math.inf:
             raise ValueError(f"f_star must be a number, -inf to do without, got {self.f_star!r}")
 
     def init(self, oracle, x0, rng=None) -> SafeState:
@@ -176,13 +178,6 @@ class SafeGDPolyak(ValueMethod):
         if np.isfinite(state.x).all():
             self.value(oracle, state)
         return (state.x, state.jac) if state.best_x is None else (state.best_x, state.best_jac)
-
-    def stop(self, state):
-        """Stop where the gradient is at most ``grad_threshold``, or zero."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            square = float(state.jac @ state.jac)
-        if square <= self.grad_threshold**2 or square < 1e-290:
-            super().stop(state)
 
     # When to look ----------------------------------------------------------
 
@@ -264,14 +259,15 @@ class SafeGDPolyak(ValueMethod):
 
     def _credible(self, state):
         """Whether κ is well above what rounding could make of two equal gradients."""
-        size = float(np.linalg.norm(state.jac))
-        noise = _EPS * (size + float(np.linalg.norm(state.x)) / state.step_size)
+        size = norm(state.jac)
+        noise = _EPS * (size + norm(state.x) / state.step_size)
         return state.step_size * state.curvature * size >= 16 * noise
 
     def _drowned(self, oracle, state):
         """Whether κ is no more than what moving x to the next floats does; costs a gradient."""
         change = oracle.grad(np.nextafter(state.x, np.inf)) - state.jac
-        along = abs(float(change @ state.jac)) / float(state.jac @ state.jac)
+        size = norm(state.jac)
+        along = abs(float(change / size @ (state.jac / size)))
         return not state.step_size * state.curvature > along
 
     def _gap(self, state, length):
@@ -281,7 +277,7 @@ class SafeGDPolyak(ValueMethod):
     def _validate(self, state):
         if self.validation is None:
             return
-        measure = float(self.validation(state.x.copy()))
+        measure = _number("what validation returns", self.validation(state.x.copy()))
         if measure < state.best_measure:
             state.best_measure, state.worse = measure, 0
             state.measured_x, state.measured_jac = state.x, state.jac
@@ -303,7 +299,7 @@ class SafeGDPolyak(ValueMethod):
         elif state.best_x is not None:
             state.x, state.jac, state.fun = state.best_x, state.best_jac, state.best_fun
             state.raised += 1
-            state.step_size /= 2
+            state.step_size = max(state.step_size / 2, _LEAST)
         else:
             state.finished, state.note = "nonfinite", "f or its gradient at the start"
             return
@@ -313,10 +309,10 @@ class SafeGDPolyak(ValueMethod):
         if oracle.fun(state.x) != state.fun:
             raise ValueError("fun gives two values at one point; a long step can only be judged "
                              "where fun is deterministic: fix its randomness")
-        noise = 8 * _EPS * np.linalg.norm(state.x) / self.step_size
+        noise = 8 * _EPS * norm(state.x) / self.step_size
         gap = abs(state.fun - state.f_star) if state.mistrust is not None else math.inf
         if state.in_a_row + state.raised >= _FAILURES and (
-                np.linalg.norm(state.jac) <= noise or gap <= 8 * _EPS * abs(state.fun)):
+                norm(state.jac) <= noise or gap <= 8 * _EPS * abs(state.fun)):
             self._end(oracle, state, "precision", why)
 
     def _end(self, oracle, state, finished, why):

@@ -6,6 +6,8 @@ import math
 
 from .._arguments import integer, nonnegative, positive, probability
 
+__all__ = ["at_most_the_natural_scale", "nonnegative", "setting", "whole"]
+
 
 def whole(name, value) -> int:
     """``value`` rounded up, or an error that says what left the range of float64.

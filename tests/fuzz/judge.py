@@ -1,0 +1,240 @@
+"""What came of a call, held against the true function: dense eigenvalues, norms, values."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+import math
+import re
+import signal
+import traceback
+import warnings
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.stats import binom
+
+import saddlelib
+from saddlelib import Status, certify, certify_samples, minimize
+
+from .calls import RULES, draw
+
+# A call that takes longer hangs.
+LIMIT = 5.0
+# The repetitions of a certificate may take longer.
+JUDGING = 30.0
+_UNIT = 2.0**-53
+# A certificate that fails by chance is drawn again so often; more failures than all but one in a
+# thousand repetitions would have at its failure probability are wrong.
+_AGAIN, _CHANCE = 100, 1e-3
+
+# Families whose derivatives are those of no function, or of another one.
+LIARS = ("wrong gradient", "wrong products")
+PROBLEMS = ("wrong success", "wrong verdict", "false interval", "hang", "foreign exception",
+            "warning")
+
+
+@dataclass
+class Outcome:
+    """How one call ended, and what is wrong with that."""
+
+    seed: int
+    family: str
+    end: str
+    problems: list = field(default_factory=list)  # (one of PROBLEMS, what exactly)
+
+
+class _Hang(BaseException):
+    pass
+
+
+@contextlib.contextmanager
+def _alarm(seconds):
+    def ring(*_):
+        raise _Hang
+    old = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+
+
+def look_at(seed, ran=lambda: None) -> Outcome:
+    """Draw the call of a seed, run it and judge it; ``ran`` is told when it has run."""
+    call = draw(seed)
+    seen = Outcome(seed, call.family, "")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            with _alarm(LIMIT):
+                result = call.run()
+        except _Hang:
+            seen.end = "hang"
+            seen.problems.append(("hang", _where_of(call)))
+            return seen
+        except BaseException as error:
+            seen.end = _exception(call, error, seen)
+            result = None
+    ran()
+    for warning in warned:
+        where = "/".join(warning.filename.split("/")[-2:])
+        seen.problems.append(("warning", f"{warning.message} ({where}:{warning.lineno})"))
+    if result is not None:
+        with _alarm(JUDGING):
+            _judge(call, result, seen)
+    return seen
+
+
+def _where_of(call):
+    return f"{call.door} {call.method} {call.rule or ''} {call.fault}"
+
+
+# Exceptions ----------------------------------------------------------------
+
+def _names():
+    functions = minimize, certify, certify_samples, saddlelib.Oracle, saddlelib.oracle.FiniteSum
+    names = set(itertools.chain(*(inspect.signature(f).parameters for f in functions)))
+    names |= set(itertools.chain(*(row[2] for row in RULES))) | {"delta_f", "epoch_length", "rule"}
+    return names - {"x", "problem", "options", "size", "dim"} | {"problem", "x must"}
+
+
+_NAMED = re.compile(r"\b(" + "|".join(sorted(_names(), key=len, reverse=True)) + r")\b")
+
+
+def _exception(call, error, seen):
+    if error is call.planted:
+        if not any(note.startswith("raised by") for note in getattr(error, "__notes__", ())) \
+                and isinstance(error, Exception):
+            seen.problems.append(("foreign exception", "no note says which function raised"))
+        return "its own exception"
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1]
+    outside = re.search(r"/(numpy|scipy|contextlib)\b", last.filename.split("saddlelib")[-1])
+    if isinstance(error, (ValueError, TypeError)) and _NAMED.search(str(error)) and not outside:
+        return "named error"
+    if call.door == "scipy" and not any("/saddlelib/" in frame.filename for frame in frames):
+        return "refused by SciPy"
+    where = "/".join(last.filename.split("/")[-2:])
+    seen.problems.append(("foreign exception", f"{type(error).__name__}: {str(error)[:80]} "
+                                               f"({where}:{last.lineno})"))
+    return "foreign exception"
+
+
+# Answers ----------------------------------------------------------------
+
+@dataclass
+class Truths:
+    """The true numbers at x, with what floating point cannot tell.
+
+    The functions handed over compute the same floating-point operations as the truth does, so
+    that a norm is known to 1e-6 of ε and a few units of itself. Only a gradient that is given in
+    float32, or with an error of stated size, gets its own error on top, and the cosine with a large
+    constant inside what that constant costs. An eigenvalue is known to 64 d units of ‖H‖.
+    """
+
+    fun: float
+    norm: float
+    min_eig: float
+    grad_slack: float
+    eig_slack: float
+
+
+def _truths(call, x):
+    t = call.truth
+    g, H = t.grad(x), t.hess(x)
+    norm = math.hypot(*g)
+    scale = float(np.abs(H).max())
+    if scale and math.isfinite(scale):
+        eigs = np.linalg.eigvalsh(H / scale) * scale
+        min_eig, size = float(eigs[0]), float(np.abs(eigs).max())
+    else:
+        min_eig, size = (0.0, 0.0) if scale == 0 else (math.nan, math.nan)
+    error = call.grad_error
+    if call.family == "float32 gradient":
+        error = 2.0**-24 * norm + t.dim * 1e-45
+    rough = t.base.fuzz * abs(t.a * t.s)
+    return Truths(t.fun(x), norm, min_eig, error + 8 * _UNIT * norm + rough * math.sqrt(t.dim),
+                  64 * t.dim * _UNIT * size + rough * abs(t.s) * t.dim)
+
+
+def _judge(call, result, seen):
+    if isinstance(result, saddlelib.Certificate):
+        seen.end = result.verdict.name
+        _verdict(call, result, np.array(call.x0, dtype=float), seen, False)
+        return
+    seen.end = Status(result.status).name
+    fault = seen.problems.append
+    if result.success != (result.status == Status.CERTIFIED):
+        fault(("wrong success", "success and status disagree"))
+    if not np.isfinite(result.x).all():
+        fault(("wrong verdict", "x is not finite"))
+    if result.success and not math.isfinite(result.fun):
+        fault(("wrong success", "f is not finite"))
+    if result.success and (result.certificate is None or not result.certificate.passed):
+        fault(("wrong success", "there is no certificate"))
+    if result.certificate is not None:
+        _verdict(call, result.certificate, result.x, seen, result.success)
+
+
+def _asked(call):
+    """ε and √(ρε) as the call states them, in extended precision; None where it does not."""
+    epsilon = call.arguments.get("epsilon", 1e-3)
+    tol = call.arguments.get("curvature_tol")
+    if tol is None and call.arguments.get("lipschitz_hess") is not None:
+        tol = np.sqrt(np.longdouble(call.arguments["lipschitz_hess"]) * np.longdouble(epsilon))
+    return float(epsilon), None if tol is None else float(tol)
+
+
+def _verdict(call, cert, x, seen, success):
+    truth, (epsilon, tol), name = _truths(call, x), _asked(call), cert.verdict.name
+    tol = cert.curvature_tol if tol is None else tol
+    fault = seen.problems.append
+    kind = "wrong success" if success or name == "SOSP" else "wrong verdict"
+    large = not truth.norm <= epsilon * (1 + 1e-6) + truth.grad_slack
+    small = truth.norm < epsilon * (1 - 1e-6) - truth.grad_slack
+    curved = not truth.min_eig >= -tol * (1 + 1e-6) - truth.eig_slack
+    flat = truth.min_eig > -tol * (1 - 1e-6) + truth.eig_slack
+    if name == "SOSP":
+        if large and not _by_chance(call, cert, x, lambda c: c.verdict.name == "SOSP"):
+            fault((kind, f"gradient: {_where_of(call)}"))
+        if curved and not _by_chance(call, cert, x, lambda c: c.verdict.name == "SOSP"):
+            fault((kind, f"curvature: {_where_of(call)}"))
+    elif name == "NOT_STATIONARY" and small or name == "NEGATIVE_CURVATURE" and flat:
+        if not _by_chance(call, cert, x, lambda c: c.verdict is cert.verdict):
+            fault((kind, f"{name}: {_where_of(call)}"))
+    if call.family in LIARS:  # an interval is one of what was told
+        return
+    if truth.min_eig < cert.min_eig_lower - truth.eig_slack - 1e-6 * abs(cert.min_eig_lower) \
+            and not _by_chance(call, cert, x, lambda c: truth.min_eig < c.min_eig_lower
+                               - truth.eig_slack - 1e-6 * abs(c.min_eig_lower)):
+        fault(("false interval", _where_of(call)))
+
+
+def _by_chance(call, cert, x, wrong):
+    """Whether the failure probability explains it: the same question with fresh randomness."""
+    failures = 1 + sum([wrong(again) for again in _again(call, cert, x)])
+    return binom.sf(failures - 1, _AGAIN + 1, cert.failure_prob) > _CHANCE
+
+
+def _again(call, cert, x):
+    """The certificates of the same question with fresh randomness."""
+    if call.family == "raises":  # which did not happen
+        call = replace(call, family="nothing wrong")
+    parts, given = call.functions(), call.arguments
+    fun = parts.pop("fun")
+    asked = dict(epsilon=cert.epsilon, curvature_tol=cert.curvature_tol,
+                 failure_prob=cert.failure_prob, lipschitz_hess=given.get("lipschitz_hess"))
+    for seed in range(_AGAIN):
+        if call.door == "certify_samples":
+            yield certify_samples(call.sampled(dict(parts), fun), x, **{**given, "rng": seed})
+        elif call.door == "certify":
+            yield certify(fun, x, **parts, **{**given, "rng": seed})
+        elif isinstance(cert, saddlelib.SampleCertificate):
+            oracle = saddlelib.Oracle(fun, **parts, rng=seed, grad_noise=given["grad_noise"],
+                                      noise_df=given.get("noise_df"))
+            yield certify_samples(oracle, x, rng=seed, **asked)
+        else:
+            yield certify(fun, x, **parts, rng=seed, **asked)
