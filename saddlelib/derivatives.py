@@ -344,6 +344,10 @@ def _fault(what, ratio):
 # --- A contradiction along a run ----------------------------------------------------------------
 
 
+# Pairs that count; after twice as many, one pair in so many is looked at.
+_WATCHED, _SELDOM = 64, 32
+
+
 class Witness:
     """Compares the values that a run sees with its gradients; asks the oracle for nothing.
 
@@ -369,36 +373,47 @@ class Witness:
 
     def __init__(self, least=8):
         self.least = integer("least", least)
-        self._recent = deque(maxlen=3)  # points without value or without gradient yet
-        self._last = None
-        self._pairs = deque(maxlen=64)  # (change of f, trapezoid)
+        # Points with a value and no gradient yet, and the other way round.
+        self._valued, self._sloped = deque(maxlen=3), deque(maxlen=3)
+        self._last, self._count = None, 0
+        self._pairs = deque(maxlen=_WATCHED)  # (change of f, trapezoid)
 
     def saw(self, x, f=None, g=None) -> None:
         """A point of the run, shape (d,), and what is known there: a value, a gradient, or both.
 
         The value and the gradient of one point may come separately, with up to two others between.
+        Neither array may be written to afterwards.
         """
-        for known in self._recent:
-            if np.array_equal(known[0], x):
-                break
+        if f is None:
+            f = self._known(self._valued, x)
+        elif g is None:
+            g = self._known(self._sloped, x)
+        if f is None:
+            self._sloped.append((x, g))
+        elif g is None:
+            self._valued.append((x, float(f)))
         else:
-            known = [np.array(x, dtype=float), None, None]
-            self._recent.append(known)
-        if f is not None:
-            known[1] = float(f)
-        if g is not None:
-            known[2] = np.array(g, dtype=float)
-        if known[1] is not None and known[2] is not None and known is not self._last:
-            if self._last is not None:
+            now = x, float(f), g
+            self._count += 1
+            counts = self._count < 2 * _WATCHED or self._count % _SELDOM < 2
+            if counts and self._last is not None and not np.array_equal(x, self._last[0]):
                 with np.errstate(over="ignore", invalid="ignore"):
-                    self._compare(*self._last, *known)
-            self._last = known
+                    self._compare(*self._last, *now)
+            self._last = now
+
+    @staticmethod
+    def _known(points, x):
+        """What is known at x of the points, if it is one of them."""
+        for point, known in points:
+            if point is x or np.array_equal(point, x):
+                return known
+        return None
 
     def _compare(self, x0, f0, g0, x1, f1, g1):
         s = x1 - x0
         change, said = f1 - f0, float((g0 + g1) @ s) / 2
         bound = abs(float((g1 - g0) @ s))
-        summed = max(abs(f0), abs(f1)) + np.linalg.norm(g1) * np.linalg.norm(x1)
+        summed = max(abs(f0), abs(f1)) + _norm(g1) * _norm(x1)
         unit = max(unit_of(np.array([f0, f1])), unit_of(g0, g1))
         if np.isfinite(change + said + bound + summed) and bound <= 0.5 * abs(said) and (
                 abs(said) >= 1e4 * unit * summed):

@@ -22,7 +22,9 @@ from ._arguments import (
     probability,
 )
 from ._norm import norm
-from .curvature import certify
+from .curvature import Verdict, certify
+from .curvature.products import NotSymmetric
+from .derivatives import Witness
 from .methods import (
     CNCSGD,
     PGD,
@@ -102,11 +104,14 @@ _ENDS = {"precision": Status.PRECISION, "nonfinite": Status.NONFINITE,
          "f_star": Status.BELOW_F_STAR, "validation": Status.VALIDATION, "budget": Status.MAXITER}
 
 # What the verdict of a certificate makes of a run; all others are CANNOT_TELL.
-_OF_VERDICT = {"SOSP": Status.CERTIFIED, "NEGATIVE_CURVATURE": Status.SADDLE,
-               "VACUOUS": Status.VACUOUS, "WRONG_DERIVATIVES": Status.WRONG_DERIVATIVES}
+_OF_VERDICT = {Verdict.SOSP: Status.CERTIFIED, Verdict.NEGATIVE_CURVATURE: Status.SADDLE,
+               Verdict.VACUOUS: Status.VACUOUS, Verdict.WRONG_DERIVATIVES: Status.WRONG_DERIVATIVES}
 # Ends that say nothing about the point, so that its value does not matter.
 _CUT_SHORT = {Status.MAXITER, Status.MAXFEV, Status.MAXSAMPLES, Status.INTERRUPTED,
               Status.CALLBACK}
+
+# How many steps a run takes before it asks again whether its gradients fit its values.
+_LISTEN = 64
 
 _TRACEABLE = ("x", "fun", "grad_norm")
 
@@ -386,12 +391,16 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     if given["delta_f"] is not None:
         state.delta_f = given["delta_f"]
     start = state
-    status, state, before = _run(algorithm, oracle, state, budget, record, notify)
+    oracle.witness = Witness() if exact else None
+    status, state, before, wrong = _run(algorithm, oracle, state, budget, record, notify)
+    oracle.witness = None
     seen, note, (x, jac) = None, state.note, (state.x, state.jac)
     if hasattr(algorithm, "answer"):  # a method that may stand worse than it stood before
         with np.errstate(over="ignore", invalid="ignore"):
             x, jac = algorithm.answer(oracle, state)
-    if status is Status.NONFINITE:
+    if wrong:
+        status, note = Status.WRONG_DERIVATIVES, wrong
+    elif status is Status.NONFINITE:
         note = _too_long(algorithm, state)
     elif status is None and state.finished in _ENDS:
         status = _ENDS[state.finished]
@@ -404,11 +413,14 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
             seen = None
         if certificate and seen is None:
             oracle.grad_noise = 0.0
-            seen = certify(oracle, x, epsilon=epsilon, failure_prob=failure_prob,
-                           curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
-                           rng=_fork(state.rng), jac=jac if exact else None)
+            try:
+                seen = certify(oracle, x, epsilon=epsilon, failure_prob=failure_prob,
+                               curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
+                               rng=_fork(state.rng), jac=jac if exact else None)
+            except NotSymmetric as error:
+                status, note = Status.WRONG_DERIVATIVES, str(error)
         if seen is not None:
-            status = _OF_VERDICT.get(seen.verdict.name, Status.CANNOT_TELL)
+            status = _OF_VERDICT.get(seen.verdict, Status.CANNOT_TELL)
     value = oracle.fun(x)
     if not (np.isfinite(value) or status in _CUT_SHORT):
         status, seen = Status.NONFINITE, None  # a certificate would be of another point
@@ -443,13 +455,16 @@ class _Budget(NamedTuple):
 
 
 def _run(algorithm, oracle, state, budget, record, notify):
-    """Step until the method stops (None) or the run ends; the status and the last two states."""
-    status, before, first = None, state, state.nit
+    """Step until the method stops (None) or the run ends: status, last two states, contradiction.
+
+    The last is "" unless the derivatives were seen to contradict each other or the function.
+    """
+    status, before, first, wrong = None, state, state.nit, ""
     record(oracle, state)
     if not np.isfinite(state.jac).all():
-        return Status.NONFINITE, state, before
+        return Status.NONFINITE, state, before, wrong
     try:
-        while status is None and state.finished is None:
+        while status is None and state.finished is None and not wrong:
             status = budget.spent(oracle, state.nit - first)
             if status is not None:
                 break
@@ -462,6 +477,10 @@ def _run(algorithm, oracle, state, budget, record, notify):
             record(oracle, state)
             if notify is not None and notify(oracle, state):
                 status = Status.CALLBACK
+            if state.nit % _LISTEN == 0:
+                wrong = _contradicted(oracle)
+    except NotSymmetric as error:
+        wrong = str(error)
     except KeyboardInterrupt:
         status = Status.INTERRUPTED
     except Exception as error:
@@ -470,7 +489,12 @@ def _run(algorithm, oracle, state, budget, record, notify):
                             f"this {type(state).__name__} has no {error.name!r}") from None
         error.add_note(f"after step {state.nit}")
         raise
-    return status, state, before
+    return status, state, before, wrong or _contradicted(oracle)
+
+
+def _contradicted(oracle):
+    """What the values and gradients of the run say against each other; "" if nothing."""
+    return "" if oracle.witness is None else oracle.witness.verdict()
 
 
 def _came_with(state, jac):
