@@ -13,6 +13,7 @@ __all__ = ["FiniteSum", "Oracle", "Sample"]
 # Rows of per-sample gradients that are in memory at once, and draws of a heavy tail.
 _ROWS = 1024
 _DRAWS = 1_000_000
+_MOST_DRAWS = 10**8
 
 
 class FiniteSum:
@@ -302,6 +303,9 @@ class Oracle:
         if self._sum is not None:
             self._check_batch(batch_size)
             self.last_batch, self.unseen = self._sum.draw(batch_size, self.rng, self.unseen)
+        elif self.noise_df is not None and batch_size > _MOST_DRAWS:
+            raise ValueError(f"batch_size must be at most {_MOST_DRAWS:,} where noise_df is given, "
+                             f"got {batch_size}: every sample of such noise costs a draw")
         self.njev += 1
         self.nsamples += batch_size
         if self._sum is not None:

@@ -314,7 +314,7 @@ def test_the_step_from_blocks_to_median_is_attained(k, j):
 
 def test_the_error_is_that_of_the_best_split_into_good_and_bad_blocks():
     total, batch, k, delta = 3.0, 700, 7, 0.02
-    error = noise.median_of_means_error(total, batch, k, delta)
+    error = noise.median_of_means_error(total, batch, k, delta, residual=0.0)
     best = math.inf
     for j in range(4):
         p = brentq(lambda p, j=j: binom.sf(j, k, p) - delta, 1e-9, 0.9)
