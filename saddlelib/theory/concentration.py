@@ -41,7 +41,7 @@ from __future__ import annotations
 import math
 
 from scipy.optimize import minimize_scalar
-from scipy.special import chdtri, ndtri
+from scipy.special import ndtri
 
 from .._arguments import positive, probability
 from ._numbers import nonnegative
@@ -51,6 +51,7 @@ from .noise import (
     _below_half,
     _careful,
     _normal_score,
+    _reach,
     _root,
     count,
 )
@@ -247,12 +248,12 @@ def norm_limits(observed, noise_std, dim, batch_size, failure_prob) -> tuple[flo
     # In y = (‖ĝ‖ − ‖∇f‖)/τ, because the noise may be smaller than a rounding of the norm.
     furthest = min(norm / tau, 1e140)
     delta = _careful(delta)
-    z, reach = -float(ndtri(delta)), math.sqrt(chdtri(d, delta))
+    z = -float(ndtri(delta))
 
     def score(y, prob):
         return _normal_score(prob(y, furthest - y, d)) - z
     # ⟨ĝ, ∇f⟩/‖∇f‖ ≤ ‖ĝ‖ ≤ ‖∇f‖ + ‖ζ‖ bounds both of them.
-    most = min(reach, furthest)
+    most = min(_reach(d, delta), furthest)
     lower = _root(lambda y: score(y, _above), -z, most)
     upper = _root(lambda y: -score(y, _below), -z, most)
     return max(0.0, norm - lower * tau), max(0.0, norm - upper * tau)

@@ -246,8 +246,8 @@ def calibrated_rule(noise_std, dim, silent_above, fire_below=0.0, failure_prob=0
     we take the middle. If B samples can, then so can B + 1: leave one out. And the test by the norm
     is then at least as good, because the noncentral chi-square law has a monotone likelihood ratio
     in its noncentrality, so that this test is the most powerful one that does not look at
-    directions (Neyman & Pearson). So bisection finds the smallest B, from the one of `bounded_rule`
-    downward.
+    directions (Neyman & Pearson). So bisection finds the smallest B, at most the one of
+    `bounded_rule`.
 
     The threshold allows for the bias σ²d/B; what is left is its fluctuation, which grows as √d
     only. For a = 0, d → ∞ and δ < ½, B tends to 2√(2d) Φ⁻¹(1−δ) σ²/s²: the squared norm times B/σ²
@@ -289,16 +289,26 @@ def calibrated_rule(noise_std, dim, silent_above, fire_below=0.0, failure_prob=0
         return TriggerRule(1, _middle(a, s))
 
     def margins(b):
-        """How far t₁ lies above a and t₂ above s: their differences from a and s do not cancel."""
+        """How far t₁ lies above a and t₂ above s, which may be less than a rounding of them."""
         tau = sigma / math.sqrt(b)
         return (tau * _quantile(_shift(a, tau), d, careful, upper=True),
                 tau * _quantile(_shift(s, tau), d, careful, upper=False))
 
-    too_few, enough = 0, most
+    def room(b):
+        """Not negative where b samples can."""
+        least, largest = margins(b)
+        return (s - a - (least - largest)) / (s - a)
+
+    # Close to the place where there is no room to spare; then by whole numbers.
+    guess = math.floor(math.exp(_root(lambda log_b: room(math.exp(log_b)), 0.0, math.log(most))))
+    too_few, enough = max(0, guess - 1 - guess // 10**12), min(most, guess + 2 + guess // 10**12)
+    if room(enough) < 0:
+        too_few, enough = enough, most
+    elif too_few and room(too_few) >= 0:
+        too_few, enough = 0, too_few
     while enough - too_few > 1:
         middle = (enough + too_few) // 2
-        least, largest = margins(middle)
-        too_few, enough = (too_few, middle) if least - largest <= s - a else (middle, enough)
+        too_few, enough = (too_few, middle) if room(middle) >= 0 else (middle, enough)
     least, largest = margins(enough)
     return TriggerRule(enough, _middle(a, s) + 0.5 * (least + largest))
 
@@ -327,7 +337,7 @@ def bounded_rule(noise_std, dim, silent_above, fire_below=0.0, failure_prob=0.1)
     """
     sigma, d = nonnegative("noise_std", noise_std), count("dim", dim)
     a, s, delta = _gap(fire_below, silent_above, failure_prob)
-    q, z = math.sqrt(chdtri(d, delta)), float(-ndtri(delta))
+    q, z = _noise_quantile(d, delta), float(-ndtri(delta))
     ratio = sigma / (s - a) * (q + z)
     b = max(1, math.ceil(_finite(ratio * ratio, "noise_std", sigma)))
     deviation = sigma / math.sqrt(b)
@@ -734,14 +744,26 @@ def _saddle_point(x, m, d):
 
 def _quantile(m, d, delta, upper):
     """The x above which ‖z + m e‖ is m + x with probability δ (upper), or below which it is."""
-    z, reach = -float(ndtri(delta)), math.sqrt(chdtri(d, delta))
+    z = -float(ndtri(delta))
     prob, sign = (_above, 1) if upper else (_below, -1)
 
     def score(x):
         return sign * (_normal_score(prob(x, m, d)) - z)
-    # |⟨z, e⟩| and ‖z‖ bound the length from both sides; the score rises with x.
-    low, high = max(sign * z, -m), reach
-    return _root(score, low, high)
+    # m + ⟨z, e⟩ and m + ‖z‖ bound the length from both sides; the score rises with x.
+    return _root(score, max(sign * z, -m), _reach(d, delta))
+
+
+def _reach(d, delta):
+    """What ‖z‖ exceeds with probability at most δ (Laurent & Massart 2000, Lemma 1)."""
+    log = -math.log(delta)
+    return math.sqrt(d + 2 * math.sqrt(d * log) + 2 * log)
+
+
+def _noise_quantile(d, delta):
+    """What ‖z‖ exceeds with probability δ; SciPy's chi-square loses its tails from d = 10⁸ on."""
+    if d < _MANY_DIMS:
+        return math.sqrt(chdtri(d, delta))
+    return _quantile(0.0, d, _careful(delta), upper=True)
 
 
 def _normal_score(prob):
@@ -807,8 +829,9 @@ def _below_half(failure_prob):
 def _finite(samples, name, noise):
     if not samples < MOST:
         much = f"{samples:.1e}" if math.isfinite(samples) else "2**63 or more"
-        raise ValueError(f"{name} = {noise} needs a batch_size of {much} samples; use a smaller noise, a wider gap between fire_below and silent_above, or a "
-                         f"larger failure_prob")
+        raise ValueError(f"{name} = {noise} needs a batch_size of {much} samples; use a smaller "
+                         f"noise, a wider gap between fire_below and silent_above, or a larger "
+                         f"failure_prob")
     return samples
 
 
