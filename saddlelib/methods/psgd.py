@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..oracle import FiniteSum
 from ..perturbation import gaussian
 from ..sampling import SampleCertificate, _length, certify_samples
 from ..theory import alpay2025, jin2021
-from ..theory._numbers import nonnegative, whole
+from ..theory._numbers import nonnegative
 from ..theory.noise import (
     COVERED_RESIDUAL,
     MOST,
@@ -498,24 +499,33 @@ class CertifiedPSGD(SGD):
         noise = minibatch_noise(sample_noise, batch_size, None if replacement else population)
         if noise > 0:
             step_size *= min(1.0, min(epsilon / noise, 3.0)**2 / 8)
-            if not step_size > 0:
-                raise ValueError(f"batch_size = {batch_size} leaves noise of {noise:.1e} in a "
-                                 f"gradient, so much above epsilon = {epsilon} that no step is "
-                                 f"short enough; leave batch_size out")
+        if not step_size > 0:
+            raise ValueError(f"batch_size = {batch_size} leaves noise of {noise:.1e} in a "
+                             f"gradient, so far above epsilon = {epsilon} that no step is short "
+                             f"enough; use a larger batch_size, or leave it out")
         if check not in _CHECKS:
             raise ValueError(f"check must be {' or '.join(map(repr, _CHECKS))}, got {check!r}")
         size = sample_noise if check == "robust" else sample_noise / math.sqrt(dim)
-        rule = cls._second_look(check, size, dim, epsilon, check_failure_prob, population)
-        while rule.batch_size < batch_size and check_failure_prob > 1e-6:
-            check_failure_prob /= 2  # a check of no more samples than a step says nothing new
-            rule = cls._second_look(check, size, dim, epsilon, check_failure_prob, population)
+
+        def look(halvings):
+            return cls._second_look(check, size, dim, epsilon,
+                                    check_failure_prob / 2**halvings, population)
+        # A check of no more samples than a step says nothing new.
+        most = max(0, math.ceil(math.log2(probability("check_failure_prob", check_failure_prob))
+                                - math.log2(1e-6)))
+        halvings = bisect_left(range(most), True, key=lambda n: look(n).batch_size >= batch_size)
+        rule = look(halvings)
         scale = epsilon / gamma
         r = scale / 8 if perturbation_radius is None else positive(
             "perturbation_radius", perturbation_radius)
         if episode_length is None:
             reach = math.log(100 * max(scale / r, 2.0) * math.sqrt(dim))
             growth = math.log1p(step_size * gamma)
-            episode_length = whole("episode_length", reach / growth if growth > 0 else math.inf)
+            if not reach < growth * MOST:
+                raise ValueError(f"batch_size = {batch_size} leaves noise of {noise:.1e} in a "
+                                 f"gradient, and with step_size = {step_size:.1e} an episode would "
+                                 f"not end; use a larger batch_size, step_size or curvature_tol")
+            episode_length = math.ceil(reach / growth)
         if decrease_threshold is None:
             decrease_threshold = 0.1 * epsilon * scale
         return cls(step_size, batch_size, math.hypot(0.75 * epsilon, noise), rule, epsilon, gamma,
