@@ -64,6 +64,22 @@ def test_the_published_trigger_stops_firing_at_stationary_points(dim):
     assert low <= prob <= high
 
 
+@pytest.mark.parametrize("dim", [1, 2, 5, 10, 100, 1000])
+def test_the_published_rule_for_the_total_variance_holds_in_every_dimension(dim):
+    """σ² = E‖noise‖²: at a stationary point it fires with P(χ²_d ≤ dq), q = 2 + 2 ln(2/δ)."""
+    sigma, eps = 10.0, 1.0
+    total = sigma * math.sqrt(dim)
+    batch = alpay2025.batch_size(total, eps)
+    t = alpay2025.batch_trigger(total, eps, batch)
+    prob = noise.trigger_prob(t, 0.0, sigma, dim, batch)
+    q = 2 * math.log(20) + 2
+    assert prob == pytest.approx(chi2.cdf(dim * q, dim), rel=1e-4)
+    assert prob >= max(0.9949, 1 - math.exp(-dim * (math.sqrt(q) - 1)**2 / 2))
+    assert noise.trigger_prob(t, 2 * eps, sigma, dim, batch) <= 0.0193
+    norms = draw_norms(np.random.default_rng(dim), 2000, 2 * eps, sigma, dim, batch)
+    assert agree((norms <= t).sum(), 2000, noise.trigger_prob(t, 2 * eps, sigma, dim, batch))
+
+
 @pytest.mark.parametrize("dim", [2, 10])
 def test_a_noisy_oracle_draws_from_the_law(dim):
     problem = QuarticSaddle.spread(dim, gamma=0.5)
