@@ -491,9 +491,9 @@ class CertifiedPSGD(SGD):
             ratio = sample_noise / epsilon
             samples = 8 * (ratio * ratio)
             if population is None and not samples < MOST:
-                raise ValueError(f"sample_noise = {sample_noise} needs a batch_size of "
-                                 f"{samples:.1e} samples for epsilon = {epsilon}; use a larger "
-                                 f"epsilon, or give the batch_size")
+                raise ValueError(f"sample_noise = {sample_noise} needs a batch_size of 2**63 or "
+                                 f"more samples for epsilon = {epsilon}; use a larger epsilon, or "
+                                 f"give the batch_size")
             batch_size = max(1, math.ceil(min(samples, MOST - 1)))
             batch_size = batch_size if population is None else min(batch_size, population)
         noise = minibatch_noise(sample_noise, batch_size, None if replacement else population)

@@ -27,8 +27,9 @@ Theorem 3 of Hoeffding (1963, J. Amer. Statist. Assoc. 58, 13-30).
 
 *Proof.* ψ ≥ 0 rises on u > 0 and E tr Σ Xᵢ = 0, so P ψ(θBt) ≤ E tr ψ(θ Σ Xᵢ) =
 E tr exp(θ Σ Xᵢ) − d. As e^{θx} ≤ 1 + θx + φx² for x ≤ L, this is at most tr(exp(Bφ E X²) − I), and
-e^a − 1 ≤ (a/A)(e^A − 1) for 0 ≤ a ≤ A = BφV. ∎  (The idea is Minsker's and Tropp's: *An
-introduction to matrix concentration inequalities*, 2015, chapter 7, as we recall it.)
+e^a − 1 ≤ (a/A)(e^A − 1) for 0 ≤ a ≤ A = BφV. ∎  As θ → 0 it is Chebyshev's rV/(Bt²).
+(The idea is Minsker's and Tropp's: *An introduction to matrix concentration inequalities*, 2015,
+chapter 7, as we recall it.)
 
 *Without replacement* from n terms with mean zero both hold too: E tr exp of the sum is not larger
 than with replacement (Gross & Nesme 2010, arXiv:1001.2738, as we recall it). And the mean over B
@@ -176,7 +177,8 @@ def _intrinsic(v, b, log_ratio):
         return min(math.exp(min(_safe_root(excess, low, high) - log_theta, 50.0)) / b, 2.0)
     best = minimize_scalar(error, bounds=(around - 3, around + 3), method="bounded",
                            options=dict(maxiter=60))
-    return min(float(best.fun), 1.0)
+    chebyshev = math.exp(0.5 * (log_ratio + math.log(v) - math.log(b)))  # the limit θ → 0
+    return min(float(best.fun), chebyshev, 1.0)
 
 
 def _log_psi(u):

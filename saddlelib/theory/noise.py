@@ -4,9 +4,10 @@ A mini-batch gradient is ĝ = ∇f(x) + ζ, ζ the mean of the noise of B indepe
 numbers measure the noise of one sample, and they are not the same:
 
 * ``noise_std``, σ: the standard deviation of each coordinate, where the law of ζ is
-  N(0, (σ²/B) I). This is what the repository of Alpay & Alakkad 2025 adds, and its σ.
+  N(0, (σ²/B) I). This is the σ of the code in the repository of Alpay & Alakkad 2025.
 * ``total_noise``, √v: the root mean square of the norm, E‖noise of one sample‖² = v, whatever the
   law. For the law above √v = σ√d. `Oracle.grad_noise` of a mini-batch is `minibatch_noise` of it.
+  This is the σ of a document in the same repository; see `alpay2025.batch_size`.
 
 The test says that the gradient is small, it *fires*, where ‖ĝ‖ ≤ t. It errs in two ways. A false
 alarm: it fires where ‖∇f‖ is large. A missed trigger: it is silent where ‖∇f‖ is small. A rule

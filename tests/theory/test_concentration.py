@@ -147,6 +147,27 @@ def test_a_tiny_variance_has_an_error_between_those_of_chebyshev_and_bernstein(s
         assert mean_error(1.0, 1, delta, std=std) <= max(1.0, 3 * cantelli)
 
 
+@pytest.mark.parametrize("delta", [0.5, 0.01, 1e-9])
+@pytest.mark.parametrize("std", [1.0, 0.1, 1e-3, 1e-6])
+@pytest.mark.parametrize("b", [1, 100, 10**6])
+def test_the_error_for_few_directions_solves_its_inequality_and_no_smaller_one_does(b, std, delta):
+    """(2) at its best θ, found by trying many: the probability stated for t is δ, not more."""
+    few, v = 1.5, std**2
+    t = mean_error(1.0, b, delta, dim=2**62, std=std, intrinsic_dim=few)
+
+    def psi(u):
+        return np.where(u < 1e-3, u * u / 2 + u**3 / 6, np.expm1(u) - u)
+
+    def prob(t):
+        theta = np.geomspace(1e-8, 600, 20_001)
+        theta = theta[(b * v * psi(theta) < 600) & (theta * b * t < 600)]
+        return float(np.min(few * np.expm1(b * v * psi(theta)) / psi(theta * b * t)))
+    if t < 1 and t < mean_error(1.0, b, delta, dim=2**62, std=std):
+        assert prob(t) == pytest.approx(delta, rel=1e-3)
+    else:
+        assert t == 1 or prob(t) >= delta
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("bound", [0.0, 1e-300, 1e-12, 1.0, 1e160, 1e300])
 def test_every_number_is_answered_or_refused_by_name(bound):

@@ -319,6 +319,8 @@ def test_many_dimensions_follow_the_law_of_chi_square():
             law = noise.trigger_prob if deviations < 0 else noise.missed_trigger_prob
             assert law(t, 0.0, **setting) == pytest.approx(
                 ndtr(-abs(deviations)), rel=1e-4 if dim == 10**6 else 2e-6 * dim**0.5 / 1e6 + 1e-6)
+    at_the_mean = noise.trigger_prob(1000.0, 0.0, 1.0, 10**6, 1)  # where r = 0
+    assert at_the_mean == pytest.approx(chi2.cdf(1e6, 10**6), rel=1e-8)
     rule = noise.bounded_rule(1.0, 10**9, 1.0, failure_prob=1e-7)
     assert noise.missed_trigger_prob(rule.threshold, 0.0, 1.0, 10**9, rule.batch_size) <= 1e-7
 
@@ -344,6 +346,8 @@ def test_the_calibrated_rule_is_exact_for_small_relative_gaps(gap):
     assert rule.threshold == pytest.approx(1.0 - width / 2, abs=1e-9 * gap)
     for dim in (1, 50):
         rule = noise.calibrated_rule(3.0, dim, 1.0, 1.0 - gap)
+        if gap <= 1e-5:
+            assert rule.batch_size == pytest.approx((2 * z * 3.0 / width)**2, rel=1e-7)
         deviation = 3.0 / math.sqrt(rule.batch_size)
         bias = 9.0 * (dim - 1) / (2 * rule.batch_size)
         if gap <= 1e-3:
