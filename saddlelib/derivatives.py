@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._arguments import as_point, integer, positive
+from ._norm import norm
 from .oracle import Oracle
 from .perturbation import uniform_sphere
 
@@ -157,9 +158,9 @@ class _Line:
 
     def _step(self, g, scale, rho):
         self.unit = unit = unit_of(self.value(0.0), g)
-        size, slope = _norm(self.x), _norm(g)
+        size, slope = norm(self.x), norm(g)
         curvature = abs(float(self.b @ self.hb))
-        scale = max(scale, _norm(self.hb))
+        scale = max(scale, norm(self.hb))
         noise_f = self.unit * (abs(self.value(0.0)) + slope * size + 0.5 * scale * size**2)
         self.noise_g = unit * (slope + scale * size)
         single = unit > _UNIT
@@ -191,7 +192,7 @@ class _Line:
         """Whether what Hb says of the change of f or ∇f is too small for float64."""
         small = float(np.finfo(float).tiny) / _UNIT
         return any(0 < number < small for number in (
-            self.step * _norm(self.hb), self.step * (self.step * abs(float(self.b @ self.hb)))))
+            self.step * norm(self.hb), self.step * (self.step * abs(float(self.b @ self.hb)))))
 
     @staticmethod
     def finite(*arrays):
@@ -278,12 +279,12 @@ class _Line:
         The shortest step is the one at which rounding is some hundredths of the quotient, so that a
         function that changes on a scale between the two is not accused.
         """
-        ahead, norm = self.quotient(1.0), _norm(self.quotient(1.0))
-        size = _norm(self.x)
-        if size == 0 and norm == 0:
+        ahead, length = self.quotient(1.0), norm(self.quotient(1.0))
+        size = norm(self.x)
+        if size == 0 and length == 0:
             return ""  # the step may be nothing in the units of x
-        noise = max(self.noise_g, self.unit * norm * size)
-        short = max(50 * noise / norm if norm > 0 else 0.0, 1e3 * _UNIT * size, 1e-13 * self.length)
+        noise = max(self.noise_g, self.unit * length * size)
+        short = max(50 * noise / length if length > 0 else 0.0, 1e3 * _UNIT * size, 1e-13 * self.length)
         if not short <= 0.05 * self.step:
             return ""
         near, behind = self.quotient(short / self.step), self.quotient(_BACK)
@@ -293,38 +294,30 @@ class _Line:
             return ""
         if any(_close(d, self.hb, _GROSS) for d in (ahead, behind, near)):
             return ""
-        if rho is not None and _norm(near - self.hb) <= 4 * rho * short:
+        if rho is not None and norm(near - self.hb) <= 4 * rho * short:
             return ""  # the Hessian may change as much within the shortest step
         kind = "hvp" if self.oracle.has_hvp else "hess"
         ratio = _common_ratio((ahead + behind) / 2, self.hb)
         return (f"grad and {kind} contradict each other: differences of the gradient along a "
-                f"random unit vector b give ‖Hb‖ = {norm:.3g} and b·Hb = {self.b @ ahead:.3g}, "
-                f"where {kind} states {_norm(self.hb):.3g} and {self.b @ self.hb:.3g}; "
+                f"random unit vector b give ‖Hb‖ = {length:.3g} and b·Hb = {self.b @ ahead:.3g}, "
+                f"where {kind} states {norm(self.hb):.3g} and {self.b @ self.hb:.3g}; "
                 f"{_fault('the product', ratio)}")
-
-
-def _norm(a):
-    """‖a‖ where the squares may underflow or overflow."""
-    largest = float(np.max(np.abs(a), initial=0.0))
-    if not (0 < largest < math.inf):
-        return largest
-    return largest * float(np.linalg.norm(np.ravel(a) / largest))
 
 
 def _close(a, b, within):
     """Whether ‖a − b‖ is at most that part of the larger norm."""
-    return _norm(a - b) <= within * max(_norm(a), _norm(b))
+    return norm(a - b) <= within * max(norm(a), norm(b))
 
 
 def _common_ratio(true, stated):
     """The c with true ≈ c·stated, up to a tenth of true − stated; nan where there is none."""
     true, stated = np.ravel(true), np.ravel(stated)
-    size = max(_norm(true), _norm(stated))
+    size = max(norm(true), norm(stated))
     if not stated.any() or size == 0:
         return math.inf
     true, stated = true / size, stated / size
     ratio = float(true @ stated) / float(stated @ stated)
-    return ratio if _norm(true - ratio * stated) <= 0.1 * _norm(true - stated) else math.nan
+    return ratio if norm(true - ratio * stated) <= 0.1 * norm(true - stated) else math.nan
 
 
 def _fault(what, ratio):
@@ -413,7 +406,7 @@ class Witness:
         s = x1 - x0
         change, said = f1 - f0, float((g0 + g1) @ s) / 2
         bound = abs(float((g1 - g0) @ s))
-        summed = max(abs(f0), abs(f1)) + _norm(g1) * _norm(x1)
+        summed = max(abs(f0), abs(f1)) + norm(g1) * norm(x1)
         unit = max(unit_of(np.array([f0, f1])), unit_of(g0, g1))
         if np.isfinite(change + said + bound + summed) and bound <= 0.5 * abs(said) and (
                 abs(said) >= 1e4 * unit * summed):
@@ -567,7 +560,7 @@ def check_derivatives(fun, grad=None, x=None, *, hvp=None, hess=None, args=(), r
     x = as_point("x", x, oracle.problem)
     directions = integer("directions", directions, least=2)
     if scale is None:
-        scale = _norm(x) or 1.0
+        scale = norm(x) or 1.0
     scale = positive("scale", scale)
     rng = np.random.default_rng(rng)
     before = oracle.nfev, oracle.njev, oracle.nhvp, oracle.nhev
@@ -637,7 +630,7 @@ class _Check:
 
         Moré & Wild (2011, SIAM J. Sci. Comput. 33, 1292-1314), with the fourth differences.
         """
-        size = max(_norm(self.x), 1e-3 * self.scale)
+        size = max(norm(self.x), 1e-3 * self.scale)
         least = self.unit * abs(self.f)
         for factor in (1e3, 1e5, 1e7, 1e9):
             step = factor * self.unit * size
@@ -719,7 +712,7 @@ class _Check:
         upper = slice((window[0] + window[1]) // 2 - 1, window[1] + 1)
         changes = np.maximum(_rms(self.values - self.f)[upper], 1e-3 * self.noise)
         leaps = np.polyfit(np.log(self.steps[upper]), np.log(changes), 1)[0] < 0.5
-        if leaps or not _norm(rates - others) <= 0.3 * _norm(rates) + self.floor[j] / h:
+        if leaps or not norm(rates - others) <= 0.3 * norm(rates) + self.floor[j] / h:
             return None, (f"Cannot tell: where values stand out from rounding, at h = {h:.1g}, "
                           f"they are not smooth: their rates of change, {rates[0]:.3g} and "
                           f"{others[0]:.3g} at {self.steps[wide]:.1g}, differ. Give another scale.")
@@ -784,7 +777,7 @@ class _Check:
         slope = self.slopes["product"]
         power = (f"the remainder with it falls like h^{slope:.3g}" if math.isfinite(slope) else
                  "the remainder with it is nothing but rounding" if math.isinf(slope) else "")
-        off = _norm(hv - differences) / (_norm(hv) or 1.0)
+        off = norm(hv - differences) / (norm(hv) or 1.0)
         agrees = f"it agrees with differences of the gradient to within {off:.1g} of its size"
         return True, f"{self.kind} is right: {'; '.join(filter(None, (power, agrees)))}."
 
@@ -805,21 +798,21 @@ class _Check:
         h = self.scale * self.unit ** (1 / 3) / 4
         wide, _ = self._central(4 * h)
         narrow, halves = self._central(h)
-        error = _norm(wide - narrow)
-        return narrow, max(error, halves if halves > 0.1 * _norm(narrow) + error else 0.0)
+        error = norm(wide - narrow)
+        return narrow, max(error, halves if halves > 0.1 * norm(narrow) + error else 0.0)
 
     def _central(self, h):
         ahead, behind = (np.array([self.oracle.grad(self.x + sign * h * v) for v in self.v])
                          for sign in (1, -1))
-        return (ahead - behind) / (2 * h), _norm(ahead + behind - 2 * self.g) / (2 * h)
+        return (ahead - behind) / (2 * h), norm(ahead + behind - 2 * self.g) / (2 * h)
 
     def _against_differences(self, hv, differences, error):
         h = self.scale * self.unit ** (1 / 3) / 4
-        off, size = _norm(hv - differences), max(_norm(hv), _norm(differences))
-        rounding = 100 * self.unit * _norm(self.g) / h
+        off, size = norm(hv - differences), max(norm(hv), norm(differences))
+        rounding = 100 * self.unit * norm(self.g) / h
         if size == 0 or (off <= error and self.slopes["product"] > 2.75):
             return True, ""
-        if not (error <= 0.1 * _norm(differences) + rounding and size > rounding):
+        if not (error <= 0.1 * norm(differences) + rounding and size > rounding):
             return None, (f"Cannot tell about {self.kind}: differences of the gradient have an "
                           f"error of {max(error, rounding):.1g}, and the products a size of "
                           f"{size:.2g}.")
@@ -841,26 +834,26 @@ class _Check:
 
         The second is for gradients that do not change at all within h.
         """
-        norm = _norm(differences)
-        if norm == 0:
+        length = norm(differences)
+        if length == 0:
             return bool((self.oracle.grad(self.x + self.scale * self.v[0]) != self.g).any())
-        size = _norm(self.x)
-        short = max(50 * self.unit * (_norm(self.g) / norm + size), 1e3 * _UNIT * size,
+        size = norm(self.x)
+        short = max(50 * self.unit * (norm(self.g) / length + size), 1e3 * _UNIT * size,
                     1e-13 * self.scale)
         near, _ = self._central(short)
-        return _norm(near - hv) < 0.5 * _norm(differences - hv)
+        return norm(near - hv) < 0.5 * norm(differences - hv)
 
 
     def _form(self, product, hv):
         """What keeps the products from being symmetric and linear, in words; "" if nothing does."""
         a, b = 0.75, -1.5
-        size, words = max(map(_norm, hv)), []
+        size, words = max(map(norm, hv)), []
         # 2e-5 of the size, and 7e-3 for float32: products may come from differences.
         allowed = self.unit**0.3 * size
         one, other = float(self.v[0] @ hv[1]), float(self.v[1] @ hv[0])
         if not abs(one - other) <= allowed:
             words.append(f"It is not symmetric: v·Hw = {one:.3g} and w·Hv = {other:.3g}.")
-        off = _norm(product(a * self.v[0] + b * self.v[1]) - a * hv[0] - b * hv[1])
+        off = norm(product(a * self.v[0] + b * self.v[1]) - a * hv[0] - b * hv[1])
         if not off <= allowed:
             words.append(f"It is not linear in v: H(av + bw) and aHv + bHw differ by {off:.2g}, "
                          f"where ‖Hv‖ is {size:.2g}.")

@@ -17,6 +17,11 @@ side: λ_min(H_S) may lie below λ_min(H), by as much as a bound for matrices al
 verdict wrong, but it may keep the certificate from passing; so the default B does depend on d. And
 a direction that Lanczos found in S fits S better than H: its curvature is measured once more on a
 fresh sample, where it is a fixed vector and the same t holds.
+
+*Repetition.* δ is for one certificate. Whoever repeats until one passes spends δ every time: among
+K of them one errs with a probability of up to Kδ, and the one that passes may be that one. With
+``attempt`` = k the k-th certificate takes δ/(k(k+1)). As Σ 1/(k(k+1)) = 1, all of them together,
+however many, err with probability at most δ, and the price is a logarithm of k.
 """
 
 from __future__ import annotations
@@ -34,9 +39,13 @@ from .curvature.products import products
 from .oracle import Oracle
 from .theory.concentration import mean_batch_size, mean_error, norm_limits
 from .theory.noise import (
+    MEDIAN_TOL,
+    best_blocks,
+    block_sizes,
     calibrated_rule,
     geometric_median,
     median_of_means_error,
+    median_residual,
     minibatch_noise,
     robust_rule,
 )
@@ -45,6 +54,8 @@ __all__ = ["SampleCertificate", "certify_samples"]
 
 # Of curvature_tol, for ‖H_S − H‖: twice this and something for Lanczos fit below it.
 _SHARE = 0.4
+# Indices that are drawn, with replacement, at once.
+_PART = 2**20
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +88,7 @@ class SampleCertificate(Certificate):
 def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=None,
                     lipschitz_hess=None, batch_size=None, grad_noise=None, hess_batch_size=None,
                     hess_noise=None, hess_std=None, intrinsic_dim=None, rng=None, maxiter=None,
-                    resolution=0.05, hvp_error=None) -> SampleCertificate:
+                    resolution=0.05, hvp_error=None, attempt=None) -> SampleCertificate:
     r"""Decide from samples whether x is an (ε, √(ρε))-second-order stationary point.
 
     The promise: whatever the function and the point, the verdict is wrong with probability at most
@@ -86,6 +97,10 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     could be wrong; `Verdict.CANNOT_TELL` states none, and its message names what would help. δ is
     shared equally among the gradient, the Lanczos iteration and the deviation of the Hessian, as
     far as they are sources of error here.
+
+    The promise is for one call. To repeat it, at one point with fresh samples or at one point after
+    another, until it passes, spends δ each time: number the calls by ``attempt`` = 1, 2, … and all
+    of them together err with probability at most δ.
 
     Parameters
     ----------
@@ -118,6 +133,10 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
         For all samples and the start; fresh entropy by default.
     maxiter, resolution, hvp_error
         As `certify`.
+    attempt : int, optional
+        k ≥ 1: this is the k-th of a series of certificates that share ``failure_prob``. It takes
+        δ/(k(k+1)), the ``failure_prob`` of the answer, whether those before it passed or not. None:
+        the only one; it takes δ.
 
     Raises
     ------
@@ -143,7 +162,7 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     oracle = problem if isinstance(problem, Oracle) else Oracle(problem)
     x = as_point("x", x, oracle.problem)
     epsilon = positive("epsilon", epsilon)
-    failure_prob = probability("failure_prob", failure_prob)
+    failure_prob = _share_of(probability("failure_prob", failure_prob), attempt)
     lipschitz_hess, gamma = curvature_scale(
         oracle.problem, epsilon, lipschitz_hess, curvature_tol)
     maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
@@ -181,6 +200,20 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
         gradient.batch_size, hessian.batch_size, nsamples)
 
 
+def _share_of(failure_prob, attempt):
+    """δ/(k(k+1)) for the k-th of a series; they add up to δ."""
+    if attempt is None:
+        return failure_prob
+    k = integer("attempt", attempt)
+    if k > 10**9:
+        raise ValueError(f"attempt must be at most 10**9, got {k}; begin a new series")
+    share = failure_prob / (k * (k + 1))
+    if share < 1e-300:
+        raise ValueError(f"failure_prob = {failure_prob} leaves attempt = {k} a share of "
+                         f"{share:.1e}, which is next to nothing in float64; give a larger one")
+    return share
+
+
 class _Gradient:
     """An estimate of ∇f(x) with limits of its norm: how many samples, and of which law."""
 
@@ -216,57 +249,75 @@ class _Gradient:
         if self.exact:
             self.batch_size = self.oracle.samples_of_f if self.whole else self.batch_size or 1
         elif self.batch_size is None:
-            gap = self.epsilon, 0.5 * self.epsilon, failure_prob
+            self._plan_batch(failure_prob)
+        elif not self.gaussian:
+            self.blocks = best_blocks(lambda k: self._error(k, failure_prob), failure_prob,
+                                      self.batch_size)
+
+    def _plan_batch(self, failure_prob):
+        """Enough samples to tell ε/2 from ε."""
+        gap = self.epsilon, 0.5 * self.epsilon, failure_prob
+        whole = self.terms is not None
+        try:
             if self.gaussian:
                 std = self.noise / math.sqrt(self.dim)
-                self.batch_size = calibrated_rule(std, self.dim, *gap).batch_size
-                return
-            rule = robust_rule(self.noise, *gap)
+                rule = calibrated_rule(std, self.dim, *gap)
+            else:
+                rule = robust_rule(self.noise, *gap)
+        except ValueError as why:
+            if not whole:
+                raise ValueError(f"with grad_noise = {self.noise} no batch tells epsilon/2 from "
+                                 f"epsilon = {self.epsilon}: {why}; or give batch_size") from None
+            rule = None  # but all terms together have no noise
+        if whole and (rule is None or rule.batch_size >= self.terms.size):
+            self.exact = self.whole = True
+            self.batch_size = self.terms.size
+        else:
             self.batch_size, self.blocks = rule.batch_size, rule.blocks
-            if self.terms is not None and self.batch_size >= self.terms.size:
-                self.exact = self.whole = True
-                self.batch_size, self.blocks = self.terms.size, 1
-        elif not self.gaussian:
-            most = min(self.batch_size, 11 + math.ceil(10 * math.log(1 / failure_prob)))
-            self.blocks = min(range(1, most + 1), key=lambda k: self._error(k, failure_prob))
 
-    def _error(self, blocks, failure_prob):
+    def _error(self, blocks, failure_prob, **residual):
         """The stated error; blocks are drawn with replacement: they have to be independent."""
         if blocks == 1:
             free = self.terms is None or self.terms.replacement
             noise = minibatch_noise(self.noise, self.batch_size,
                                     None if free else self.terms.size)
             return noise / math.sqrt(failure_prob)
-        return median_of_means_error(self.noise, self.batch_size, blocks, failure_prob)
+        return median_of_means_error(self.noise, self.batch_size, blocks, failure_prob, **residual)
 
     def estimate(self, x, rng, failure_prob):
         """ĝ and the limits of ‖∇f(x)‖; each of them fails with probability at most δ."""
         if self.whole:
             g = self.oracle.sample().grad(x)
-            norm = float(np.linalg.norm(g))
-            return g, norm, norm
+            length = norm(g)
+            return g, length, length
+        sizes = block_sizes(self.batch_size, self.blocks)
         if self.terms is None:
             kept, self.oracle.rng = self.oracle.rng, rng
-            g = self._median([self.oracle.batch_grad(x, size) for size in self._sizes()])
+            means = [self.oracle.batch_grad(x, size) for size in sizes]
             self.oracle.rng = kept
         else:
-            g = self._median([self.oracle.sample(
-                _draw(self.terms, size, rng, self.blocks > 1)).grad(x) for size in self._sizes()])
-        norm = float(np.linalg.norm(g))
-        if not math.isfinite(norm):
+            means = [self._mean_of_terms(x, size, rng) for size in sizes]
+        if self.blocks == 1 or not np.isfinite(means).all():
+            g, residual = means[0] if self.blocks == 1 else np.mean(means, axis=0), 0.0
+        else:
+            g = geometric_median(means)
+            residual = median_residual(means, g)
+        length = norm(g)
+        if not math.isfinite(length):
             return g, math.nan, math.nan
-        if self.gaussian and norm > 0:
-            return g, *norm_limits(norm, self.noise / math.sqrt(self.dim), self.dim,
+        if self.gaussian and length > 0:
+            return g, *norm_limits(length, self.noise / math.sqrt(self.dim), self.dim,
                                    self.batch_size, failure_prob)
-        error = self._error(self.blocks, failure_prob)
-        return g, max(0.0, norm - error), norm + error
+        # With the tolerance that the median reached, and room for the rounding of it.
+        error = self._error(self.blocks, failure_prob, residual=residual + MEDIAN_TOL)
+        return g, max(0.0, length - error), length + error
 
-    def _sizes(self):
-        return [part.size for part in np.array_split(np.empty(self.batch_size), self.blocks)]
-
-    def _median(self, means):
-        return means[0] if len(means) == 1 or not np.isfinite(means).all() else \
-            geometric_median(means)
+    def _mean_of_terms(self, x, size, rng):
+        """In parts where the draws are independent: memory does not grow with the batch."""
+        if not (self.terms.replacement or self.blocks > 1):
+            return self.oracle.sample(_draw(self.terms, size, rng, False)).grad(x)
+        return sum(part / size * self.oracle.sample(_draw(self.terms, part, rng, True)).grad(x)
+                   for part in block_sizes(size, -(-size // _PART)))
 
 
 class _Hessian:
@@ -331,4 +382,4 @@ class _Hessian:
 def _draw(terms, size, rng, replacement):
     """Indices of a sample of its own, apart from the epochs of a run."""
     return rng.integers(terms.size, size=size) if replacement else \
-        rng.permutation(terms.size)[:size]
+        rng.choice(terms.size, size=size, replace=False)

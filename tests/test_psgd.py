@@ -14,7 +14,7 @@ from saddlelib.oracle import FiniteSum
 from saddlelib.perturbation import uniform_ball
 from saddlelib.problems import QuarticSaddle
 from saddlelib.theory import alpay2025, jin2021
-from saddlelib.theory.noise import TriggerRule
+from saddlelib.theory.noise import TriggerRule, trigger_prob
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
 POINT = np.array([0.3, -0.2, 0.1])
@@ -365,6 +365,82 @@ def test_cnc_sgd_leaves_where_the_noise_has_a_part_along_the_curvature_and_only_
             assert leaves or state.x[0] == 0
 
 
+@pytest.mark.parametrize("dim", [1, 10, 1000])
+def test_read_as_the_total_variance_the_published_rule_holds_in_every_dimension(dim):
+    """σ² = E‖noise‖²: it fires at stationary points and not at 2ε, with d times the batch."""
+    constants = dict(lipschitz_grad=2.0, lipschitz_hess=4.0, epsilon=0.1, dim=dim, delta_f=0.1)
+    total = 3.0
+    method = PSGD.published(total_noise=total, **constants)
+    setting = dict(noise_std=total / math.sqrt(dim), dim=dim, batch_size=method.batch_size)
+    assert trigger_prob(method.trigger, 0.0, **setting) >= 0.9949
+    assert trigger_prob(method.trigger, 0.2, **setting) <= 0.0193
+    by_coordinate = PSGD.published(noise_std=total / math.sqrt(dim), **constants)
+    assert method.batch_size == pytest.approx(dim * by_coordinate.batch_size, rel=1e-2 * dim)
+    assert PSGD.published(noise_std=total, **constants) == method  # only the reading differs
+    oracle = Oracle(QuarticSaddle.spread(dim + 1, gamma=0.5), grad_noise=total, rng=0)
+    fired = sum(np.linalg.norm(oracle.batch_grad(np.zeros(dim + 1), method.batch_size))
+                <= method.trigger for _ in range(60))
+    assert fired >= 58
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("check", ["calibrated", "bounded", "robust"])
+def test_a_method_for_every_noise_is_made_or_refused_by_name(check):
+    """Whatever the noise: numbers in order, or an error that says which one is to blame."""
+    for noise in (0.0, 1e-300, 1e-160, 1e-12, 1e-9, 1.0, 1e3, 1e9, 1e160, 1e300):
+        for batch_size in (None, 7):
+            for population in (None, 10**13):
+                try:
+                    method = certified(3, noise, 0.1, batch_size=batch_size, check=check,
+                                       population=population)
+                except ValueError as refusal:
+                    assert "noise" in str(refusal) or "batch_size" in str(refusal)
+                    assert noise >= 1e3
+                    continue
+                assert math.isfinite(method.trigger) and 0 < method.step_size <= 0.25
+                assert method.check.threshold > 0 and method.episode_length >= 1
+
+
+def test_a_huge_check_makes_no_array_of_its_size():
+    """10¹³ samples of additive noise cost one draw of their mean."""
+    method = dataclasses.replace(certified(3, 0.1, 0.03, check="calibrated"),
+                                 check=TriggerRule(10**13, 0.02))
+    oracle = Oracle(QUARTIC, grad_noise=0.1, rng=0)
+    state = method.init(oracle, QUARTIC.minimizers[0])
+    while state.checks == 0:
+        state = method.step(oracle, state)
+    assert oracle.nsamples > 10**13 and state.certificate.passed
+
+
+def test_heavy_tails_refuse_a_batch_that_no_one_can_draw():
+    oracle = Oracle(QUARTIC, grad_noise=0.1, noise_df=3.0, rng=0)
+    with pytest.raises(ValueError, match="batch_size must be at most 100,000,000 where noise_df"):
+        oracle.batch_grad(POINT, 10**13)
+    assert oracle.nsamples == oracle.njev == 0
+
+
+@pytest.mark.parametrize("noise", [1e-300, 1e-12, 1e-9, 1e-4])
+def test_small_noise_ends_certified_like_none(noise):
+    def fun(x):
+        return x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    result = minimize(fun, [0.0, 1.0], "psgd", grad=lambda x: np.array([x[0]**3 - x[0], 2 * x[1]]),
+                      grad_noise=noise, step_size=0.2, lipschitz_hess=6.0, rng=0, maxiter=500)
+    assert result.success and abs(abs(result.x[0]) - 1) < 1e-2
+
+
+def test_the_certificates_of_a_run_are_the_attempts_of_one_series():
+    method = certified(3, 0.3, 0.03)
+    for seed in range(3):
+        oracle = Oracle(QUARTIC, grad_noise=0.3, rng=seed)
+        state = method.init(oracle, np.zeros(3))
+        while state.finished is None and state.nit < 2000:
+            state = method.step(oracle, state)
+            if state.certificate is not None:
+                k = state.certificates
+                assert state.certificate.failure_prob == pytest.approx(1e-2 / (k * (k + 1)))
+        assert state.certificates >= 2
+
+
 def certified(dim, noise, epsilon, **options):
     """Without a look at the problem: what `practical` makes of its scales."""
     return CertifiedPSGD.practical(step_size=0.25, epsilon=epsilon, dim=dim, sample_noise=noise,
@@ -589,6 +665,8 @@ GOOD_SUM = dict(fun=lambda x: 0.0, grads=lambda x, i: np.zeros((i.size, 3)), siz
     (lambda: Oracle(finite_sum()).sample(np.arange(3)).hvp(POINT, POINT), TypeError, "hvps"),
     (lambda: PSGD.published(noise_std=-1.0, lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.1,
                             dim=2, delta_f=1.0), ValueError, "noise_std"),
+    (lambda: PSGD.published(noise_std=1.0, total_noise=1.0, lipschitz_grad=1.0, lipschitz_hess=1.0,
+                            epsilon=0.1, dim=2, delta_f=1.0), ValueError, "noise_std.*total_noise"),
     (lambda: SGD(0.0, 1), ValueError, "step_size"),
     (lambda: SGD(0.1, 1.5), TypeError, "batch_size"),
     (lambda: CNCSGD(0.1, 1, 0.05, 3), ValueError, "large_step"),

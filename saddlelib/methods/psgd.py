@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 
 from .._arguments import curvature_scale, integer, positive, probability
+from .._norm import norm
 from ..curvature import Verdict
 from ..oracle import FiniteSum
 from ..perturbation import gaussian
 from ..sampling import SampleCertificate, certify_samples
 from ..theory import alpay2025, jin2021
+from ..theory._numbers import nonnegative
 from ..theory.noise import (
+    COVERED_RESIDUAL,
+    MOST,
     TriggerRule,
+    block_sizes,
     bounded_rule,
     calibrated_rule,
+    count,
     geometric_median,
+    median_residual,
     minibatch_noise,
     robust_rule,
 )
@@ -232,10 +240,13 @@ class PSGD(SGD):
     used, which says nothing about the point, and the authors' M grows like ε⁻². Give every run a
     budget of samples, ``oracle.nsamples``, and certify where it ends.
 
-    For noise of variance σ² in *each coordinate* of a sample (``grad_noise`` = σ√d), the authors
-    take B = max(1, ⌈(2σ²/ε²) ln(2/δ_fp)⌉) and trigger = ε√(1 + 2σ²/(Bε²)), without the dimension.
-    The mean of B samples has the norm σ√(d/B), about, at a stationary point: in high dimension the
-    trigger seldom fires there, and then this is `SGD`.
+    The authors take B = max(1, ⌈(2σ²/ε²) ln(2/δ_fp)⌉) and trigger = ε√(1 + 2σ²/(Bε²)), without the
+    dimension. Their repository reads σ² in two ways. Its code adds noise of variance σ² to *each
+    coordinate* (``grad_noise`` = σ√d). The mean of B samples then has the norm σ√(d/B), about, at a
+    stationary point: in high dimension the trigger seldom fires there, and then this is `SGD`. One
+    of its documents prints E‖ĝ‖² = ‖∇f‖² + σ²/B, where σ² is the *total* variance
+    (``grad_noise`` = σ). Then the rule holds in every dimension, and asks for d times the batch for
+    the same noise. `PSGD.published` can be run either way.
 
     Parameters
     ----------
@@ -262,14 +273,20 @@ class PSGD(SGD):
             integer(name, getattr(self, name))
 
     @classmethod
-    def published(cls, *, noise_std, batch_size=None, false_positive_prob=0.1,
-                  **constants) -> PSGD:
+    def published(cls, *, noise_std=None, total_noise=None, batch_size=None,
+                  false_positive_prob=0.1, **constants) -> PSGD:
         """With the authors' constants; takes what `theory.alpay2025.psd_constants` takes, and more.
+
+        Their σ is whichever of the first two is given, and this is how it is read.
 
         Parameters
         ----------
-        noise_std : float
-            σ ≥ 0, the standard deviation of one coordinate of one sample; ``grad_noise``/√d.
+        noise_std : float, optional
+            σ ≥ 0 as the standard deviation of one coordinate of one sample, as their code has it;
+            ``grad_noise``/√d of an `Oracle`.
+        total_noise : float, optional
+            σ ≥ 0 as the root mean square of the norm of the noise of one sample, as one of their
+            documents has it; the ``grad_noise`` of an `Oracle`.
         batch_size : int, optional
             B; `theory.alpay2025.batch_size` by default.
         false_positive_prob : float
@@ -277,16 +294,26 @@ class PSGD(SGD):
 
         Examples
         --------
-        >>> method = PSGD.published(noise_std=0.5, lipschitz_grad=2.0, lipschitz_hess=4.0,
-        ...                         epsilon=0.1, dim=10, delta_f=0.1)
-        >>> method.batch_size, round(method.trigger, 3), method.episode_length
-        (150, 0.115, 386)
+        The same noise, read in both ways:
+
+        >>> constants = dict(lipschitz_grad=2.0, lipschitz_hess=4.0, epsilon=0.1, dim=16,
+        ...                  delta_f=0.1)
+        >>> for sigma in dict(noise_std=0.5), dict(total_noise=2.0):
+        ...     method = PSGD.published(**sigma, **constants)
+        ...     print(method.batch_size, round(method.trigger, 3), method.episode_length)
+        150 0.115 398
+        2397 0.115 398
         """
+        if (noise_std is None) == (total_noise is None):
+            raise ValueError(f"give σ either as noise_std (of one coordinate) or as total_noise "
+                             f"(of the whole vector), got noise_std = {noise_std} and "
+                             f"total_noise = {total_noise}")
+        sigma = total_noise if noise_std is None else noise_std
         k = alpay2025.psd_constants(**constants)
         epsilon = constants["epsilon"]
         if batch_size is None:
-            batch_size = alpay2025.batch_size(noise_std, epsilon, false_positive_prob)
-        trigger = alpay2025.batch_trigger(noise_std, epsilon, batch_size)
+            batch_size = alpay2025.batch_size(sigma, epsilon, false_positive_prob)
+        trigger = alpay2025.batch_trigger(sigma, epsilon, batch_size)
         return cls(k.step_size, batch_size, trigger, k.perturbation_radius, k.episode_length,
                    k.max_episodes)
 
@@ -295,7 +322,7 @@ class PSGD(SGD):
     def look(self, oracle, state):
         """Costs a mini-batch more where it perturbs."""
         state.last_perturbation = None
-        if state.left == 0 and np.linalg.norm(state.jac) <= self.trigger:
+        if state.left == 0 and norm(state.jac) <= self.trigger:
             self._begin(oracle, state)
         state.left = max(state.left - 1, 0)  # for the step that comes now
 
@@ -357,8 +384,9 @@ class CertifiedPSGD(SGD):
       ``check`` decides, which is right at ‖∇f‖ ≤ ε/2 and at ‖∇f‖ ≥ ε with a stated probability.
       After K samples for a look that led nowhere, the next one comes K/B steps later at the
       earliest, so false alarms at most double the samples of the steps.
-    - *Then the curvature is looked at*, by `saddlelib.certify_samples`. The k-th certificate may
-      fail with probability δ/(k(k+1)); these add up to at most δ. If it passes, the method stops.
+    - *Then the curvature is looked at*, by `saddlelib.certify_samples`. The k-th certificate is its
+      ``attempt`` k and may fail with probability δ/(k(k+1)); these add up to at most δ. If it
+      passes, the method stops.
     - *A saddle is left along its direction* of negative curvature, with the sign that the estimate
       of the gradient gives, by `methods.psd.curvature_step`. Where no direction is known the
       perturbation and the episode are those of `PSGD`; an episode that does not lower f by
@@ -431,7 +459,7 @@ class CertifiedPSGD(SGD):
             1/ℓ; the step is shorter where the batch is too small for it.
         sample_noise : float
             √v ≥ 0, the root mean square of the noise of one sample's gradient: a bound of it at
-            every point where the run looks.
+            every point where the run looks. Noise that would need 2⁶³ samples is refused.
         population : int, optional
             n of a `FiniteSum`: no batch is larger, and then its error is zero.
         replacement : bool
@@ -457,42 +485,73 @@ class CertifiedPSGD(SGD):
         (800, 0.0829, 447)
         """
         step_size, epsilon = positive("step_size", step_size), positive("epsilon", epsilon)
+        sample_noise, dim = nonnegative("sample_noise", sample_noise), count("dim", dim)
+        population = None if population is None else count("population", population)
         rho, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
         if batch_size is None:
-            noise_free = positive("sample_noise", sample_noise) if sample_noise else 0.0
-            batch_size = max(1, math.ceil(8 * (noise_free / epsilon)**2))
+            ratio = sample_noise / epsilon
+            samples = 8 * (ratio * ratio)
+            if population is None and not samples < MOST:
+                raise ValueError(f"sample_noise = {sample_noise} needs a batch_size of 2**63 or "
+                                 f"more samples for epsilon = {epsilon}; use a larger epsilon, or "
+                                 f"give the batch_size")
+            batch_size = max(1, math.ceil(min(samples, MOST - 1)))
             batch_size = batch_size if population is None else min(batch_size, population)
         noise = minibatch_noise(sample_noise, batch_size, None if replacement else population)
         if noise > 0:
-            step_size *= min(1.0, (epsilon / noise)**2 / 8)
+            step_size *= min(1.0, min(epsilon / noise, 3.0)**2 / 8)
+        if not step_size > 0:
+            raise ValueError(f"batch_size = {batch_size} leaves noise of {noise:.1e} in a "
+                             f"gradient, so far above epsilon = {epsilon} that no step is short "
+                             f"enough; use a larger batch_size, or leave it out")
         if check not in _CHECKS:
             raise ValueError(f"check must be {' or '.join(map(repr, _CHECKS))}, got {check!r}")
         size = sample_noise if check == "robust" else sample_noise / math.sqrt(dim)
-        numbers = (size,) if check == "robust" else (size, dim)
-        rule = _CHECKS[check](*numbers, epsilon, 0.5 * epsilon, check_failure_prob)
-        while rule.batch_size < batch_size and check_failure_prob > 1e-6:
-            check_failure_prob /= 2  # a check of no more samples than a step says nothing new
-            rule = _CHECKS[check](*numbers, epsilon, 0.5 * epsilon, check_failure_prob)
-        if population is not None and rule.batch_size >= population:
-            rule = TriggerRule(population, 0.75 * epsilon)
+
+        def look(halvings):
+            return cls._second_look(check, size, dim, epsilon,
+                                    check_failure_prob / 2**halvings, population)
+        # A check of no more samples than a step says nothing new.
+        most = max(0, math.ceil(math.log2(probability("check_failure_prob", check_failure_prob))
+                                - math.log2(1e-6)))
+        halvings = bisect_left(range(most), True, key=lambda n: look(n).batch_size >= batch_size)
+        rule = look(halvings)
         scale = epsilon / gamma
         r = scale / 8 if perturbation_radius is None else positive(
             "perturbation_radius", perturbation_radius)
         if episode_length is None:
             reach = math.log(100 * max(scale / r, 2.0) * math.sqrt(dim))
-            episode_length = math.ceil(reach / math.log1p(step_size * gamma))
+            growth = math.log1p(step_size * gamma)
+            if not reach < growth * MOST:
+                raise ValueError(f"batch_size = {batch_size} leaves noise of {noise:.1e} in a "
+                                 f"gradient, and with step_size = {step_size:.1e} an episode would "
+                                 f"not end; use a larger batch_size, step_size or curvature_tol")
+            episode_length = math.ceil(reach / growth)
         if decrease_threshold is None:
-            decrease_threshold = 0.1 * epsilon**2 / gamma
+            decrease_threshold = 0.1 * epsilon * scale
         return cls(step_size, batch_size, math.hypot(0.75 * epsilon, noise), rule, epsilon, gamma,
                    r, decrease_threshold, episode_length, failure_prob, rho or None,
                    sample_noise if population is not None else None, hess_noise, patience)
+
+    @staticmethod
+    def _second_look(check, noise, dim, epsilon, failure_prob, population):
+        numbers = (noise,) if check == "robust" else (noise, dim)
+        try:
+            rule = _CHECKS[check](*numbers, epsilon, 0.5 * epsilon, failure_prob)
+        except ValueError:
+            if population is None:
+                raise
+            rule = None
+        if population is not None and (rule is None or rule.batch_size >= population):
+            return TriggerRule(population, 0.75 * epsilon)  # all terms have no noise
+        return rule
 
     def step(self, oracle, state) -> CertifiedPSGDState:
         """One step; costs a mini-batch, and where the gradient is small what its looks take."""
         new = state.copy()
         new.last_perturbation = None
         if (new.left == 0 and new.nit >= new.next_look
-                and np.linalg.norm(new.jac) <= self.trigger):
+                and norm(new.jac) <= self.trigger):
             self._look(oracle, new)
         if new.finished is not None:
             return new
@@ -510,20 +569,23 @@ class CertifiedPSGD(SGD):
         before = oracle.nsamples
         oracle.rng, oracle.unseen = state.rng, state.unseen
         state.checks += 1
-        g = self._estimate(oracle, state.x)
+        g, told = self._estimate(oracle, state.x)
         state.unseen = oracle.unseen
-        if np.linalg.norm(g) <= self.check.threshold:
+        if not told or norm(g) <= self.check.threshold:
             self._certify(oracle, state, g)
         if state.last_perturbation is None:
             state.next_look = state.nit + math.ceil((oracle.nsamples - before) / self.batch_size)
 
     def _estimate(self, oracle, x):
+        """ĝ, and whether its error is what the check allows for; else the certificate decides."""
         rule = self.check
         if rule.batch_size == oracle.samples_of_f > 1:
-            return oracle.grad(x)
-        means = [oracle.batch_grad(x, part.size)
-                 for part in np.array_split(np.empty(rule.batch_size), rule.blocks)]
-        return means[0] if len(means) == 1 else geometric_median(means)
+            return oracle.grad(x), True
+        means = [oracle.batch_grad(x, size) for size in block_sizes(rule.batch_size, rule.blocks)]
+        if len(means) == 1 or not np.isfinite(means).all():
+            return np.mean(means, axis=0), True
+        g = geometric_median(means)
+        return g, median_residual(means, g) <= COVERED_RESIDUAL
 
     def _certify(self, oracle, state, g):
         state.certificates += 1
@@ -531,7 +593,7 @@ class CertifiedPSGD(SGD):
         stated = dict(grad_noise=self.grad_noise, hess_noise=self.hess_noise)
         seen = certify_samples(
             oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
-            failure_prob=self.failure_prob / (k * (k + 1)), lipschitz_hess=self.lipschitz_hess,
+            failure_prob=self.failure_prob, attempt=k, lipschitz_hess=self.lipschitz_hess,
             rng=state.rng, **(stated if isinstance(oracle.problem, FiniteSum) else {}))
         state.certificate = seen
         if seen.passed or not np.isfinite(seen.grad_norm):

@@ -324,15 +324,20 @@ def probe_detection_prob(dim, probe_count, curvature, curvature_tol, others=0.0)
 def batch_size(noise_std, epsilon, failure_prob=0.1) -> int:
     r"""B = max(1, ⌈(2σ²/ε²) ln(2/δ)⌉), the mini-batch of PSGD, the authors' stochastic variant.
 
-    From the authors' repository, whose code adds noise of law N(0, (σ²/B) I) to the gradient: σ is
-    the standard deviation of one coordinate of one sample, as in `noise`. B is the number for which
-    2 exp(−Bε²/(2σ²)) ≤ δ, the two-sided tail of one coordinate. The test of PSGD reads the norm of
-    all d coordinates, about σ√(d/B), and B does not know d: see `noise.trigger_prob`.
+    From the authors' repository, which reads σ in two ways. B is the number for which
+    2 exp(−Bε²/(2σ²)) ≤ δ, the two-sided tail of one Gaussian number of variance σ²/B.
+
+    * *Coordinate*, as in its code, which adds noise of law N(0, (σ²/B) I): σ is the standard
+      deviation of one coordinate of one sample, as in `noise`. The test of PSGD reads the norm of
+      all d coordinates, about σ√(d/B), and B does not know d: see `noise.trigger_prob`.
+    * *Total*, as in ``docs/section_1_5_extension.md``, which prints E‖ĝ‖² = ‖∇f‖² + σ²/B: σ is the
+      root mean square of the norm, ``total_noise`` of `noise`. For the same noise it is √d times
+      as large and B d times, and the test is right in every dimension.
 
     Parameters
     ----------
     noise_std : float
-        σ ≥ 0, in the units of the gradient.
+        σ ≥ 0 of either reading, in the units of the gradient.
     epsilon : float
         ε > 0.
     failure_prob : float
@@ -356,13 +361,15 @@ def batch_size(noise_std, epsilon, failure_prob=0.1) -> int:
 def batch_trigger(noise_std, epsilon, batch_size) -> float:
     r"""ε√(1 + 2σ²/(Bε²)): PSGD starts an episode where the mini-batch gradient is at most this.
 
-    From the authors' repository. The square adds 2σ²/B to ε², where the noise adds σ²d/B to the
-    mean of ‖ĝ‖² (`noise.mean_square`): the test allows for the noise of two dimensions.
+    From the authors' repository. The square adds 2σ²/B to ε². In the coordinate reading of σ
+    (`batch_size`) the noise adds σ²d/B to the mean of ‖ĝ‖² (`noise.mean_square`), and the test
+    allows for the noise of two dimensions; in the total reading the noise adds σ²/B, and the test
+    allows for twice of it.
 
     Parameters
     ----------
     noise_std : float
-        σ ≥ 0, the standard deviation of one coordinate of one sample.
+        σ ≥ 0 of either reading.
     epsilon : float
         ε > 0.
     batch_size : int

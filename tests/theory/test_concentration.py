@@ -116,7 +116,82 @@ def test_a_small_norm_has_the_limits_zero():
     assert norm_limits(10.0, 1.0, 100, 1, 0.01)[0] == 0.0
 
 
+@pytest.mark.parametrize("noise_std", [1e-300, 1e-12, 1e-9, 1e-6, 1e-4])
+def test_the_limits_of_a_norm_far_above_the_noise_are_those_of_a_gaussian(noise_std):
+    """‖ĝ‖ ∓ zσ/√B up to the bias (d − 1)σ²/(2B‖∇f‖), although the noise may be below a rounding."""
+    z, norm, dim = 2.3263478740408408, 26.0, 40
+    lower, upper = norm_limits(norm, noise_std, dim, 4, 0.01)
+    bias = (dim - 1) * noise_std**2 / (8 * norm)
+    assert lower == pytest.approx(norm - z * noise_std / 2 - bias, abs=1e-14 + 1e-6 * noise_std)
+    assert upper == pytest.approx(norm + z * noise_std / 2 - bias, abs=1e-14 + 1e-6 * noise_std)
+
+
+def test_limits_at_a_tiny_failure_probability_are_those_of_37_deviations():
+    lower, upper = norm_limits(1e6, 1.0, 3, 1, 1e-300)
+    assert 37.0 < 1e6 - lower < 37.2 and 37.0 < upper - 1e6 < 37.2
+    assert mean_error(1.0, 10**6, 1e-300) == pytest.approx(math.sqrt(2 * 300 * math.log(10)) / 1e3,
+                                                           rel=1e-3)
+
+
+@pytest.mark.parametrize("std", [1e-3, 1e-8, 1e-12, 1e-100])
+def test_a_tiny_variance_has_an_error_between_those_of_chebyshev_and_bernstein(std):
+    """(1) for one sample of variance V: above the t that a two-point law attains with δ itself."""
+    for delta in (0.1, 1e-6):
+        for few in (None, 2.0):
+            error = mean_error(1.0, 1, delta, dim=10, std=std, intrinsic_dim=few)
+            assert error >= std * math.sqrt((1 - delta) / delta) or error == 1
+            log = math.log(10 / delta)
+            bernstein = log / 3 + math.sqrt(log**2 / 9 + 2 * log * std**2)
+            assert error <= min(1.0, bernstein)
+        cantelli = std * math.sqrt((1 - delta) / delta)
+        assert mean_error(1.0, 1, delta, std=std) <= max(1.0, 3 * cantelli)
+
+
+@pytest.mark.parametrize("delta", [0.5, 0.01, 1e-9])
+@pytest.mark.parametrize("std", [1.0, 0.1, 1e-3, 1e-6])
+@pytest.mark.parametrize("b", [1, 100, 10**6])
+def test_the_error_for_few_directions_solves_its_inequality_and_no_smaller_one_does(b, std, delta):
+    """(2) at its best θ, found by trying many: the probability stated for t is δ, not more."""
+    few, v = 1.5, std**2
+    t = mean_error(1.0, b, delta, dim=2**62, std=std, intrinsic_dim=few)
+
+    def psi(u):
+        return np.where(u < 1e-3, u * u / 2 + u**3 / 6, np.expm1(u) - u)
+
+    def prob(t):
+        theta = np.geomspace(1e-8, 600, 20_001)
+        theta = theta[(b * v * psi(theta) < 600) & (theta * b * t < 600)]
+        return float(np.min(few * np.expm1(b * v * psi(theta)) / psi(theta * b * t)))
+    if t < 1 and t < mean_error(1.0, b, delta, dim=2**62, std=std):
+        assert prob(t) == pytest.approx(delta, rel=1e-3)
+    else:
+        assert t == 1 or prob(t) >= delta
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("bound", [0.0, 1e-300, 1e-12, 1.0, 1e160, 1e300])
+def test_every_number_is_answered_or_refused_by_name(bound):
+    rng = np.random.default_rng(0)
+    for delta in (1e-300, 1e-9, 0.1, 0.999):
+        for share in (1.0, 1e-3, 1e-12, 1e-200):
+            for few in (None, 1.0, 1e5, 1e300):
+                b, d = int(10.0**rng.integers(0, 19)), int(10.0**rng.integers(0, 7))
+                law = dict(dim=d, std=share * bound, intrinsic_dim=few)
+                for population in (None, 2 * b):
+                    error = mean_error(bound, b, delta, population=population, **law)
+                    assert 0 <= error <= bound
+                if few is None or delta == 0.1:
+                    wanted = float(rng.choice([1e-300, 1e-6, 0.1, 2.0])) * max(bound, 1.0)
+                    try:
+                        enough = mean_batch_size(wanted, bound, delta, **law)
+                    except ValueError as refusal:
+                        assert "ask for less" in str(refusal)
+                        continue
+                    assert mean_error(bound, enough, delta, **law) <= wanted
+
+
 @pytest.mark.parametrize("call, words", [
+    (lambda: norm_limits(1.0, 1.0, 3, 1, 0.5), "below 1/2"),
     (lambda: mean_error(-1.0, 1, 0.1), "bound"),
     (lambda: mean_error(1.0, 0, 0.1), "batch_size"),
     (lambda: mean_error(1.0, 1, 0.1, std=2.0), "std must be at most"),

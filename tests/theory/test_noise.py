@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 from scipy.optimize import brentq, minimize
+from scipy.special import ndtr, ndtri
 from scipy.stats import binom, chi2
 
 from saddlelib.oracle import Oracle
 from saddlelib.problems import QuarticSaddle
 from saddlelib.theory import alpay2025, noise
+from saddlelib.theory.concentration import norm_limits
 
 DIMS = [1, 2, 5, 10, 20, 50]
 LARGE_DIMS = [*DIMS, 100, 1000, 10_000]
@@ -60,6 +62,22 @@ def test_the_published_trigger_stops_firing_at_stationary_points(dim):
     low, high = {1: (.99, 1), 2: (.97, .99), 5: (.82, .87), 10: (.35, .39), 20: (.004, .012),
                  50: (0, 1e-6)}[dim]
     assert low <= prob <= high
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 10, 100, 1000])
+def test_the_published_rule_for_the_total_variance_holds_in_every_dimension(dim):
+    """σ² = E‖noise‖²: at a stationary point it fires with P(χ²_d ≤ dq), q = 2 + 2 ln(2/δ)."""
+    sigma, eps = 10.0, 1.0
+    total = sigma * math.sqrt(dim)
+    batch = alpay2025.batch_size(total, eps)
+    t = alpay2025.batch_trigger(total, eps, batch)
+    prob = noise.trigger_prob(t, 0.0, sigma, dim, batch)
+    q = 2 * math.log(20) + 2
+    assert prob == pytest.approx(chi2.cdf(dim * q, dim), rel=1e-4)
+    assert prob >= max(0.9949, 1 - math.exp(-dim * (math.sqrt(q) - 1)**2 / 2))
+    assert noise.trigger_prob(t, 2 * eps, sigma, dim, batch) <= 0.0193
+    norms = draw_norms(np.random.default_rng(dim), 2000, 2 * eps, sigma, dim, batch)
+    assert agree((norms <= t).sum(), 2000, noise.trigger_prob(t, 2 * eps, sigma, dim, batch))
 
 
 @pytest.mark.parametrize("dim", [2, 10])
@@ -263,7 +281,197 @@ def test_gaussian_noise_has_the_tails_of_assumption_b(dim):
         assert scale == pytest.approx(sigma * math.sqrt(dim / (2 * math.log(2))), rel=1 / dim)
 
 
+# The whole range of float64.
+
+def law_in_three_dimensions(place, shift):
+    """P(‖z + m e‖ ≤ m + x) and its complement for d = 3, in closed form."""
+    u = shift + place
+    density = math.exp(-place * place / 2) - math.exp(-(u + shift)**2 / 2)
+    density /= math.sqrt(2 * math.pi)
+    far = ndtr(-(u + shift))
+    return ndtr(place) - far - density / shift, ndtr(-place) + far + density / shift
+
+
+@pytest.mark.parametrize("shift", [2.0, 50.0, 999.0, 1001.0, 1e5, 1e8, 1e12])
+def test_the_law_is_that_of_the_closed_form_on_both_sides_of_the_switch_over(shift):
+    """Beyond a shift of 10³ by the saddle point, which errs by less than 4e-9 of the tail."""
+    for place in (-8.0, -3.0, -1.0, 0.0, 0.5, 2.0, 6.0, 9.0):
+        if shift + place <= 0:
+            continue
+        below, above = law_in_three_dimensions(place, shift)
+        grad_norm, threshold = shift * 2.0**-20, (shift + place) * 2.0**-20
+        setting = dict(noise_std=2.0**-20, dim=3, batch_size=1)
+        tolerance = 4e-9 + 1e-15 * shift * (1 + abs(place))  # of the threshold's own rounding
+        if place > -8 or shift > 2:
+            assert noise.trigger_prob(threshold, grad_norm, **setting) == pytest.approx(
+                below, rel=tolerance)
+        assert noise.missed_trigger_prob(threshold, grad_norm, **setting) == pytest.approx(
+            above, rel=tolerance)
+
+
+def test_many_dimensions_follow_the_law_of_chi_square():
+    """By Wilson & Hilferty's cube root, whose error falls as 1/d; SciPy's series fails from 10⁸."""
+    for dim in (10**6, 10**9, 10**12, 10**18):
+        width = math.sqrt(2 / (9 * dim))
+        for deviations in (-5, -1, 0.1, 3, 6):
+            square = dim * (1 - width * width + deviations * width)**3
+            t, setting = math.sqrt(square), dict(noise_std=1.0, dim=dim, batch_size=1)
+            law = noise.trigger_prob if deviations < 0 else noise.missed_trigger_prob
+            assert law(t, 0.0, **setting) == pytest.approx(
+                ndtr(-abs(deviations)), rel=1e-4 if dim == 10**6 else 2e-6 * dim**0.5 / 1e6 + 1e-6)
+    at_the_mean = noise.trigger_prob(1000.0, 0.0, 1.0, 10**6, 1)  # where r = 0
+    assert at_the_mean == pytest.approx(chi2.cdf(1e6, 10**6), rel=1e-8)
+    rule = noise.bounded_rule(1.0, 10**9, 1.0, failure_prob=1e-7)
+    assert noise.missed_trigger_prob(rule.threshold, 0.0, 1.0, 10**9, rule.batch_size) <= 1e-7
+
+
+def test_the_law_runs_on_through_the_switch_over_of_the_shift_and_of_the_dimension():
+    """A step of one dimension or of 10⁻⁶ of the shift is small; what changes there is smaller."""
+    for deviations in (-4.0, -1.0, 1.0, 4.0):
+        law = noise.trigger_prob if deviations < 0 else noise.missed_trigger_prob
+        for probs in ([law(m + deviations, m, 1.0, 7, 1) for m in 1000 + 1e-6 * np.arange(-4, 4)],
+                      [law(math.sqrt(d) + deviations / 2, 0.0, 1.0, d, 1)
+                       for d in range(10**6 - 4, 10**6 + 4)]):
+            bends = np.diff(probs, 2) / probs[0]
+            assert np.abs(bends).max() <= 1e-8
+
+
+@pytest.mark.parametrize("gap", [0.5, 1e-3, 1e-5, 1e-8])
+def test_the_calibrated_rule_is_exact_for_small_relative_gaps(gap):
+    """For d = 1, far from zero, ‖ĝ‖ is Gaussian: B = ⌈(2zσ/(s − a))²⌉, the threshold the middle."""
+    z = 1.2815515655446004
+    rule = noise.calibrated_rule(3.0, 1, 1.0, 1.0 - gap)
+    width = 1.0 - (1.0 - gap)
+    assert rule.batch_size == pytest.approx((2 * z * 3.0 / width)**2, rel=1e-6, abs=1)
+    assert rule.threshold == pytest.approx(1.0 - width / 2, abs=1e-9 * gap)
+    for dim in (1, 50):
+        rule = noise.calibrated_rule(3.0, dim, 1.0, 1.0 - gap)
+        if gap <= 1e-5:
+            assert rule.batch_size == pytest.approx((2 * z * 3.0 / width)**2, rel=1e-7)
+        deviation = 3.0 / math.sqrt(rule.batch_size)
+        bias = 9.0 * (dim - 1) / (2 * rule.batch_size)
+        if gap <= 1e-3:
+            assert rule.threshold == pytest.approx(1.0 - width / 2 + bias, abs=0.01 * deviation)
+
+
+def test_promises_are_kept_at_noise_far_below_a_rounding_of_the_gradient():
+    for sigma in (1e-300, 1e-12, 1e-9, 1e-7, 1e-4):
+        rule = noise.calibrated_rule(sigma, 100, silent_above=1.0, fire_below=0.5)
+        assert rule.batch_size == 1 and rule.threshold == pytest.approx(0.75, abs=1e-4)
+        assert noise.trigger_prob(rule.threshold, 0.5, sigma, 100, 1) == 1
+        assert noise.trigger_prob(rule.threshold, 1.0, sigma, 100, 1) == 0
+
+
+@pytest.mark.parametrize("delta", [1e-20, 1e-50, 1e-300])
+def test_a_tiny_failure_probability_has_finite_rules(delta):
+    z = float(-ndtri(delta))
+    one = noise.calibrated_rule(1.0, 1, 1.0, 0.5, delta)
+    assert one.batch_size == pytest.approx((4 * z)**2, rel=0.01)
+    robust = noise.robust_rule(1.0, 1.0, failure_prob=delta)
+    assert robust.batch_size < 250 * math.log(1 / delta) and robust.blocks > 10
+    assert noise.median_of_means_error(1.0, robust.batch_size, robust.blocks, delta) <= 0.5
+
+
+SIZES = [0.0, 1e-300, 1e-160, 1e-12, 1e-9, 1e-4, 1.0, 1e5, 1e12, 1e160, 1e300]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sigma", SIZES)
+def test_every_number_is_answered_or_refused_by_name(sigma):
+    """No other error, no warning, no nan; the loops inside have bounds, so the sweep ends."""
+    def answer(call, *args, **options):
+        try:
+            given = call(*args, **options)
+        except ValueError as refusal:
+            assert any(word in str(refusal) for word in (
+                "noise", "grad_norm", "batch_size", "too close", "below 1/2")), refusal
+            return
+        numbers = np.atleast_1d(getattr(given, "threshold", given))
+        assert all(number >= 0 for number in numbers), (call, args, given)
+        assert all(number < math.inf for number in numbers) or call is noise.median_of_means_error
+    rng = np.random.default_rng(0)
+    for dim in (1, 2, 1000, 10**6):
+        for delta in (1e-300, 1e-9, 0.1, 0.999):
+            batch, high = int(10.0**rng.integers(0, 19)), float(rng.choice(SIZES[1:]))
+            low = float(rng.choice([0.0, 0.5, 1 - 1e-5, 1 - 1e-13])) * high
+            threshold = high * float(rng.choice([0.5, 1.0, 1 + 1e-9]))
+            for law in (noise.trigger_prob, noise.missed_trigger_prob):
+                answer(law, threshold, low, sigma, dim, batch)
+            answer(noise.mean_square, high, sigma, dim, batch)
+            answer(noise.minibatch_noise, sigma, batch, 2 * batch)
+            answer(noise.tail_scale, sigma, dim)
+            answer(noise.calibrated_rule, sigma, dim, high, low, delta)
+            answer(noise.bounded_rule, sigma, dim, high, low, delta)
+            answer(noise.robust_rule, sigma, high, low, delta)
+            answer(noise.median_of_means_error, sigma, batch, min(batch, 30), delta)
+            answer(norm_limits, threshold, sigma, dim, batch, delta)
+
+
 # The robust mean.
+
+@pytest.mark.parametrize("k, dim, ratio", [(8, 2, 1e3), (4, 2, 1e3), (8, 5, 1e6), (50, 3, 1e3),
+                                           (9, 40, 1e9)])
+def test_ordinary_points_have_a_median_and_the_residual_it_reached(k, dim, ratio):
+    """Almost on one line: between the two in the middle the sum of the distances is nearly flat."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        points = rng.standard_normal((k, dim)) * np.geomspace(1, 1 / ratio, dim)
+        residual = noise.median_residual(points, noise.geometric_median(points))
+        assert residual <= noise.COVERED_RESIDUAL
+
+
+def test_the_residual_is_the_slope_of_the_sum_of_the_distances():
+    points = np.random.default_rng(2).standard_normal((7, 3))
+    for y in (np.array([0.3, -0.2, 0.9]), points[4], np.array([1e6, 0.0, 0.0])):
+        def total(z):
+            return np.linalg.norm(points - z, axis=1).sum()
+        directions = np.random.default_rng(3).standard_normal((4000, 3))
+        directions /= np.linalg.norm(directions, axis=1)[:, None]
+        slope = min((total(y + 1e-6 * v) - total(y)) / 1e-6 for v in directions)
+        residual = noise.median_residual(points, y)
+        assert residual == pytest.approx(max(0.0, -slope / 7), abs=5e-3)
+    assert noise.median_residual([[1e300, 0.0], [-1e300, 1e300]], [0.0, 0.0]) < 1
+
+
+def test_a_median_that_was_stopped_early_has_a_larger_stated_error_that_covers_it():
+    """From one far block, which is where the iteration must not stay: the error says so."""
+    rng = np.random.default_rng(1)
+    for k in (5, 8, 21):
+        errors = []
+        for share in (0.0, 0.3, 0.6, 0.9):
+            for _ in range(20):
+                means = rng.standard_normal((k, 4)) / 2  # v = 1 in each block
+                median = noise.geometric_median(means)
+                y = median + share * (means[0] - median) * (means[0] != median).any()
+                residual = noise.median_residual(means, y)
+                stated = noise.median_of_means_error(1.0, k, k, 0.05, residual=residual)
+                assert np.linalg.norm(y) <= stated
+                errors.append((residual, stated))
+        errors.sort()
+        assert (np.diff([stated for _, stated in errors]) >= 0).all()
+    assert noise.median_of_means_error(1.0, 9, 9, 0.05, residual=1.0) == math.inf
+    assert noise.median_of_means_error(1.0, 9, 1, 0.05, residual=0.5) == pytest.approx(
+        noise.median_of_means_error(1.0, 9, 1, 0.05))
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.05, 0.3])
+def test_the_error_of_a_point_with_a_residual_is_attained(tau):
+    """As the next but one test, where the far blocks pull with τ more: the cosine is α + τ."""
+    k, j, r = 10, 2, 1.0
+    cosine = (j / k + tau) / (1 - j / k)
+    reach = r / math.sqrt(1 - cosine * cosine)
+    touch = [r * r / reach, r * math.sqrt(1 - (r / reach)**2)]
+    near = [[touch[0], sign * touch[1]] for sign in (1, -1)] * ((k - j) // 2)
+    points = near + [[1e9, 0.0]] * j
+    assert noise.median_residual(points, [reach, 0.0]) == pytest.approx(tau, abs=1e-6)
+
+
+def test_block_sizes_are_those_of_an_array_that_is_split():
+    for batch, blocks in ((11, 3), (12, 4), (7, 7), (5, 1)):
+        parts = np.array_split(np.arange(batch), blocks)
+        assert noise.block_sizes(batch, blocks) == [part.size for part in parts]
+    assert sum(noise.block_sizes(10**18, 7)) == 10**18  # and makes no array
+
 
 @pytest.mark.parametrize("k, dim", [(3, 2), (8, 3), (25, 10), (6, 40)])
 def test_the_geometric_median_has_the_smallest_sum_of_distances(k, dim):
@@ -314,7 +522,7 @@ def test_the_step_from_blocks_to_median_is_attained(k, j):
 
 def test_the_error_is_that_of_the_best_split_into_good_and_bad_blocks():
     total, batch, k, delta = 3.0, 700, 7, 0.02
-    error = noise.median_of_means_error(total, batch, k, delta)
+    error = noise.median_of_means_error(total, batch, k, delta, residual=0.0)
     best = math.inf
     for j in range(4):
         p = brentq(lambda p, j=j: binom.sf(j, k, p) - delta, 1e-9, 0.9)
@@ -406,7 +614,13 @@ def test_scipy_stats_is_imported_only_where_it_is_used():
     (lambda: noise.geometric_median(np.zeros(4)), ValueError, "shape"),
     (lambda: noise.geometric_median([[1.0, math.inf]]), ValueError, "finite"),
     (lambda: noise.geometric_median([["a"]]), TypeError, "real numbers"),
-    (lambda: noise.geometric_median([[0, 0], [1, 0], [0, 1]], maxiter=1), RuntimeError, "maxiter"),
+    (lambda: noise.median_residual([[0.0], [1.0]], [0.0, 1.0]), ValueError, "y must have 1"),
+    (lambda: noise.block_sizes(3, 4), ValueError, "batch_size = 3"),
+    (lambda: noise.trigger_prob(1.0, 0.0, 1.0, 2**63, 1), ValueError, "dim must be below"),
+    (lambda: noise.calibrated_rule(1.0, 2, 1.0, 1.0 - 1e-13), ValueError, "too close"),
+    (lambda: noise.calibrated_rule(1e300, 2, 1.0), ValueError, "noise_std = 1e.300 .*wider gap"),
+    (lambda: noise.mean_square(1e200, 1.0, 2, 1), ValueError, "grad_norm = 1e.200"),
+    (lambda: noise.tail_scale(1e300, 10**18), ValueError, "noise_std = 1e.300"),
 ])
 def test_what_the_laws_do_not_cover_is_named(call, error, words):
     with pytest.raises(error, match=words):
