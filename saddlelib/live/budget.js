@@ -205,7 +205,7 @@ const NOTES = [
   + "as one gradient. PGD 2021: Theorem 18 of Jin et al. 2021 with the smallest ι of its proof; "
   + "half of its iterates are such points, and no test says which. PSD: the authors’ repository; "
   + "its smallest eigenvalues are not counted. Repaired PSD: the episode theorem of this chapter. "
-  + "Certified PSD: the default of the library and the theorem of this chapter about it; a product "
+  + "Certified PSD: the default rule and the theorem of this chapter about it; a product "
   + "of the Hessian counts as two gradients, and its time counts the values of f too.",
   "A diamond marks what a run took, where one was made at exactly this setting. “⚠ float64” "
   + "says that rounding of f, where f is as large as Δf, hides the decrease that an episode promises.",

@@ -1,7 +1,7 @@
 """What the papers promise: explicit constants and laws, one file per paper.
 
-`certified` says what the default method of the library is sure to need. `budget` turns the promises
-into time and money, `precision` says where float64 cannot keep them, `noise` what a test on a
+`certified` says what certified PSD, our default, is sure to need. `budget` turns the promises into
+time and money, `precision` says where float64 cannot keep them, `noise` what a test on a
 mini-batch gradient can tell, `concentration` how far the mean of a sample is from the mean of all,
 and `ravine` how long and short steps share the work where the minimizer is degenerate.
 """

@@ -108,7 +108,7 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
       gradient every 𝒯 steps.
     - "PSD": `alpay2025.iteration_bound`, one more gradient an episode and M + 1 eigenvalues.
     - "repaired PSD": `episode.iteration_bound`, gradients alone.
-    - "certified PSD": `certified.certified_bound`, the default of `minimize`. A Hessian-vector
+    - "certified PSD": `certified.certified_bound`, the default rule of `psd`. A Hessian-vector
       product counts as two gradients, which is what a difference of gradients takes.
 
     Parameters

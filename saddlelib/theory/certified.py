@@ -1,4 +1,4 @@
-r"""What the default method is sure to need: a complexity theorem for certified PSD.
+r"""What the default rule of `psd` is sure to need: a complexity theorem for certified PSD.
 
 The theorem is proved on the page of chapter 2. The method is `methods.CertifiedPSD` with the step
 size 1/ℓ: it descends while ‖∇f‖ > ε, and where the gradient is small it looks at the curvature by
