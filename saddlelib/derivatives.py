@@ -284,7 +284,8 @@ class _Line:
         if size == 0 and length == 0:
             return ""  # the step may be nothing in the units of x
         noise = max(self.noise_g, self.unit * length * size)
-        short = max(50 * noise / length if length > 0 else 0.0, 1e3 * _UNIT * size, 1e-13 * self.length)
+        short = max(50 * noise / length if length > 0 else 0.0, 1e3 * _UNIT * size,
+                    1e-13 * self.length)
         if not short <= 0.05 * self.step:
             return ""
         near, behind = self.quotient(short / self.step), self.quotient(_BACK)
