@@ -672,7 +672,8 @@ def _built(rule, numbers, options):
         why = str(error)
     except ValueError as error:
         name, why = str(error).split(" must be ")[0], str(error)
-        if not name.isidentifier() or name in {**numbers, **options}:
+        out_of_range = name.isidentifier() and name not in {**numbers, **options}
+        if not out_of_range and why != "math domain error":
             raise
     told = ", ".join(f"{name} = {value:.3g}" for name, value in numbers.items()
                      if isinstance(value, (int, float)) and not isinstance(value, bool))

@@ -573,6 +573,8 @@ GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.h
     (dict(method="pgd", epsilon=1e-300), ValueError, "epsilon = 1e-300"),
     (dict(method="psd", step_size=1e-300, lipschitz_hess=1e-30), ValueError, "step_size = 1e-300"),
     (dict(method="pgd", step_size=1e-300, lipschitz_hess=1e-30), ValueError, "step_size = 1e-300"),
+    (dict(method="psd", perturbation_radius=1e300, exit_radius=1e-160), ValueError,
+     "leaves the range of float64|exit_radius must be larger"),
     (dict(method="psd", rule="repaired", step_size=None, lipschitz_grad=4e152, delta_f=5e195,
           lipschitz_hess=1e132, epsilon=3e169), ValueError, "epsilon = 3e\\+169.*grad_threshold"),
 ])

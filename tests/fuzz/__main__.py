@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -37,8 +38,11 @@ def main():
         print(call, "\n", judge.look_at(given.seed))
         print(call.run())
         return
-    began = time.monotonic()
-    found = summary(outcomes(range(given.first, given.first + given.calls), given.processes))
+    began, seen = time.monotonic(), []
+    with contextlib.suppress(KeyboardInterrupt):  # then the table of what there is
+        for one in outcomes(range(given.first, given.first + given.calls), given.processes):
+            seen.append(one)
+    found = summary(seen)
     found["seconds"] = time.monotonic() - began
     if given.json:
         json.dump(found, sys.stdout)
@@ -47,7 +51,7 @@ def main():
     if given.kinds:
         for kind, seeds in sorted(found["kinds"].items()):
             print(f"{len(seeds):6} {kind}  seeds {seeds[:4]}")
-    print(f"\n{given.calls} calls from seed {given.first}, {found['seconds']:.0f} s")
+    print(f"\n{len(seen)} calls from seed {given.first}, {found['seconds']:.0f} s")
 
 
 if __name__ == "__main__":

@@ -95,11 +95,12 @@ class Call:
             return Oracle(fun, grad_noise=self.noise, rng=self.seed, **parts)
         spread = np.random.default_rng(self.seed).standard_normal((30, self.truth.dim))
         spread = (spread - spread.mean(0)) * 1e-3 * abs(self.truth.a * self.truth.s)
-        grad, hvp = parts["grad"], parts.get("hvp")
+        grad, hvp, t = parts["grad"], parts.get("hvp"), self.truth
 
         def grads(x, i):
             g = grad(x)
-            return g + spread[i] if isinstance(g, np.ndarray) and g.dtype.kind == "f" else g
+            right = isinstance(g, np.ndarray) and g.dtype.kind == "f" and g.shape == (t.dim,)
+            return g + spread[i] if right else g
         return FiniteSum(fun, grads, 30, self.truth.dim, hvps=hvp and (
             lambda x, v, i: np.tile(hvp(x, v), (i.size, 1))))
 
@@ -242,6 +243,8 @@ def _spoil(call, rng):
             if name in ("episode_length", "patience", "batch_size", "epochs", "restarts",
                         "interval", "probe_count"):
                 value = int(min(value, 1e6)) + 1
+        if name == "jac" and np.ndim(value) == 1 and len(value) == call.truth.dim:
+            continue  # a wrong gradient and no wrong type
         if name == "x0":
             call.x0 = value
         elif name == "method":
@@ -313,6 +316,7 @@ def _functions(call):
     return parts
 
 
+@np.errstate(all="ignore")
 def _wrong_gradient(kind, t, rng):
     factor = rng.choice([1e-3, 0.3, 0.9, 1.5, 100.0])
     j, offset = rng.integers(t.dim), rng.standard_normal(t.dim) * t.a * t.s
