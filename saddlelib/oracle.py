@@ -330,9 +330,10 @@ class Oracle:
         if self._sum is None:
             most = _LARGEST_BATCH if self.noise_df is None else _MOST_DRAWS
             if batch_size > most:
-                raise ValueError(f"batch_size must be at most {most:.0e}, "
-                                 f"{'the numbers' if self.noise_df is None else 'the draws of t'} "
-                                 f"that can be averaged here; ask for less accuracy")
+                raise ValueError(
+                    f"batch_size must be at most {most:.0e}"
+                    f"{'' if self.noise_df is None else ' where noise_df is given'}, got a larger "
+                    f"one; ask for less accuracy or a smaller grad_noise")
             return
         if batch_size > self._sum.size:
             raise ValueError(f"batch_size must be at most the {self._sum.size} samples there are, "

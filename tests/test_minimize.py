@@ -244,10 +244,10 @@ def test_a_state_goes_on_with_a_rule_that_knows_no_delta_f():
 
 
 def test_a_certificate_that_cannot_tell_is_no_success():
-    wide = QuadraticSaddle(np.linspace(1e-3, 1e3, 1200))
-    result = minimize(wide, np.zeros(1200), epsilon=1e-3, curvature_tol=1e-4, rng=0)
+    wide = QuadraticSaddle(np.append(0.0, np.geomspace(1e-7, 1e3, 1199)))
+    result = minimize(wide, np.zeros(1200), epsilon=1e-3, curvature_tol=1e-8, rng=0)
     assert result.status == Status.CANNOT_TELL and not result.success
-    assert "Lanczos" in result.message
+    assert "error" in result.message
 
 
 @pytest.mark.parametrize("method", ["gd", "pgd"])
@@ -505,7 +505,6 @@ GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.h
     (dict(step_size=None), ValueError, "lipschitz_grad"),
     (dict(lipschitz_hess=0.0), ValueError, "curvature_tol"),
     (dict(lipschitz_hess=None), ValueError, "curvature_tol"),
-    (dict(lipschitz_hess=None, curvature_tol=0.1, hvp=None), ValueError, "certificate=False"),
     (dict(failure_prob=2.0), ValueError, "failure_prob"),
     (dict(method="adam"), ValueError, "method"),
     (dict(method="pgd", rule="magic"), ValueError, "'practical' or 'jin2017' or 'jin2021'"),
@@ -662,10 +661,9 @@ def test_a_message_carries_the_numbers_of_its_certificate():
 
 def test_every_verdict_has_a_status_and_only_sosp_is_a_success():
     from saddlelib.minimize import _OF_VERDICT
-    assert [name for name, status in _OF_VERDICT.items() if status == Status.CERTIFIED] == ["SOSP"]
-    assert (Status.VACUOUS, Status.WRONG_DERIVATIVES) == (12, 13)
-    stated = {verdict.name for verdict in Verdict} - {"CANNOT_TELL", "NOT_STATIONARY"}
-    assert stated <= set(_OF_VERDICT)
+    assert [verdict for verdict, status in _OF_VERDICT.items() if status == Status.CERTIFIED] == [
+        Verdict.SOSP]
+    assert set(Verdict) - set(_OF_VERDICT) == {Verdict.CANNOT_TELL, Verdict.NOT_STATIONARY}
 
 
 def test_a_problem_knows_its_dimension_and_brings_its_own_derivatives():

@@ -163,10 +163,12 @@ class Shift:
 
     def add(self, alpha, beta):
         """One more step: αₖ and β_{k+1} ≥ 0."""
+        if not self.below:
+            return
         # The pivots of the Cholesky factorization of T − z are −β_{j+1} p_{j+1}(z)/pⱼ(z).
         self._pivot = alpha - self.z - self._beta * (self._beta / self._pivot)
         self._beta = beta
-        self.below = self.below and self._pivot > 0
+        self.below = self._pivot > 0
         if self.below:
             self._polynomial *= self._pivot / beta if beta > 0 else math.inf
             self.root = math.hypot(self.root, self._polynomial)
@@ -309,9 +311,10 @@ def lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution, deep=None
     r"""Lanczos with full reorthogonalization from a uniform start, until it knows.
 
     It knows where λ_min > −tol (*passed*), or where a Ritz value lies below −deep ≤ −tol
-    (*negative*; deep = tol by default). It also ends when λ_min is known to within resolution·tol
-    and neither holds (*resolved*), when only the errors of the products stand against an answer
-    (*errors*), and after ``maxiter`` steps (*budget*).
+    (*negative*; deep = tol by default). Where it would pass and has seen no curvature above tol
+    either, it goes on until it knows that there is none, by (2) for −H. It also ends when λ_min is
+    known to within resolution·tol and neither holds (*resolved*), when only the errors of the
+    products stand against an answer (*errors*), and after ``maxiter`` steps (*budget*).
 
     ``product`` is one of `curvature.products`. One that can be refined is refined where its errors
     stand against passing, and the iteration is done again from the same start, so that the event
@@ -350,6 +353,7 @@ class _Run:
         self.tol, self.deep, self.component = tol, deep, component
         self.resolution = resolution
         self.T, self.at_tol, self.at_deep = Coefficients(), Shift(-tol), Shift(-deep)
+        self.above = Shift(-tol)  # of −H: whether any curvature exceeds the tolerance
         self.basis = np.empty((1, start.size))
         self.basis[0] = start
         self.first, self.next_look = None, 1
@@ -379,6 +383,7 @@ class _Run:
             self.product.compare(norm(entries[:-1]), k, w.size)
         for part in (self.T, self.at_tol, self.at_deep):
             part.add(float(entries[-1]), beta)
+        self.above.add(-float(entries[-1]), beta)
         if k < w.size and beta > 0:
             if k == len(self.basis):
                 more = min(max(k, _FIRST), w.size - k)
@@ -390,7 +395,9 @@ class _Run:
         """Why to end here, or ""."""
         error = self.product.error(k)
         whole = k == self.start.size
-        if self.T.decides(self.at_tol, self.component, error):
+        if self.T.decides(self.at_tol, self.component, error) and (
+                self.product.norm > self.tol or k == most or self.T.beta[-1] == 0
+                or self.above.below and self.above.root * self.component > 1):
             return "passed"
         blocked = self.T.is_blocked(self.at_tol, self.component, error)
         invariant = self.T.beta[-1] == 0

@@ -157,20 +157,22 @@ class LanczosProbe(CertifiedPSD):
     r"""PSD-Probe made sound: `CertifiedPSD` that asks for gradients alone, on the same budget.
 
     Curvature comes from `saddlelib.certify` with differences of gradients, even where products or
-    Hessians are given. With ``probe_count`` = m, one check takes at most m − 1 Lanczos steps and
-    so at most 2m + 1 gradients, as many as `PSDProbe` takes values. All else is `CertifiedPSD`:
+    Hessians are given. With ``probe_count`` = m, one check takes at most m − 13 Lanczos steps, and
+    at least one. So it takes at most 2m + 1 gradients where m ≥ 14, as many as `PSDProbe` takes
+    values: 27 to find a spacing of the differences, two for each further step where one is not
+    exact enough, and two to look at a direction once more. All else is `CertifiedPSD`:
     the sign of the displacement, its length 2\|λ\|/ρ, the better point kept, the failure
     probability split over the certificates.
 
     At the authors' m = ⌈16 log(16 d/δ)⌉ that is enough, in every dimension: where
 
-    .. math:: \lambda_{\max} - \lambda_{\min} \le 900\,(-\lambda_{\min} - \gamma),
+    .. math:: \lambda_{\max} - \lambda_{\min} \le 500\,(-\lambda_{\min} - \gamma),
 
-    the smallest Ritz value after m − 1 steps is below −γ with probability at least 1 − δ, for exact
-    products. *Proof.* P(v₁² ≤ t) ≤ √(2dt/π) for a uniform unit vector, so the start has squared
-    overlap at least t = πδ²/(8d) except with probability δ/2, and arcosh(1/√t) ≤ ½ ln(4/t)
-    = ½ ln(32d/(πδ²)) ≤ ln(16d/δ) ≤ m/16. By (1) of `saddlelib.curvature` the relative error is at
-    most tanh²((m/16)/(2m − 3)) < 1/900, because m ≥ 16 ln 16 > 44. ∎
+    the smallest Ritz value after m − 13 steps is below −γ with probability at least 1 − δ, for
+    exact products. *Proof.* P(v₁² ≤ t) ≤ √(2dt/π) for a uniform unit vector, so the start has
+    squared overlap at least t = πδ²/(8d) except with probability δ/2, and arcosh(1/√t) ≤ ½ ln(4/t)
+    = ½ ln(32d/(πδ²)) ≤ ln(16d/δ) ≤ m/16. By (3) of `saddlelib.curvature.lanczos` the relative
+    error is at most tanh²((m/16)/(2m − 27)) < 1/500, because m ≥ 16 ln 16 > 44. ∎
 
     Where the spread is larger, the budget may end a check without an answer. Then the method
     perturbs at random, ``patience`` times, and its certificate says that it cannot tell.
@@ -195,9 +197,13 @@ class LanczosProbe(CertifiedPSD):
             probe_count = alpay2025.probe_count(dim, failure_prob)
         return cls(**vars(k), probe_count=probe_count)
 
-    def _certify(self, oracle, state, failure_prob):
-        return super()._certify(_GradientsAlone(oracle), state, failure_prob,
-                                maxiter=self.probe_count - 1)
+    def _certify(self, oracle, state, jac, failure_prob):
+        return super()._certify(_GradientsAlone(oracle), state, jac, failure_prob,
+                                maxiter=max(1, self.probe_count - _OVERHEAD))
+
+
+# What a check spends on finding a spacing and on a second look, in Lanczos steps of two gradients.
+_OVERHEAD = 13
 
 
 class _GradientsAlone(Oracle):

@@ -355,12 +355,16 @@ class CertifiedPSD(Method):
     def _look(self, oracle, state):
         """Stop at a certified point; else leave it, along a direction if one is known."""
         count = state.certificates + 1
-        with _noiseless(oracle):
-            seen = self._certify(oracle, state, self.failure_prob / (count * (count + 1)))
+        with _noiseless(oracle) as noisy:
+            jac = oracle.grad(state.x) if noisy else state.jac
+            seen = self._certify(oracle, state, jac, self.failure_prob / (count * (count + 1)))
         state.certificate, state.certificates = seen, count
         state.certificate_cost = tuple(a + b for a, b in zip(
             state.certificate_cost, (seen.nfev, seen.njev, seen.nhvp, seen.nhev), strict=True))
         state.min_eig = seen.min_eig
+        if noisy and seen.verdict is Verdict.NOT_STATIONARY:
+            state.jac = jac  # which the noise hid: on with it
+            return
         if seen.verdict not in _GOES_ON or not np.isfinite(seen.min_eig):
             state.finished = "stationary"
             return
@@ -370,6 +374,9 @@ class CertifiedPSD(Method):
             return
         state.anchor, state.jac_anchor = state.x, state.jac
         state.f_anchor = oracle.fun(state.x) if math.isnan(state.value) else state.value
+        if not math.isfinite(state.f_anchor):
+            state.finished, state.note = "nonfinite", f"f = {state.f_anchor} where ∇f is small"
+            return
         known = seen.min_eig < -0.5 * self.curvature_tol - seen.hvp_error
         if known and self.use_direction and self._displace(oracle, state, seen):
             state.failed = 0
@@ -381,10 +388,10 @@ class CertifiedPSD(Method):
         _perturb(oracle, state, self.perturbation_radius)
         state.left = self.episode_length
 
-    def _certify(self, oracle, state, failure_prob, **options):
+    def _certify(self, oracle, state, jac, failure_prob, **options):
         return certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
                        failure_prob=failure_prob, lipschitz_hess=self.lipschitz_hess,
-                       resolution=_RESOLUTION, rng=state.rng, jac=state.jac, **options)
+                       resolution=_RESOLUTION, rng=state.rng, jac=jac, **options)
 
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""
@@ -496,6 +503,6 @@ def _noiseless(oracle):
     """A certificate speaks about the function: it sees none of the noise of the run."""
     noise, oracle.grad_noise = oracle.grad_noise, 0.0
     try:
-        yield
+        yield noise > 0
     finally:
         oracle.grad_noise = noise
