@@ -186,7 +186,7 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     elif lower <= epsilon:
         look, product = hessian.look(x, rng, share, length_scale(epsilon, gamma, lipschitz_hess),
                                      hvp_error, maxiter, resolution)
-    verdict, message = judge(epsilon, gamma, slope, look, product, hessian.error)
+    verdict, message = judge(epsilon, gamma, failure_prob, slope, look, product, hessian.error)
     if verdict is Verdict.CANNOT_TELL and look is not None and not hessian.exact:
         message += f", on {hessian.batch_size} samples; raise hess_batch_size to know more"
     seen = (math.nan, -math.inf, gamma, np.full(x.size, np.nan), failure_prob, 0, 0.0, 0.0)

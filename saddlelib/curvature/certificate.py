@@ -192,12 +192,12 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
                       f"within the error {error:.1g} of the gradient")
     else:
         slope = Slope()
-    verdict, message = judge(epsilon, curvature_tol, slope, look, product)
+    verdict, message = judge(epsilon, curvature_tol, failure_prob, slope, look, product)
     if verdict is Verdict.SOSP:
         verdict, message = _doubt(oracle, x, g, look, product, lipschitz_hess, message)
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
     if verdict is Verdict.SOSP:
-        message += f" except with probability {failure_prob:.2g}, from {_spent(cost)}"
+        message += f"; from {_spent(cost)}"
     known = (math.nan, -math.inf, curvature_tol, np.full(x.size, np.nan), failure_prob, 0, math.nan,
              0.0) if look is None else (look.min_eig, look.lower, curvature_tol, look.direction,
                                         failure_prob, look.steps, look.error, product.norm)
@@ -214,7 +214,7 @@ class Slope:
     doubt: str = ""
 
 
-def judge(epsilon, curvature_tol, slope, look, product, deviation=0.0):
+def judge(epsilon, curvature_tol, failure_prob, slope, look, product, deviation=0.0):
     """The verdict and its numbers in words, from what was seen.
 
     ``look`` is None where nobody looked at the curvature; ``deviation`` is how far the Hessian that
@@ -237,7 +237,8 @@ def judge(epsilon, curvature_tol, slope, look, product, deviation=0.0):
     if look.lower - deviation >= -curvature_tol:
         if not curvature_tol < product.norm + deviation:
             return Verdict.VACUOUS, f"{slope.words}; {_vacuous(curvature_tol, product.norm)}"
-        return Verdict.SOSP, f"{slope.words}; {eig}{_allowance(curvature_tol, look, above)}"
+        return Verdict.SOSP, (f"{slope.words}; {eig} except with probability {failure_prob:.2g}"
+                              f"{_allowance(curvature_tol, look, above)}")
     return Verdict.CANNOT_TELL, f"{eig}{_REASONS[look.end].format(look=look)}"
 
 
@@ -252,7 +253,7 @@ _REASONS = {
 
 def _allowance(curvature_tol, look, above):
     """What to say of negative curvature that the tolerance allows."""
-    if not above < -look.error:
+    if not above < -max(look.error, 1e-3 * curvature_tol):
         return ""
     return (f"; negative curvature within the tolerance, which exceeds it by a factor of "
             f"{curvature_tol / -above:.2g}")
