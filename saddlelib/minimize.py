@@ -72,6 +72,7 @@ class Status(enum.IntEnum):
     VALIDATION = 11
     VACUOUS = 12
     WRONG_DERIVATIVES = 13
+    NOT_STATIONARY = 14
     CALLBACK = 99
 
     @property
@@ -96,6 +97,7 @@ _SENTENCES = {
     Status.VACUOUS: "The tolerance allows all curvature that was seen, so the certificate says "
                     "nothing.",
     Status.WRONG_DERIVATIVES: "The derivatives contradict the function.",
+    Status.NOT_STATIONARY: "The method stopped where the gradient is larger than epsilon.",
     Status.CALLBACK: "The callback asked to stop.",
 }
 
@@ -103,9 +105,10 @@ _SENTENCES = {
 _ENDS = {"precision": Status.PRECISION, "nonfinite": Status.NONFINITE,
          "f_star": Status.BELOW_F_STAR, "validation": Status.VALIDATION, "budget": Status.MAXITER}
 
-# What the verdict of a certificate makes of a run; all others are CANNOT_TELL.
+# What the verdict of a certificate makes of a run; the one that is left is CANNOT_TELL.
 _OF_VERDICT = {Verdict.SOSP: Status.CERTIFIED, Verdict.NEGATIVE_CURVATURE: Status.SADDLE,
-               Verdict.VACUOUS: Status.VACUOUS, Verdict.WRONG_DERIVATIVES: Status.WRONG_DERIVATIVES}
+               Verdict.VACUOUS: Status.VACUOUS, Verdict.NOT_STATIONARY: Status.NOT_STATIONARY,
+               Verdict.WRONG_DERIVATIVES: Status.WRONG_DERIVATIVES}
 # Ends that say nothing about the point, so that its value does not matter.
 _CUT_SHORT = {Status.MAXITER, Status.MAXFEV, Status.MAXSAMPLES, Status.INTERRUPTED,
               Status.CALLBACK}

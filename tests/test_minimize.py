@@ -663,7 +663,7 @@ def test_every_verdict_has_a_status_and_only_sosp_is_a_success():
     from saddlelib.minimize import _OF_VERDICT
     assert [verdict for verdict, status in _OF_VERDICT.items() if status == Status.CERTIFIED] == [
         Verdict.SOSP]
-    assert set(Verdict) - set(_OF_VERDICT) == {Verdict.CANNOT_TELL, Verdict.NOT_STATIONARY}
+    assert set(Verdict) - set(_OF_VERDICT) == {Verdict.CANNOT_TELL}
 
 
 def test_a_problem_knows_its_dimension_and_brings_its_own_derivatives():
