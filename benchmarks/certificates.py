@@ -283,8 +283,9 @@ def report_errors(repeats):
             false, rejected = passes(-1.02 * TOL, kind, relative * TOL, repeats)
             right = [passes(-part * TOL, kind, relative * TOL, repeats)[0] for part in (0.5, 0.0)]
             rows.append([kind, f"{relative:g}", str(false), str(rejected), *map(str, right)])
-    return (f"{table(ERRORS, rows)}\n\nOf {repeats} each, δ = {RISK:g}: "
-            f"{short(RISK * repeats)} false passes allowed.")
+    spread = (RISK * (1 - RISK) * repeats) ** 0.5
+    return (f"{table(ERRORS, rows)}\n\nOf {repeats} each, δ = {RISK:g}: at most "
+            f"{short(RISK * repeats)} false passes expected, give or take {spread:.0f}.")
 
 
 def main(quick=False, epsilon=1e-3, seeds=5, repeats=500):

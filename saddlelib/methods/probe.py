@@ -172,7 +172,7 @@ class LanczosProbe(CertifiedPSD):
     exact products. *Proof.* P(v₁² ≤ t) ≤ √(2dt/π) for a uniform unit vector, so the start has
     squared overlap at least t = πδ²/(8d) except with probability δ/2, and arcosh(1/√t) ≤ ½ ln(4/t)
     = ½ ln(32d/(πδ²)) ≤ ln(16d/δ) ≤ m/16. By (3) of `saddlelib.curvature.lanczos` the relative
-    error is at most tanh²((m/16)/(2m − 27)) < 1/500, because m ≥ 16 ln 16 > 44. ∎
+    error is at most tanh²((m/16)/(2m − 27)) < 1/500: m is an integer above 16 ln 16 > 44. ∎
 
     Where the spread is larger, the budget may end a check without an answer. Then the method
     perturbs at random, ``patience`` times, and its certificate says that it cannot tell.

@@ -189,18 +189,33 @@ def test_lanczos_keeps_its_promise_on_a_spread_spectrum():
     assert (blind > 0).all()
 
 
-def test_m_minus_1_steps_resolve_one_nine_hundredth_of_the_spread():
+def test_m_minus_13_steps_resolve_one_five_hundredth_of_the_spread():
     """The proposition of `LanczosProbe`, and each step of its proof."""
     worst = 0.0
-    for d in (2, 3, 5, 10, 100, 10**4, 10**6):
-        for delta in (0.9, 0.5, 0.1, 1e-2, 1e-4, 1e-8):
+    assert alpay2025.probe_count(1, 1 - 1e-12) == 45  # no m is smaller
+    for d in (1, 2, 3, 5, 10, 100, 10**4, 10**6):
+        for delta in (0.99, 0.5, 0.1, 1e-2, 1e-4, 1e-8):
             m, t = alpay2025.probe_count(d, delta), start_overlap(d, delta / 2)
-            assert t >= math.pi * delta**2 / (8 * d) * (1 - 1e-9)
+            assert t >= math.pi * delta**2 / (8 * d) * (1 - 1e-9) and m >= 45
             assert math.acosh(t**-0.5) <= math.log(16 * d / delta) <= m / 16
-            error = lanczos_error(m - 1, t)
-            assert error <= math.tanh(m / 16 / (2 * m - 3)) ** 2 < 1 / 900
+            error = lanczos_error(m - 13, t)
+            assert error <= math.tanh(m / 16 / (2 * m - 27)) ** 2 < 1 / 500
             worst = max(worst, error)
-    assert worst > 1 / 9000  # a tenth of what is promised is not far off
+    assert worst > 1 / 5000  # a tenth of what is promised is not far off
+
+
+def test_the_budget_finds_one_eigenvalue_hidden_below_a_spread_of_five_hundred():
+    """-γ - s/500 below Chebyshev's points in [-γ, -γ + s]: of 40 starts at most δ fail in time."""
+    d, m = 500, alpay2025.probe_count(500)
+    others = (1 + np.cos(np.pi * (np.arange(d - 1) + 0.5) / (d - 1))) / 2
+    found = {}
+    for factor in (500, 100_000):
+        problem = QuadraticSaddle(np.append(-GAMMA - 10 / factor, -GAMMA + 10 * others))
+        verdicts = [certify(problem, np.zeros(d), epsilon=EPSILON, curvature_tol=GAMMA,
+                            failure_prob=0.1, maxiter=m - 13, resolution=1e-9, rng=seed).verdict
+                    for seed in range(40)]
+        found[factor] = verdicts.count(Verdict.NEGATIVE_CURVATURE)
+    assert found[500] >= 36 and found[100_000] < 20
 
 
 def test_without_a_choice_of_sign_the_displacement_may_go_up_seven_times_what_it_can_gain():
