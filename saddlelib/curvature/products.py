@@ -59,6 +59,8 @@ _FIRST = 1e-4
 _LARGEST = 0.1
 # An error of γc over this leaves room for 100 steps even where θ = 0 has all the weight.
 _MARGIN = 30
+# A step of which so much is lost when it is added to x says nothing.
+_SWALLOWED = 0.5
 # Forward differences are tried where their error is at most so many times what is wanted at worst.
 _BLOCKED = 30
 
@@ -173,6 +175,20 @@ class _Try(NamedTuple):
         """The error as a part of the product; infinite where the product is zero."""
         size = norm(self.product)
         return self.error / size if size > 0 else math.inf
+
+
+def _grain(*gradients):
+    """The largest power of two that divides what a coordinate has in all gradients, shape (d,).
+
+    Where terms are rounded before they cancel, as in (g + C) − C or in float32, all that is left
+    are multiples of a grain much larger than float64 has; 0 where a coordinate does not change.
+    """
+    stack = np.array(gradients)
+    mantissa, exponent = np.frexp(stack)
+    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    grains = np.ldexp((whole & -whole).astype(float), exponent - 53)
+    grains = np.where(stack == 0, math.inf, grains).min(axis=0)
+    return np.where((stack == stack[0]).all(axis=0), 0.0, grains)
 
 
 def _quality(one):
@@ -292,8 +308,10 @@ class Differences(_Products):
         third = norm(0.25 * far - 1.5 * ahead + 2 * self.g - 0.75 * behind)
         product = (ahead - behind) / (2 * h)
         # In few dimensions noise may happen to cancel in a difference.
-        error = (1 + 4 / v.size) * max(third, self._stated_noise()) / h
-        error += self.misstep * norm(product)
+        noise = max(third, 0.5 * norm(_grain(ahead, behind, far, self.g)), self._stated_noise())
+        error = (1 + 4 / v.size) * noise / h + self.misstep * norm(product)
+        if not self.misstep < _SWALLOWED:
+            error = math.inf
         return _Try(h, error if math.isfinite(error) else math.inf, second, third, product,
                     self.misstep)
 
