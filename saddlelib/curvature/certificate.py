@@ -235,7 +235,7 @@ def judge(epsilon, curvature_tol, failure_prob, slope, look, product, deviation=
     if not slope.upper <= epsilon:
         return Verdict.CANNOT_TELL, f"{slope.words}: {slope.doubt}"
     if look.lower - deviation >= -curvature_tol:
-        if not curvature_tol < product.norm + deviation:
+        if not curvature_tol < (1 - 64 * _UNIT) * product.norm + deviation:
             return Verdict.VACUOUS, f"{slope.words}; {_vacuous(curvature_tol, product.norm)}"
         return Verdict.SOSP, (f"{slope.words}; {eig} except with probability {failure_prob:.2g}"
                               f"{_allowance(curvature_tol, look, above)}")

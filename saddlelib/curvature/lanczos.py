@@ -79,6 +79,8 @@ __all__ = ["Coefficients", "Look", "Shift", "lanczos", "lanczos_error", "start_c
 _TINY = 1e-9
 # A basis that is longer than this grows by doubling.
 _FIRST = 32
+# Whether the largest curvature exceeds the tolerance is asked to this part of the tolerance.
+_NEAR = 1e-3
 # So small a space may be used up entirely where errors keep the probability from being known.
 _SMALL = 100
 
@@ -395,10 +397,8 @@ class _Run:
         """Why to end here, or ""."""
         error = self.product.error(k)
         whole = k == self.start.size
-        if self.T.decides(self.at_tol, self.component, error) and (
-                self.product.norm > self.tol or k == most or self.T.beta[-1] == 0
-                or self.above.below and self.above.root * self.component > 1):
-            return "passed"
+        if self.T.decides(self.at_tol, self.component, error):
+            return "passed" if k == most or self._knows_whether_vacuous(k) else ""
         blocked = self.T.is_blocked(self.at_tol, self.component, error)
         invariant = self.T.beta[-1] == 0
         looked = k >= self.next_look or invariant or k == most
@@ -417,13 +417,31 @@ class _Run:
             return "errors"
         return "budget" if k == most else ""
 
+    def _knows_whether_vacuous(self, k) -> bool:
+        """Whether some curvature has been seen above tol, or it is known that there is none.
+
+        Known by (2) for −H, up to a part `_NEAR` of tol where the largest Ritz value is that close.
+        """
+        if self.product.norm > self.tol or not self.above.below or self.T.beta[-1] == 0:
+            return True
+        if self.above.root * self.component > 1:
+            return True
+        if k < self.next_look:
+            return False
+        self.next_look = max(k + 1, int(1.1 * k))
+        negative = Coefficients()
+        negative.alpha, negative.beta = [-alpha for alpha in self.T.alpha], self.T.beta
+        return negative.excludes(negative.smallest() - _NEAR * self.tol, self.component)
+
     def look(self, end) -> Look:
         """What is known at this end."""
         k, dim = len(self.T), self.start.size
         if end == "nonfinite":
             return Look(math.nan, -math.inf, np.full(dim, np.nan), k + 1, math.nan, end,
                         self.start, self.first)
-        error, low = self.product.error(k), float(self.T.smallest())
+        ritz = self.T.ritz_values()
+        self.product.norm = max(self.product.norm, abs(ritz[0]), abs(ritz[-1]))
+        error, low = self.product.error(k), float(ritz[0])
         passed = self.T.decides(self.at_tol, self.component, error)
         lower = self.T.lower_bound(self.component, error, -self.tol if passed else -math.inf)
         if k == dim:  # nothing is left out, so no start can have missed it

@@ -59,6 +59,8 @@ _FIRST = 1e-4
 _LARGEST = 0.1
 # An error of γc over this leaves room for 100 steps even where θ = 0 has all the weight.
 _MARGIN = 30
+# A step of which so much is lost when it is added to x says nothing.
+_SWALLOWED = 0.5
 # Forward differences are tried where their error is at most so many times what is wanted at worst.
 _BLOCKED = 30
 
@@ -118,7 +120,7 @@ class _Products:
 
         Raises `NotSymmetric` where no error of the products explains it.
         """
-        allowed = (1 + math.sqrt(step)) * self.one()
+        allowed = 4 * (1 + math.sqrt(step)) * self.one()
         if difference > max(allowed, _ASYMMETRY * self.norm):
             raise NotSymmetric(self._complaint(difference))
         # The basis is orthogonal to rounding, so that much is no fault of the products.
@@ -164,15 +166,30 @@ class _Try(NamedTuple):
     spacing: float
     error: float
     second: float
-    third: float
+    noise: float
     product: np.ndarray
     misstep: float
+    frozen: np.ndarray
 
     @property
     def relative(self):
         """The error as a part of the product; infinite where the product is zero."""
         size = norm(self.product)
         return self.error / size if size > 0 else math.inf
+
+
+def _grain(gradients):
+    """‖·‖ of the largest powers of two that divide each coordinate of all gradients, and which of
+    the coordinates do not change at all; those have no part in the first.
+
+    Where terms are rounded before they cancel, as in (g + C) − C, or in float32, what is left are
+    multiples of a grain that is much larger than that of float64.
+    """
+    mantissa, exponent = np.frexp(gradients)
+    whole = np.ldexp(mantissa, 53).astype(np.int64)
+    grains = np.where(gradients == 0, math.inf, np.ldexp(1.0 * (whole & -whole), exponent - 53))
+    frozen = (gradients == gradients[0]).all(axis=0)
+    return norm(np.where(frozen, 0.0, grains.min(axis=0))), frozen
 
 
 def _quality(one):
@@ -210,7 +227,7 @@ class Differences(_Products):
         self.step = self.forward = math.nan  # spacings of C and F; NaN: F is not used
         self.noise = 0.0  # of a gradient, ‖·‖₂
         self._error = {"central": math.inf, "forward": math.inf}
-        self.misstep = 0.0
+        self.misstep = self.hidden = 0.0
         self.probed = None
 
     @property
@@ -239,7 +256,7 @@ class Differences(_Products):
 
     def _own(self):
         kind = "central" if math.isnan(self.forward) else "forward"
-        return self._error[kind] + self.misstep * self.norm + 16 * _UNIT * self.norm
+        return self._error[kind] + self.hidden + (self.misstep + 16 * _UNIT) * self.norm
 
     def _complaint(self, difference):
         return (f"grad is not the gradient of a function here: the differences of grad along u and "
@@ -261,11 +278,30 @@ class Differences(_Products):
     def _probe(self, v):
         """Find a spacing along v at which differences are exact enough, or the best there is."""
         best = self._search(v)
+        self.hidden = self._hidden(best.frozen, v)
+        if self.hidden > 0:  # the longest step may be long enough to see it
+            wide = self._try(self.largest, v)
+            if wide.relative <= _DOUBTFUL and wide.frozen.sum() < best.frozen.sum():
+                best, self.hidden = wide, self._hidden(wide.frozen, v)
         self.probed, self.product, self.step = v.copy(), best.product, best.spacing
         self.misstep, self._error["central"] = best.misstep, best.error
-        self.noise = self._stated_noise() or best.third / 2.6
+        self.noise = self._stated_noise() or best.noise / 2.6
         self._seen(best.product)
-        self._plan_forward(best.second)
+        if math.isfinite(best.error):
+            self._plan_forward(best.second)
+
+    def _hidden(self, frozen, v):
+        """Curvature along coordinates whose part of the gradient did not change at all.
+
+        Either there is none, or the steps were lost among larger numbers inside of ∇f. One step as
+        long as curvature can be lost on, along each of these coordinates, tells which.
+        """
+        if not frozen.any():
+            return 0.0
+        move = self.largest / _LARGEST * np.where(frozen, np.copysign(1.0, v), 0.0)
+        moved = self.x + move
+        change = norm((self.grad(moved) - self.g)[frozen]) / norm(move)
+        return change if math.isfinite(change) else math.inf
 
     def _search(self, v):
         """The best of several spacings: first for the order of magnitude, then up, then down."""
@@ -292,10 +328,12 @@ class Differences(_Products):
         third = norm(0.25 * far - 1.5 * ahead + 2 * self.g - 0.75 * behind)
         product = (ahead - behind) / (2 * h)
         # In few dimensions noise may happen to cancel in a difference.
-        error = (1 + 4 / v.size) * max(third, self._stated_noise()) / h
-        error += self.misstep * norm(product)
-        return _Try(h, error if math.isfinite(error) else math.inf, second, third, product,
-                    self.misstep)
+        grain, frozen = _grain(np.array([self.g, ahead, behind, far]))
+        noise = (1 + 4 / v.size) * max(third, grain / 2, self._stated_noise())
+        error = noise / h + self.misstep * norm(product)
+        if not (math.isfinite(error) and self.misstep < _SWALLOWED):
+            error = math.inf
+        return _Try(h, error, second, noise, product, self.misstep, frozen)
 
     def _stated_noise(self):
         if self.grad_error is None:
