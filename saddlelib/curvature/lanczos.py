@@ -451,4 +451,8 @@ class _Run:
         if end == "negative":
             # Negative curvature is a fact about one vector: look at it once more, by itself.
             low = float(direction @ self.product.exactly(direction))
+        elif end == "passed":
+            closer, off = self.product.closer(direction)
+            if not closer >= min(low, -self.tol) - off and off < math.inf:
+                low, lower, end = closer, -math.inf, "errors"
         return Look(low, min(lower, low), direction, k, error, end, self.start, self.first)
