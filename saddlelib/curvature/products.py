@@ -4,9 +4,9 @@ Given products and Hessians
 ---------------------------
 Their rounding is taken as 16 units of the largest ‖Hv‖ seen, or as what the caller states. Lanczos
 compares, at no cost, entries that symmetry makes equal: qᵢᵀHqⱼ is known from step i when step j
-computes it. For products with isotropic errors of norm e, the entries of step j differ in norm by
-e√(2(j−1)/d) in the mean, which measures e; and for any errors by at most e(1 + √j). Where they differ by more than any rounding explains,
-what was given is no Hessian.
+computes it. For products with errors of norm e, the entries of step j differ in norm by at most
+e(1 + √j), and for isotropic ones by e√(2(j−1)/d) in the mean; both measure e. Where they differ by
+more than any rounding explains, what was given is no Hessian.
 
 Differences of gradients
 ------------------------
@@ -279,7 +279,7 @@ class Differences(_Products):
         return quotient, 2 * _RATIO * (self._error["central"] + self.misstep * self.norm)
 
     def _measure_again(self):
-        """Where the noise is in few coordinates, Δ₃ may be small by chance, at several spacings not."""
+        """Noise in few coordinates may cancel in Δ₃ by chance, but not at several spacings."""
         if self.measured:
             return
         self.measured, h = True, self.step
