@@ -274,9 +274,11 @@ class Differences(_Products):
         Where curvature is confined to few directions, the start may have seen nothing of how it
         changes.
         """
-        h = self.step / _RATIO
+        h, misstep = self.step / _RATIO, self.misstep
         quotient = float(v @ (self._at(h, v) - self.g)) / h
-        return quotient, 2 * _RATIO * (self._error["central"] + self.misstep * self.norm)
+        off = 2 * (_RATIO * self._error["central"] + self.misstep * self.norm)
+        self.misstep = misstep
+        return quotient, off
 
     def _measure_again(self):
         """Noise in few coordinates may cancel in Δ₃ by chance, but not at several spacings."""
