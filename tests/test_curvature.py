@@ -269,3 +269,17 @@ def test_no_number_at_the_ends_of_float64_passes_by_accident():
     for x, verdict in (([0.0, 0.0], Verdict.NEGATIVE_CURVATURE), ([1.0, 0.0], Verdict.SOSP)):
         assert certify(f, x, grad=df, epsilon=1e-3, lipschitz_hess=6.0,
                        failure_prob=1e-300).verdict is verdict
+
+
+@pytest.mark.parametrize("eigenvalues", [
+    np.linspace(0, 1, 500), np.append(np.linspace(0, 0.4, 9_999), 1.0), np.ones(10_000),
+    np.append(np.zeros(9_999), 1.0), np.append(np.linspace(-0.3, 0.6, 99), 1.0)])
+def test_a_tolerance_is_vacuous_exactly_where_no_curvature_exceeds_it(eigenvalues):
+    """The vectors that are multiplied may all be shorter than the largest curvature."""
+    for seed in range(5):
+        for tol, verdict in [(0.95, Verdict.SOSP), (0.99, Verdict.SOSP), (1.0, Verdict.VACUOUS),
+                             (1.05, Verdict.VACUOUS)]:
+            seen = certify(**quadratic(eigenvalues), x=np.zeros(eigenvalues.size), epsilon=1e-3,
+                           curvature_tol=tol, rng=seed)
+            assert seen.verdict is verdict and seen.nhvp <= (30 if tol != 1 else 150)
+            assert seen.hess_norm <= 1 + 1e-12

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from saddlelib import Oracle, Verdict, certify, certify_samples, minimize
-from saddlelib.curvature.products import Differences
+from saddlelib.curvature.products import Differences, Given
 from saddlelib.oracle import FiniteSum
 from saddlelib.problems import MatrixFactorization, catalogue
 
@@ -170,3 +170,91 @@ def test_a_linear_function_is_flat_and_a_swallowed_step_says_so():
     assert seen.verdict is Verdict.VACUOUS and "flat" in seen.message
     f, df = cosine(2.0**60)  # no step that the function knows of
     assert not certify(f, np.zeros(4), grad=df, epsilon=1.0, curvature_tol=0.1, rng=0).passed
+
+
+# What is confined to one coordinate ---------------------------------------------------------------
+
+def hidden(kind, dim, rng):
+    """x₁ lies at a maximum along e₁ and all others at their minimum; as f, ∇f, x."""
+    x = np.zeros(dim)
+
+    def flat(x):
+        return -0.1 * x[0]**2 + 0.5 * x[1:] @ x[1:]
+
+    def plain(x):
+        return np.append(-0.2 * x[0], x[1:])
+    if kind == "constant":
+        return (lambda x: np.cos(x[0] + 2**31 * math.pi) + 0.5 * x[1:] @ x[1:],
+                lambda x: np.append(-np.sin(x[0] + 2**31 * math.pi), x[1:]), x)
+    if kind == "single":  # all in float32, and x₁ is large
+        x[0] = 100.0
+
+        def df(x):
+            z = x.astype(np.float32)
+            z[0] = -0.2 * (z[0] - np.float32(100.0))
+            return z
+        return lambda x: flat(np.append(x[0] - 100.0, x[1:])), df, x
+    if kind == "table":
+        return flat, lambda x: np.append(np.round(-0.2e6 * x[0]) / 1e6, x[1:]), x
+    if kind == "noise":
+        return flat, lambda x: plain(x) + np.eye(1, dim)[0] * 1e-4 * rng.standard_normal(), x
+    assert kind == "far away"
+    x[0] = 1e10
+    return (lambda x: flat(np.append(x[0] - 1e10, x[1:])),
+            lambda x: plain(np.append(x[0] - 1e10, x[1:])), x)
+
+
+@pytest.mark.parametrize("kind", ["constant", "single", "table", "noise", "far away"])
+@pytest.mark.parametrize("dim", [5, 100])
+def test_a_saddle_whose_only_rough_coordinate_is_the_negative_one_never_passes(kind, dim):
+    """The steps along the start may not reach that coordinate, or its noise may cancel by chance.
+
+    Nor is noise called a contradiction.
+    """
+    rng, told = np.random.default_rng(3), []
+    for seed in range(20):
+        f, df, x = hidden(kind, dim, rng)
+        told.append(certify(f, x, grad=df, epsilon=1e-3, curvature_tol=0.1, rng=seed).verdict)
+    assert set(told) <= {Verdict.NEGATIVE_CURVATURE, Verdict.CANNOT_TELL}
+    if kind in ("constant", "single", "table"):
+        assert told.count(Verdict.NEGATIVE_CURVATURE) >= 12
+
+
+def test_curvature_that_changes_along_one_coordinate_alone_is_looked_at_from_closer():
+    """f = −x₁²/2 + 10⁶x₁⁴/4 + ½Σxᵢ² and an ε of the wrong size: −1 ends at a step of 10⁻³."""
+    seen = [certify(lambda x: -0.5 * x[0]**2 + 0.25e6 * x[0]**4 + 0.5 * x[1:] @ x[1:],
+                    np.zeros(1000), grad=lambda x: np.append(-x[0] + 1e6 * x[0]**3, x[1:]),
+                    epsilon=1.0, curvature_tol=0.1, rng=seed).verdict for seed in range(40)]
+    assert set(seen) <= {Verdict.NEGATIVE_CURVATURE, Verdict.CANNOT_TELL}
+
+
+def test_where_every_step_is_lost_nothing_is_known():
+    far = np.full(20, 4.5e11)
+    for seed in range(5):
+        seen = certify(lambda x: -0.5 * ((x - far) @ (x - far)), far, grad=lambda x: far - x,
+                       epsilon=1e-5, curvature_tol=0.1, rng=seed)
+        assert seen.verdict is Verdict.CANNOT_TELL and seen.min_eig_lower == -math.inf
+
+
+def test_the_grain_of_what_cancels_is_part_of_the_error():
+    """(g + C) − C leaves multiples of the last digit of C; on a line these often cancel in Δ₃."""
+    rng, off = np.random.default_rng(4), []
+    for _ in range(300):
+        curvature, constant = rng.uniform(0.5, 2), 10.0 ** rng.uniform(0, 8)
+
+        def grad(x, h=curvature, c=constant):
+            return (h * x + c) - c
+        product = Differences(grad, np.zeros(1), grad(np.zeros(1)), scale=0.03, wanted=1e-6)
+        off.append(abs(product(np.ones(1))[0] - curvature) / product.one())
+    assert max(off) <= 1
+
+
+def test_the_first_asymmetry_bounds_the_error_from_below():
+    """Two products that are off by e differ by (1 + √2) e at most in what symmetry makes equal."""
+    matrix = np.diag([1.0, 2.0, 3.0])
+    matrix[0, 1] += 0.015
+    product = Given(lambda v: matrix @ v, "hvp", None)
+    product(np.eye(3)[0])
+    product(np.eye(3)[1])
+    product.compare(0.015, 2, 3)
+    assert product.one() == pytest.approx(0.015 / (1 + math.sqrt(2)))

@@ -440,8 +440,8 @@ class _Run:
             return Look(math.nan, -math.inf, np.full(dim, np.nan), k + 1, math.nan, end,
                         self.start, self.first)
         ritz = self.T.ritz_values()
-        self.product.norm = max(self.product.norm, abs(ritz[0]), abs(ritz[-1]))
         error, low = self.product.error(k), float(ritz[0])
+        self.product.norm = max(self.product.norm, abs(ritz[0]), abs(ritz[-1]))
         passed = self.T.decides(self.at_tol, self.component, error)
         lower = self.T.lower_bound(self.component, error, -self.tol if passed else -math.inf)
         if k == dim:  # nothing is left out, so no start can have missed it
@@ -451,4 +451,8 @@ class _Run:
         if end == "negative":
             # Negative curvature is a fact about one vector: look at it once more, by itself.
             low = float(direction @ self.product.exactly(direction))
+        elif end == "passed":
+            closer, off = self.product.closer(direction)
+            if not closer >= min(low, -self.tol) - off and off < math.inf:
+                low, lower, end = closer, -math.inf, "errors"
         return Look(low, min(lower, low), direction, k, error, end, self.start, self.first)
