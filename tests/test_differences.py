@@ -258,3 +258,19 @@ def test_the_first_asymmetry_bounds_the_error_from_below():
     product(np.eye(3)[1])
     product.compare(0.015, 2, 3)
     assert product.one() == pytest.approx(0.015 / (1 + math.sqrt(2)))
+
+
+def test_refined_products_have_refined_errors():
+    """What the shorter steps of forward differences lost in x + hv is no error of the longer ones."""
+    rng = np.random.default_rng(2)
+    h, v, w = rng.standard_normal(50), np.eye(50)[0], np.full(50, 50**-0.5)
+    x = rng.standard_normal(50)
+    product = Differences(lambda x: h * x + x**2 + x**3, x, h * x + x**2 + x**3, scale=0.01,
+                          wanted=3e-9)
+    product(w)
+    assert product.can_refine
+    product(v)
+    before = product.one()
+    assert product.refine() and not product.can_refine
+    off = np.linalg.norm(product(v) - (h + 2 * x + 3 * x**2) * v)
+    assert off <= product.one() < before / 10

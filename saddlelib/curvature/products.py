@@ -254,6 +254,7 @@ class Differences(_Products):
         if not self.can_refine:
             return False
         self.forward, self._squares, self._entries, self._least = math.nan, 0.0, 0, 0.0
+        self.misstep = 0.0  # that of the shorter steps
         return True
 
     def __call__(self, v):
