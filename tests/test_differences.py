@@ -264,13 +264,16 @@ def test_refined_products_have_refined_errors():
     """What shorter steps lost in x + hv is no error of the longer ones."""
     rng = np.random.default_rng(2)
     h, v, w = rng.standard_normal(50), np.eye(50)[0], np.full(50, 50**-0.5)
-    x = rng.standard_normal(50)
-    product = Differences(lambda x: h * x + x**2 + x**3, x, h * x + x**2 + x**3, scale=0.01,
-                          wanted=3e-8)
+    u, x = np.ones(50), np.full(50, 1001.0)  # f is near 0 in u = x − 1000
+
+    def grad(x):
+        u = x - 1000
+        return h * u + u**2 + u**3
+    product = Differences(grad, x, grad(x), scale=0.01, wanted=1e-7)
     product(w)
     assert product.can_refine
     product(v)
-    before = product.one()
+    before, lost = product.one(), product.misstep
     assert product.refine() and not product.can_refine
-    off = np.linalg.norm(product(v) - (h + 2 * x + 3 * x**2) * v)
-    assert off <= product.one() < before / 10
+    off = np.linalg.norm(product(v) - (h + 2 * u + 3 * u**2) * v)
+    assert product.misstep < lost / 10 and off <= product.one() < before / 10
