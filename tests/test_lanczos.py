@@ -8,6 +8,7 @@ import pytest
 from saddlelib import Verdict, certify
 from saddlelib.curvature import lanczos_error, start_component, start_overlap
 from saddlelib.curvature.lanczos import Coefficients, Shift
+from saddlelib.curvature.products import Given
 
 
 def quadratic(eigenvalues, hvp=None):
@@ -163,6 +164,28 @@ def test_the_errors_of_the_recurrence_are_what_the_lemma_says():
         assert e < np.linalg.norm(F) <= most
         exact = np.linalg.eigvalsh(Q[:k] @ (values[:, np.newaxis] * Q[:k].T))[0]
         assert abs(exact - T.smallest()) <= most
+
+
+def test_errors_along_the_next_vector_reach_the_bound_of_all_errors():
+    """An error that lengthens each residual by e counts twice, and so √(2k) e is attained."""
+    values, e, k = np.linspace(0, 1, 40), 1e-3, 12
+    seen = []
+
+    def product(v):
+        seen.append(v)
+        basis, w = np.array(seen), values * v
+        rest = w - basis.T @ (basis @ w)
+        rest -= basis.T @ (basis @ rest)
+        return w + e * rest / np.linalg.norm(rest)
+    given = Given(product, "hvp", e)
+    T, Q = plain_lanczos(given, sphere(np.random.default_rng(9), 40), k)
+    tridiagonal = np.zeros((k, k + 1))
+    for j in range(k):
+        tridiagonal[j, j], tridiagonal[j, j + 1] = T.alpha[j], T.beta[j]
+        if j:
+            tridiagonal[j, j - 1] = T.beta[j - 1]
+    total = np.linalg.norm(Q[:k] * values - tridiagonal @ Q)
+    assert 0.95 * given.error(k) < total <= given.error(k) * (1 + 1e-9)
 
 
 # The start, and the bound in advance --------------------------------------------------------------
