@@ -100,6 +100,16 @@ def test_it_stops_no_later_than_the_bound_in_advance_allows(d, gamma):
 
 # Errors of products -------------------------------------------------------------------------------
 
+def test_both_terms_of_2_count():
+    """α₁ = 0, β₂ = 1, z = −1: |p₁| = 1 and ‖(T − z)⁻¹e₁‖ = 1, so (2) reads 1/√2 + E < c."""
+    T = Coefficients()
+    T.add(0.0, 1.0)
+    assert T.excludes(-1.0, 1.0, error=0.29) and not T.excludes(-1.0, 1.0, error=0.30)
+    assert T.excludes(-1.0, 0.71) and not T.excludes(-1.0, 0.70)
+    T.add(0.0, 1.0)  # p₂ = 0, and (T + 1)⁻¹e₁ has no meaning: −1 is the smallest Ritz value
+    assert not T.excludes(-1.0, 1.0)
+
+
 def with_errors(kind, eigenvalues, e, rng):
     """Products with an error of norm at most e, put where an adversary might put it."""
     calls, fixed = [0], sphere(rng, eigenvalues.size)
