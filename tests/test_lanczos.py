@@ -7,7 +7,7 @@ import pytest
 
 from saddlelib import Verdict, certify
 from saddlelib.curvature import lanczos_error, start_component, start_overlap
-from saddlelib.curvature.lanczos import Coefficients, Shift
+from saddlelib.curvature.lanczos import Coefficients, Shift, lanczos
 from saddlelib.curvature.products import Given
 
 
@@ -196,6 +196,40 @@ def test_errors_along_the_next_vector_reach_the_bound_of_all_errors():
             tridiagonal[j, j - 1] = T.beta[j - 1]
     total = np.linalg.norm(Q[:k] * values - tridiagonal @ Q)
     assert 0.95 * given.error(k) < total <= given.error(k) * (1 + 1e-9)
+
+
+class Coarse(Given):
+    """Products that state an error until they are refined."""
+
+    can_refine, asked = True, 0
+
+    def __call__(self, v):
+        self.asked += 1
+        self.start = v if self.asked == 1 else self.start
+        return super().__call__(v)
+
+    def refine(self):
+        if not self.can_refine:
+            return False
+        self.can_refine, self.stated, self.restart, self.asked_before = False, 0.0, True, self.asked
+        return True
+
+
+def test_products_are_refined_as_soon_as_their_errors_stand_in_the_way():
+    """The second run begins at the same start, and both together stay within the budget."""
+    values = np.linspace(0, 1, 400)
+
+    def look(error, maxiter=400):
+        product = Coarse(lambda v: values * v, "hvp", error)
+        return lanczos(product, 400, 0.02, 1e-4, np.random.default_rng(3), maxiter, 0.05), product
+    exact, _ = look(1e-15)
+    seen, product = look(1e-4)
+    assert exact.end == seen.end == "passed" and exact.steps == seen.steps
+    assert not product.can_refine and product.asked_before < exact.steps
+    assert product.asked == product.asked_before + seen.steps
+    np.testing.assert_array_equal(exact.start, seen.start)
+    short, product = look(1e-4, maxiter=40)
+    assert short.end == "budget" and product.asked == 40
 
 
 # The start, and the bound in advance --------------------------------------------------------------
