@@ -198,6 +198,25 @@ def test_errors_along_the_next_vector_reach_the_bound_of_all_errors():
     assert 0.95 * given.error(k) < total <= given.error(k) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("e", [1e-9, 1e-3])
+def test_isotropic_errors_are_measured_by_what_symmetry_makes_equal(e):
+    """Without a word about it from the caller, to within a factor of four, from above."""
+    values = np.linspace(0, 1, 60)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noisy = Given(lambda v, rng=rng: values * v + e * sphere(rng, 60), "hvp", None)
+        seen = lanczos(noisy, 60, 0.02, 1e-4, rng, 12, 0.05)
+        assert seen.steps == 12 and e < noisy.one() < 4 * e
+
+
+def test_exact_products_are_charged_sixteen_units_of_rounding_and_no_more():
+    """What the rounding of the basis adds is no fault of the products."""
+    values = np.linspace(0, 1, 1000)
+    exact = Given(lambda v: values * v, "hvp", None)
+    assert lanczos(exact, 1000, 1e-3, 1e-4, np.random.default_rng(0), 100, 0.05).steps == 100
+    assert exact.one() == pytest.approx(16 * 2.0**-53 * exact.norm)
+
+
 class Coarse(Given):
     """Products that state an error until they are refined."""
 
