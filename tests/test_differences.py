@@ -104,6 +104,7 @@ def test_the_stated_error_covers_the_truth_on_every_problem(problem):
                        rng=rng)
         assert seen.nhvp == 0 and seen.njev > 0
         assert seen.min_eig >= exact - seen.hvp_error
+        assert seen.min_eig >= seen.min_eig_lower
         assert seen.min_eig_lower <= exact + 1e-12
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from saddlelib import Verdict, certify
 from saddlelib.curvature import lanczos_error, start_component, start_overlap
-from saddlelib.curvature.lanczos import Coefficients, Shift
+from saddlelib.curvature.lanczos import Coefficients, Shift, lanczos
+from saddlelib.curvature.products import Given
 
 
 def quadratic(eigenvalues, hvp=None):
@@ -99,6 +100,16 @@ def test_it_stops_no_later_than_the_bound_in_advance_allows(d, gamma):
 
 # Errors of products -------------------------------------------------------------------------------
 
+def test_both_terms_of_2_count():
+    """α₁ = 0, β₂ = 1, z = −1: |p₁| = 1 and ‖(T − z)⁻¹e₁‖ = 1, so (2) reads 1/√2 + E < c."""
+    T = Coefficients()
+    T.add(0.0, 1.0)
+    assert T.excludes(-1.0, 1.0, error=0.29) and not T.excludes(-1.0, 1.0, error=0.30)
+    assert T.excludes(-1.0, 0.71) and not T.excludes(-1.0, 0.70)
+    T.add(0.0, 1.0)  # p₂ = 0, and (T + 1)⁻¹e₁ has no meaning: −1 is the smallest Ritz value
+    assert not T.excludes(-1.0, 1.0)
+
+
 def with_errors(kind, eigenvalues, e, rng):
     """Products with an error of norm at most e, put where an adversary might put it."""
     calls, fixed = [0], sphere(rng, eigenvalues.size)
@@ -163,6 +174,81 @@ def test_the_errors_of_the_recurrence_are_what_the_lemma_says():
         assert e < np.linalg.norm(F) <= most
         exact = np.linalg.eigvalsh(Q[:k] @ (values[:, np.newaxis] * Q[:k].T))[0]
         assert abs(exact - T.smallest()) <= most
+
+
+def test_errors_along_the_next_vector_reach_the_bound_of_all_errors():
+    """An error that lengthens each residual by e counts twice, and so √(2k) e is attained."""
+    values, e, k = np.linspace(0, 1, 40), 1e-3, 12
+    seen = []
+
+    def product(v):
+        seen.append(v)
+        basis, w = np.array(seen), values * v
+        rest = w - basis.T @ (basis @ w)
+        rest -= basis.T @ (basis @ rest)
+        return w + e * rest / np.linalg.norm(rest)
+    given = Given(product, "hvp", e)
+    T, Q = plain_lanczos(given, sphere(np.random.default_rng(9), 40), k)
+    tridiagonal = np.zeros((k, k + 1))
+    for j in range(k):
+        tridiagonal[j, j], tridiagonal[j, j + 1] = T.alpha[j], T.beta[j]
+        if j:
+            tridiagonal[j, j - 1] = T.beta[j - 1]
+    total = np.linalg.norm(Q[:k] * values - tridiagonal @ Q)
+    assert 0.95 * given.error(k) < total <= given.error(k) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("e", [1e-9, 1e-3])
+def test_isotropic_errors_are_measured_by_what_symmetry_makes_equal(e):
+    """Without a word about it from the caller, to within a factor of four, from above."""
+    values = np.linspace(0, 1, 60)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noisy = Given(lambda v, rng=rng: values * v + e * sphere(rng, 60), "hvp", None)
+        seen = lanczos(noisy, 60, 0.02, 1e-4, rng, 12, 0.05)
+        assert seen.steps == 12 and e < noisy.one() < 4 * e
+
+
+def test_exact_products_are_charged_sixteen_units_of_rounding_and_no_more():
+    """What the rounding of the basis adds is no fault of the products."""
+    values = np.linspace(0, 1, 1000)
+    exact = Given(lambda v: values * v, "hvp", None)
+    assert lanczos(exact, 1000, 1e-3, 1e-4, np.random.default_rng(0), 100, 0.05).steps == 100
+    assert exact.one() == pytest.approx(16 * 2.0**-53 * exact.norm)
+
+
+class Coarse(Given):
+    """Products that state an error until they are refined."""
+
+    can_refine, asked = True, 0
+
+    def __call__(self, v):
+        self.asked += 1
+        self.start = v if self.asked == 1 else self.start
+        return super().__call__(v)
+
+    def refine(self):
+        if not self.can_refine:
+            return False
+        self.can_refine, self.stated, self.restart, self.asked_before = False, 0.0, True, self.asked
+        return True
+
+
+def test_products_are_refined_as_soon_as_their_errors_stand_in_the_way():
+    """The second run begins at the same start, and both together stay within the budget."""
+    values = np.linspace(0, 1, 400)
+
+    def look(error, maxiter=400):
+        product = Coarse(lambda v: values * v, "hvp", error)
+        return lanczos(product, 400, 0.02, 1e-4, np.random.default_rng(3), maxiter, 0.05), product
+    exact, _ = look(1e-15)
+    seen, product = look(1e-4)
+    assert exact.end == seen.end == "passed" and exact.steps == seen.steps
+    assert not product.can_refine and product.asked_before <= exact.steps
+    assert product.asked == product.asked_before + seen.steps
+    np.testing.assert_array_equal(exact.start, seen.start)
+    short, product = look(1e-4, maxiter=40)
+    assert short.end == "budget" and product.asked == 40
 
 
 # The start, and the bound in advance --------------------------------------------------------------

@@ -29,6 +29,20 @@ that is as large as ‖Δ₃‖/h, because 3h is no power of two of h. So ‖Δ�
 this; spacings a factor of ten apart are tried until the error is small enough or no longer falls.
 Later products are watched by the symmetry of their entries, like given ones.
 
+One direction does not see everything, so four things are added.
+
+- Where terms have been rounded before they cancel, few digits are left, and Δ₃ may vanish by
+  chance. All that is left are multiples of a power of two, the *grain*; half of it counts as noise.
+- A coordinate of ∇f that does not change at all has no curvature, or the steps were lost among
+  larger numbers inside of ∇f, as in float32 with a large xᵢ. One longer step along all coordinates
+  of this kind tells which. What it finds counts as an error, because no product will ever show it.
+- Where curvature changes along few coordinates only, a random direction hardly sees the change. So
+  before a point passes, the direction of least curvature is looked at from a tenth of the spacing.
+- Before a gradient is called asymmetric, its noise is measured at three more spacings.
+
+What remains unseen is a structure of f finer than the tenth of the spacing, that is 10⁻⁵ of the
+length ε/γ or γ/ρ where the first spacing will do: the inside of a kink, or a ripple.
+
 A step is not exactly hv: x + hv is rounded, by up to half a unit in the last place of each
 coordinate. The step that is made is known exactly, and what it differs from hv by is counted, times
 the largest curvature seen.
