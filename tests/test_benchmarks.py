@@ -104,6 +104,13 @@ def test_psd_costs_no_more_than_scipy_with_a_certificate(problem):
         assert ours.equivalents + ours.nfev <= min(c.equivalents + c.nfev for c in theirs)
 
 
+def test_a_cell_is_about_the_runs_that_end_certified_and_says_how_many():
+    good, bad = psd_scipy.Cost(3, 4, 2, 5, True), psd_scipy.Cost(90, 90, 90, 90, False)
+    assert psd_scipy.cell([(good, 1e-3)] * 2) == "3 + 2·4 (2) = 11; 5; 1 ms"
+    assert psd_scipy.cell([(good, 1e-3), (bad, 1.0)]).endswith(" = 11; 5; 1 ms; 1 of 2 certified")
+    assert psd_scipy.cell([(bad, 1.0)]) == "not certified"
+
+
 def test_every_problem_of_the_table_starts_at_a_saddle():
     for problem in psd_scipy.problems():
         if problem.dim <= 100:
