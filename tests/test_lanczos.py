@@ -214,7 +214,21 @@ def test_exact_products_are_charged_sixteen_units_of_rounding_and_no_more():
     values = np.linspace(0, 1, 1000)
     exact = Given(lambda v: values * v, "hvp", None)
     assert lanczos(exact, 1000, 1e-3, 1e-4, np.random.default_rng(0), 100, 0.05).steps == 100
-    assert exact.one() == pytest.approx(16 * 2.0**-53 * exact.norm)
+    assert exact.one() == pytest.approx(16 * 2.0**-53 * exact.norm, abs=0)
+
+
+@pytest.mark.parametrize("closer, off, end", [
+    (-1.0, 0.5, "errors"), (-1.0, 2.0, "passed"), (-0.01, 0.001, "passed"),
+    (math.nan, 0.1, "errors"), (math.nan, math.inf, "passed")])
+def test_what_a_look_from_closer_contradicts_neither_passes_nor_is_a_saddle(closer, off, end):
+    """It may be noise that says so: the Ritz value stays, and the difference is an error."""
+    values = np.linspace(0, 1, 50)
+    product = Given(lambda v: values * v, "hvp", None)
+    product.closer = lambda v: (closer, off)
+    seen = lanczos(product, 50, 0.1, 1e-4, np.random.default_rng(0), 50, 0.05)
+    assert seen.end == end and 0 <= seen.min_eig < 0.05
+    assert (seen.lower > -0.1) == (end == "passed")
+    assert seen.error < 1e-12 or end == "errors" and not seen.min_eig - seen.error > closer
 
 
 class Coarse(Given):

@@ -454,5 +454,6 @@ class _Run:
         elif end == "passed":
             closer, off = self.product.closer(direction)
             if not closer >= min(low, -self.tol) - off and off < math.inf:
-                low, lower, end = closer, -math.inf, "errors"
+                # It may be noise that says so: this is a reason to doubt, and no proof of a saddle.
+                error, lower, end = max(error, low - closer), -math.inf, "errors"
         return Look(low, min(lower, low), direction, k, error, end, self.start, self.first)
