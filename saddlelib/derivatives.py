@@ -161,7 +161,7 @@ class _Line:
         size, slope = norm(self.x), norm(g)
         curvature = abs(float(self.b @ self.hb))
         scale = max(scale, norm(self.hb))
-        noise_f = self.unit * (abs(self.value(0.0)) + slope * size + 0.5 * scale * size**2)
+        noise_f = self.unit * (abs(self.value(0.0)) + slope * size + 0.5 * scale * size * size)
         self.noise_g = unit * (slope + scale * size)
         single = unit > _UNIT
         length = size
@@ -251,7 +251,7 @@ class _Line:
         curvature = (self.slope(1.0) - self.slope(_BACK)) / (1.0 - _BACK)
         bend = max(abs(self.slope(tau) - slope - tau * curvature) for tau in (1.0, _BACK, _MIDDLE))
         size = max(abs(slope), abs(curvature))
-        expected = self.step**2 * float(self.b @ self.hb)
+        expected = self.step * (self.step * float(self.b @ self.hb))
         if not (self.finite(size, bend) and bend <= 0.1 * size
                 and abs(curvature - expected) <= 0.2 * size):
             return None
@@ -262,8 +262,8 @@ class _Line:
         ratio = _common_ratio([true_slope, 0.5 * true_curvature], [slope, 0.5 * curvature])
         return (f"fun and grad contradict each other along a random line through x: within "
                 f"h = {h:.2g} the values of fun change with slope {true_slope / h:.3g} and "
-                f"curvature {true_curvature / h**2:.3g}, where grad states {slope / h:.3g} and "
-                f"{curvature / h**2:.3g}; {_fault('the gradient', ratio)}")
+                f"curvature {true_curvature / h / h:.3g}, where grad states {slope / h:.3g} and "
+                f"{curvature / h / h:.3g}; {_fault('the gradient', ratio)}")
 
     # --- products against gradients ---
 

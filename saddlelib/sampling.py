@@ -31,7 +31,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._arguments import as_point, curvature_scale, integer, positive, probability
+from ._arguments import (
+    as_point,
+    curvature_scale,
+    generator,
+    integer,
+    nonnegative,
+    positive,
+    probability,
+)
 from ._norm import norm
 from .curvature.certificate import Certificate, Slope, Verdict, counts, judge, length_scale
 from .curvature.lanczos import lanczos, start_component
@@ -166,7 +174,11 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     lipschitz_hess, gamma = curvature_scale(
         oracle.problem, epsilon, lipschitz_hess, curvature_tol)
     maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
-    resolution, rng = positive("resolution", resolution), np.random.default_rng(rng)
+    resolution, rng = positive("resolution", resolution), generator("rng", rng)
+    hvp_error, hess_noise, hess_std = (
+        None if number is None else nonnegative(name, number)
+        for name, number in dict(hvp_error=hvp_error, hess_noise=hess_noise, hess_std=hess_std
+                                 ).items())
     if oracle._sum is None and (grad_noise is not None or hess_noise is not None):
         raise ValueError("grad_noise and hess_noise are for a FiniteSum; an Oracle that adds noise "
                          "knows its own")
@@ -234,9 +246,7 @@ class _Gradient:
             raise ValueError("a mini-batch gradient needs grad_noise to state its error: √v with "
                              "E‖∇fᵢ − ∇f‖² ≤ v; give grad_noise, or leave batch_size out to use "
                              "all terms")
-        self.noise = None if grad_noise is None else float(grad_noise)
-        if self.noise is not None and not (self.noise >= 0 and math.isfinite(self.noise)):
-            raise ValueError(f"grad_noise must be a finite number >= 0, got {grad_noise}")
+        self.noise = None if grad_noise is None else nonnegative("grad_noise", grad_noise)
         self.whole = self.noise is None or self.batch_size == n
         self.exact = self.whole or self.noise == 0
 

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._arguments import as_point, curvature_scale, integer, nonnegative, positive, probability
+from .._arguments import (
+    as_gradient,
+    as_point,
+    curvature_scale,
+    generator,
+    integer,
+    nonnegative,
+    positive,
+    probability,
+)
 from .._norm import norm
 from ..derivatives import contradiction
 from ..oracle import Oracle
@@ -173,10 +182,10 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
     resolution, grad_error = positive("resolution", resolution), _grad_error(grad_error)
     hvp_error = None if hvp_error is None else nonnegative("hvp_error", hvp_error)
-    rng = np.random.default_rng(rng)
+    rng, jac = generator("rng", rng), None if jac is None else as_gradient("jac", jac, x)
     before = counts(oracle)
 
-    g = oracle.grad(x) if jac is None else np.asarray(jac, dtype=float)
+    g = oracle.grad(x) if jac is None else jac
     grad_norm = norm(g)
     look, product = None, None
     if np.isfinite(g).all():

@@ -29,9 +29,13 @@ that is as large as ‖Δ₃‖/h, because 3h is no power of two of h. So ‖Δ�
 this; spacings a factor of ten apart are tried until the error is small enough or no longer falls.
 Later products are watched by the symmetry of their entries, like given ones.
 
+Gradients that are rounded to numbers of float32, or to few others, may agree by chance. So the noise
+is at least the unit of rounding that they show, times ‖g‖.
+
 A step is not exactly hv: x + hv is rounded, by up to half a unit in the last place of each
 coordinate. The step that is made is known exactly, and what it differs from hv by is counted, times
-the largest curvature seen.
+the largest curvature seen. Where it differs by more than a tenth, the differences say nothing about
+v, and their error is infinite.
 """
 
 from __future__ import annotations
@@ -42,6 +46,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._norm import norm
+from ..derivatives import unit_of
 
 __all__ = ["Differences", "Given", "NotSymmetric", "products"]
 
@@ -57,6 +62,10 @@ _RATIO, _TRIES, _JUMP, _DOUBTFUL = 10.0, 3, 1e-3, 1e-2
 _FIRST = 1e-4
 # And the largest: what lies beyond says nothing about the Hessian here.
 _LARGEST = 0.1
+# Lengths below this, or above its inverse, leave float64 no room for what is made of them.
+_NEAREST = 1e-250
+# Where x + hv is rounded by more than this part of h, what was seen is not the curvature along v.
+_ASTRAY = 0.1
 # An error of γc over this leaves room for 100 steps even where θ = 0 has all the weight.
 _MARGIN = 30
 # Forward differences are tried where their error is at most so many times what is wanted at worst.
@@ -98,7 +107,7 @@ class _Products:
 
     def __init__(self, name, stated):
         self.name, self.stated, self.norm = name, stated, 0.0
-        self._squares, self._entries = 0.0, 0
+        self._root, self._entries = 0.0, 0  # of the sum of squares of what differs
 
     def _seen(self, hv):
         size = norm(hv)
@@ -123,14 +132,14 @@ class _Products:
             raise NotSymmetric(self._complaint(difference))
         # The basis is orthogonal to rounding, so that much is no fault of the products.
         excess = max(0.0, difference - 8 * _UNIT * self.norm * math.sqrt(step))
-        self._squares += excess**2 * (dim / 2)
+        self._root = math.hypot(self._root, excess * math.sqrt(dim / 2))
         self._entries += step - 1
 
     def one(self) -> float:
         """A bound of the error of one product with a unit vector."""
         if self.stated is not None:
             return self.stated
-        measured = 2 * math.sqrt(self._squares / self._entries) if self._entries > 2 else 0.0
+        measured = 2 * self._root / math.sqrt(self._entries) if self._entries > 2 else 0.0
         return max(self._own(), measured)
 
     def error(self, steps) -> float:
@@ -206,6 +215,7 @@ class Differences(_Products):
     def __init__(self, grad, x, g, scale, wanted, stated=None, grad_error=None):
         super().__init__("grad", stated)
         self.grad, self.x, self.g, self.wanted, self.grad_error = grad, x, g, wanted, grad_error
+        scale = min(max(scale, _NEAREST), 1 / _NEAREST)
         self.first, self.largest = _FIRST * scale, _LARGEST * scale
         self.step = self.forward = math.nan  # spacings of C and F; NaN: F is not used
         self.noise = 0.0  # of a gradient, ‖·‖₂
@@ -222,7 +232,7 @@ class Differences(_Products):
         """Go over to central differences."""
         if not self.can_refine:
             return False
-        self.forward, self._squares, self._entries = math.nan, 0.0, 0
+        self.forward, self._root, self._entries = math.nan, 0.0, 0
         return True
 
     def __call__(self, v):
@@ -232,6 +242,10 @@ class Differences(_Products):
         if np.array_equal(v, self.probed):  # the central difference is there already
             return self.product
         return self._seen(self._central(v) if math.isnan(self.forward) else self._forward(v))
+
+    def one(self):
+        """As for all products, but nobody's word counts where x + hv could not be reached."""
+        return super().one() if self.misstep <= _ASTRAY else math.inf
 
     def exactly(self, v):
         """The central difference."""
@@ -292,10 +306,11 @@ class Differences(_Products):
         third = norm(0.25 * far - 1.5 * ahead + 2 * self.g - 0.75 * behind)
         product = (ahead - behind) / (2 * h)
         # In few dimensions noise may happen to cancel in a difference.
+        third = max(third, unit_of(ahead, behind, far, self.g) * norm(self.g))
         error = (1 + 4 / v.size) * max(third, self._stated_noise()) / h
         error += self.misstep * norm(product)
-        return _Try(h, error if math.isfinite(error) else math.inf, second, third, product,
-                    self.misstep)
+        known = math.isfinite(error) and self.misstep <= _ASTRAY
+        return _Try(h, error if known else math.inf, second, third, product, self.misstep)
 
     def _stated_noise(self):
         if self.grad_error is None:
@@ -305,7 +320,7 @@ class Differences(_Products):
 
     def _plan_forward(self, second):
         """Use forward differences where they are nearly as exact as wanted: they cost half."""
-        change = second / self.step**2  # of the curvature along v, at most
+        change = second / self.step / self.step  # of the curvature along v, at most
         enough = max(_BLOCKED * self.wanted, self._error["central"])
         for h in (self.step, math.sqrt(2 * self.noise / change) if change > 0 else 0.0):
             # What was measured at one spacing says little about others that are far from it.

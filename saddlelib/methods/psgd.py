@@ -617,7 +617,7 @@ class CertifiedPSGD(SGD):
             return
         step = None
         if seen.verdict is Verdict.NEGATIVE_CURVATURE:
-            rho = self.lipschitz_hess or self.curvature_tol**2 / self.epsilon
+            rho = self.lipschitz_hess or self.curvature_tol * (self.curvature_tol / self.epsilon)
             step, _ = curvature_step(oracle, state.x, value, g, seen, rho,
                                      shortest=self.perturbation_radius, double=False)
         if step is not None:
