@@ -68,9 +68,12 @@ _ERRORS, _GROSS, _GAPS = 20.0, 0.25, 6.0
 # Where gradients are looked at besides 0 and 1: not at −1 or 1/2, which symmetry would make agree.
 _BACK, _MIDDLE = -0.7, 0.45
 _LOOKS = 4
+# A shorter line begins so many units of rounding from x, or at this part of the length of interest.
+_NEAREST, _PART = 100, 0.1
 
 
-def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None) -> str:
+def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *, epsilon=None,
+                  length=None) -> str:
     """What f, ∇f and the product Hb say against one another at x; "" when nothing does.
 
     It looks along the line x + tb. The values have to change as the gradients at both ends say, and
@@ -103,14 +106,20 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None) ->
         shortest step; and ‖H‖/ρ is a length where x = 0.
     value : float, optional
         f(x), if it is known already.
+    epsilon : float, optional
+        The slope that matters. Where the step is so long that curvature would hide it, there is one
+        more value and gradient at a step where it shows, if rounding leaves one.
+    length : float, optional
+        The length that matters: on the way down to a tenth of it a suspicion is followed where the
+        gradients are not linear on the step, as they may be where x or f(x) is a large number.
 
     Returns
     -------
     str
         Counted by the oracle: 1 value and 1 gradient (and f(x) without ``value``) when there is no
-        suspicion. With one, 7 values and 2 gradients more, or 2 gradients for given products; and,
-        up to three times, 8 values and 3 gradients more where the values turn out to be too rough
-        for the step.
+        suspicion, and the same once more for ``epsilon``. With one, 7 values and 2 gradients more,
+        or 2 to 10 gradients for given products; and, a few times, 8 values and 3 gradients more
+        where the step turns out to be too short for the values or too long for the gradients.
 
     Examples
     --------
@@ -126,27 +135,43 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None) ->
     if oracle.grad_noise:
         return ""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        line = _Line(oracle, x, g, b, hb, curvature_scale, rho, value)
-        if line.underflows() or not line.finite(line.step, line.value(0.0), line.value(1.0),
-                                                line.grad(1.0)):
+        line = _Line(oracle, x, g, b, hb, curvature_scale, rho, value, length)
+        if line.underflows() or not line.finite(line.step, line.value(0.0)):
             return ""
         if line.given and line.product_suspect():
-            return line.product_contradicts(rho)
-        if not line.values_suspect():
-            return ""
-        for _ in range(_LOOKS):
-            found = line.values_contradict()
-            if found or not line.blur:
+            for near in line.ever_closer():
+                found = near.product_contradicts(rho)
+                if found:
+                    return found
+        for line in line.where_slopes_show(epsilon):
+            found = _values_contradict(line) if line.values_suspect() else ""
+            if found:
                 return found
-            # Constants inside of f may make it rougher than its value lets one think.
-            line = line.wider()
         return ""
+
+
+def _values_contradict(line):
+    """The second look at the values, on the line and on others where that one is no good."""
+    wide = line
+    for left in reversed(range(_LOOKS)):
+        found = wide.values_contradict(last=left == 0)
+        if found:
+            return found
+        if not wide.blur:
+            break
+        # Constants inside of f may make it rougher than its value lets one think.
+        wide = wide.wider()
+    for near in line.ever_closer()[1:]:
+        found = near.values_contradict()
+        if found:
+            return found
+    return ""
 
 
 class _Line:
     """f and ∇f at x + tau·h·b, each asked for once."""
 
-    def __init__(self, oracle, x, g, b, hb, curvature_scale, rho, value):
+    def __init__(self, oracle, x, g, b, hb, curvature_scale, rho, value, length=None):
         # Up the parabola, where slope and curvature do not cancel.
         sign = -1.0 if float(g @ b) * float(b @ hb) < 0 else 1.0
         self.oracle, self.x, self.b, self.hb = oracle, x, sign * b, sign * hb
@@ -154,14 +179,15 @@ class _Line:
         self.values = {} if value is None else {0.0: float(value)}
         self.grads = {0.0: g}
         self.given = oracle.has_hvp or oracle.has_hess
-        self.step = self._step(g, float(curvature_scale), rho)
+        self.step, self.stated = self._step(g, float(curvature_scale), rho), length
 
     def _step(self, g, scale, rho):
         self.unit = unit = unit_of(self.value(0.0), g)
         size, slope = norm(self.x), norm(g)
         curvature = abs(float(self.b @ self.hb))
         scale = max(scale, norm(self.hb))
-        noise_f = self.unit * (abs(self.value(0.0)) + slope * size + 0.5 * scale * size * size)
+        noise_f = unit * (abs(self.value(0.0)) + slope * size + 0.5 * scale * size * size)
+        self.noise_f = noise_f
         self.noise_g = unit * (slope + scale * size)
         single = unit > _UNIT
         length = size
@@ -182,11 +208,35 @@ class _Line:
         """
         seen = _GROSS * abs(self.slope(1.0) - self.slope(0.0)) / 2
         factor = math.sqrt(100 * self.blur / seen) if seen > 0 else math.inf
+        return self.with_step(
+            self.step * (min(max(factor, 10.0), 1e8) if math.isfinite(factor) else 300.0))
+
+    def with_step(self, step):
+        """The same line and another step; only f(x) and ∇f(x) are known then."""
         other = copy.copy(self)
-        other.blur = 0.0
-        other.step = self.step * (min(max(factor, 10.0), 1e8) if math.isfinite(factor) else 300.0)
+        other.blur, other.step = 0.0, step
         other.values, other.grads = {0.0: self.values[0.0]}, {0.0: self.grads[0.0]}
         return other
+
+    def ever_closer(self):
+        """This line, and shorter ones, as far as rounding and the length that matters let one."""
+        size, product = norm(self.x), norm(self.hb)
+        low = max(_NEAREST * _UNIT * size, _NEAREST * self.noise_g / product if product > 0 else 0.0,
+                  _PART * (self.stated or self.length))
+        if not low < 0.5 * self.step:
+            return [self]
+        ratio = max(10.0, (self.step / low) ** (1 / _LOOKS))
+        steps = [max(self.step / ratio**k, low) for k in range(1, _LOOKS + 1)]
+        return [self, *(self.with_step(step) for step in dict.fromkeys(steps))]
+
+    def where_slopes_show(self, epsilon):
+        """This line, and one so short that curvature does not hide a slope ε, if it takes one."""
+        product = norm(self.hb)
+        if epsilon is None or not self.step * product > epsilon:
+            return [self]
+        step = max(0.1 * epsilon / product, math.sqrt(2e3 * self.noise_f / product),
+                   _NEAREST * _UNIT * norm(self.x))
+        return [self, self.with_step(step)] if step < 0.5 * self.step else [self]
 
     def underflows(self):
         """Whether what Hb says of the change of f or ∇f is too small for float64."""
@@ -218,11 +268,14 @@ class _Line:
     def values_suspect(self):
         there, back = self.slope(1.0), self.slope(0.0)
         change = self.value(1.0) - self.value(0.0)
+        if not self.finite(there, back, change):
+            return True
         said = max(abs(there) + abs(back), 2 * abs(change)) / 2
         floor = 8 * self.unit * max(abs(self.value(0.0)), abs(self.value(1.0)))
         return abs(change - (there + back) / 2) > 0.2 * said + floor
 
-    def values_contradict(self):
+    def values_contradict(self, last=False):
+        """``last``: that values do not move at all is no longer put down to a step too short."""
         said = self._parabola()
         if said is None:
             return ""
@@ -232,11 +285,15 @@ class _Line:
             return ""
         powers = _GRID[:, np.newaxis] ** np.arange(3)
         off = f - f[4] - slope * _GRID - 0.5 * curvature * _GRID**2
+        unit = np.abs(off).max() or 1.0  # so that no square overflows
+        off = off / unit
         fit, *_ = np.linalg.lstsq(powers, off)
         variance = np.sum((off - powers @ fit) ** 2) / 6
-        errors = np.sqrt(variance * np.diag(np.linalg.inv(powers.T @ powers)))
+        errors = unit * np.sqrt(variance * np.diag(np.linalg.inv(powers.T @ powers)))
+        fit = unit * fit
         # Where values do not move they are a staircase, or constant.
         gap = np.diff(np.unique(f)).min(initial=math.inf)
+        gap = 0.0 if last and math.isinf(gap) else gap
         blur = np.maximum(_ERRORS * errors[1:],
                           max(_GAPS * gap, 64 * unit_of(f) * np.abs(f).max()))
         size, gross = np.abs(fit[1:]), _GROSS * (abs(slope) + abs(curvature) / 2)
@@ -252,8 +309,10 @@ class _Line:
         bend = max(abs(self.slope(tau) - slope - tau * curvature) for tau in (1.0, _BACK, _MIDDLE))
         size = max(abs(slope), abs(curvature))
         expected = self.step * (self.step * float(self.b @ self.hb))
+        if curvature == 0 != expected:  # too short for the gradients
+            return None
         if not (self.finite(size, bend) and bend <= 0.1 * size
-                and abs(curvature - expected) <= 0.2 * size):
+                and abs(curvature - expected) <= 0.2 * max(size, self.step * (self.step * norm(self.hb)))):
             return None
         return slope, curvature
 
@@ -281,20 +340,28 @@ class _Line:
         """
         ahead, length = self.quotient(1.0), norm(self.quotient(1.0))
         size = norm(self.x)
-        if size == 0 and length == 0:
+        if size == 0 and length == 0 and not self.stated:
             return ""  # the step may be nothing in the units of x
         noise = max(self.noise_g, self.unit * length * size)
-        short = max(50 * noise / length if length > 0 else 0.0, 1e3 * _UNIT * size,
+        short = max(50 * noise / length if length > 0 else 0.0, _NEAREST * _UNIT * size,
                     1e-13 * self.length)
         if not short <= 0.05 * self.step:
             return ""
-        near, behind = self.quotient(short / self.step), self.quotient(_BACK)
-        if not self.finite(ahead, behind, near):
+        behind = self.quotient(_BACK)
+        if not self.finite(ahead, behind) or not _close(ahead, behind, 0.1):
             return ""
-        if not (_close(ahead, behind, 0.1) and _close(ahead, near, 0.1)):
+        if any(_close(d, self.hb, _GROSS) for d in (ahead, behind)):
             return ""
-        if any(_close(d, self.hb, _GROSS) for d in (ahead, behind, near)):
-            return ""
+        # From the shortest step on up to the one where constants inside of ∇f no longer hide it.
+        while True:
+            near = self.quotient(short / self.step)
+            if not self.finite(near) or _close(near, self.hb, _GROSS):
+                return ""
+            if _close(ahead, near, 0.1):
+                break
+            short *= 10
+            if not short <= 0.05 * self.step:
+                return ""
         if rho is not None and norm(near - self.hb) <= 4 * rho * short:
             return ""  # the Hessian may change as much within the shortest step
         kind = "hvp" if self.oracle.has_hvp else "hess"
@@ -317,7 +384,10 @@ def _common_ratio(true, stated):
     if not stated.any() or size == 0:
         return math.inf
     true, stated = true / size, stated / size
-    ratio = float(true @ stated) / float(stated @ stated)
+    square = float(stated @ stated)
+    if square == 0:  # next to nothing was stated
+        return math.inf
+    ratio = float(true @ stated) / square
     return ratio if norm(true - ratio * stated) <= 0.1 * norm(true - stated) else math.nan
 
 

@@ -201,13 +201,13 @@ def test_bad_input_is_named_with_its_remedy(change, error, words):
 
 
 def test_what_is_given_must_be_symmetric():
-    """The matrix [[1, 10], [0, 1]] is no Hessian: an error says so, or a quotient is negative."""
+    """The matrix [[1, 10], [0, 1]] is no Hessian: an error says so, or the gradients do."""
     matrix, said = np.array([[1.0, 10.0], [0.0, 1.0]]), 0
     for seed in range(200):
         options = dict(problem=lambda x: 0.5 * x @ x, x=[0.0, 0.0], grad=lambda x: x,
                        hvp=lambda x, v: matrix @ v, epsilon=1e-3, curvature_tol=1.0, rng=seed)
         try:
-            assert certify(**options).verdict is Verdict.NEGATIVE_CURVATURE
+            assert certify(**options).verdict is Verdict.WRONG_DERIVATIVES
         except ValueError as error:
             said += "hvp is not symmetric" in str(error) and "check hvp" in str(error)
     assert said > 50
@@ -235,15 +235,11 @@ def test_a_product_that_is_not_linear_is_named():
     (dict(grad=lambda x: 2 * x, hvp=lambda x, v: 2 * v, problem=lambda x: 0.5 * x @ x), "0.5"),
     (dict(grad=lambda x: x, hvp=lambda x, v: 3 * v, problem=lambda x: 0.5 * x @ x), "hvp"),
     (dict(grad=lambda x: x, hvp=lambda x, v: 0 * v + v[0] * 0, problem=lambda x: 0.5 * x @ x),
-     "flat"),
+     "zero where it should not be"),
 ])
 def test_derivatives_that_contradict_the_function_do_not_pass(broken, words):
     seen = certify(**broken, x=np.zeros(3), epsilon=1e-3, curvature_tol=0.1, rng=0)
-    assert not seen.passed
-    if broken["grad"](np.ones(1))[0] > 0:
-        assert words in seen.message
-    if "sign" not in words and "flat" not in words:
-        assert seen.verdict is Verdict.WRONG_DERIVATIVES
+    assert seen.verdict is Verdict.WRONG_DERIVATIVES and words in seen.message
 
 
 def test_a_point_where_f_is_not_finite_does_not_pass():

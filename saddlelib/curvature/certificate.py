@@ -98,7 +98,7 @@ class Certificate:
 
 def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz_hess=None,
             grad=None, hvp=None, hess=None, args=(), rng=None, maxiter=None, resolution=0.05,
-            hvp_error=None, grad_error=None, jac=None) -> Certificate:
+            hvp_error=None, grad_error=None, jac=None, recheck=True) -> Certificate:
     r"""Decide whether x is an (ε, √(ρε))-second-order stationary point.
 
     That is ‖∇f(x)‖₂ ≤ ε and λ_min(∇²f(x)) ≥ −√(ρε) (Nesterov & Polyak 2006; Jin et al. 2017).
@@ -117,8 +117,8 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     The verdict `Verdict.NEGATIVE_CURVATURE` is not a matter of chance: the direction is there and
     its Rayleigh quotient has been computed once more. A tolerance above the largest curvature that
     was seen tests nothing, and that is `Verdict.VACUOUS`. Before a point passes, f has to be finite
-    there, and f, ∇f and the products have to belong together as far as `derivatives.contradiction`
-    can see; else the verdict is `Verdict.WRONG_DERIVATIVES`.
+    there. Before anything at all is said of a point, f, ∇f and the products have to belong together
+    as far as `derivatives.contradiction` can see; else the verdict is `Verdict.WRONG_DERIVATIVES`.
 
     Repeating it until it passes spends ``failure_prob`` every time; δ/(k(k+1)) for the k-th try
     keeps the sum at δ.
@@ -155,6 +155,9 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
         what is measured for differences.
     jac : ndarray, shape (d,), optional
         ∇f(x), when the caller has it already.
+    recheck : bool
+        False for a caller who looks at f himself where a point does not pass: only one that passes
+        is then held against f. A point that is no saddle costs 2 values and 1 gradient otherwise.
 
     Raises
     ------
@@ -202,8 +205,9 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     else:
         slope = Slope()
     verdict, message = judge(epsilon, curvature_tol, slope, look, product)
-    if verdict is Verdict.SOSP:
-        verdict, message = _doubt(oracle, x, g, look, product, lipschitz_hess, message)
+    if verdict is Verdict.SOSP or recheck and verdict is not Verdict.CANNOT_TELL:
+        verdict, message = doubt(verdict, message, oracle, x, g, look, product.norm, epsilon, scale,
+                                 lipschitz_hess)
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
     if verdict is Verdict.SOSP:
         message += f" except with probability {failure_prob:.2g}, from {_spent(cost)}"
@@ -277,15 +281,19 @@ def _vacuous(curvature_tol, largest):
             f"is {factor} the largest curvature seen, {largest:.2g}")
 
 
-def _doubt(oracle, x, g, look, product, rho, message):
-    """The last questions before a point passes: is f finite, and do the derivatives belong to f?"""
+def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho):
+    """The last questions before anything is said: is f finite, and do the derivatives belong to f?
+
+    ``g`` is ∇f(x) without noise; ``look`` has a direction b and Hb.
+    """
     value = oracle.fun(x)
     if not math.isfinite(value):
-        return Verdict.CANNOT_TELL, f"f(x) = {value} is not finite"
-    wrong = contradiction(oracle, x, g, look.start, look.first, product.norm, rho, value)
-    if wrong:
-        return Verdict.WRONG_DERIVATIVES, wrong
-    return Verdict.SOSP, message
+        passes = verdict is Verdict.SOSP
+        return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
+            verdict, message)
+    wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,
+                          epsilon=epsilon, length=length)
+    return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
 
 
 def _grad_error(value):

@@ -68,6 +68,8 @@ _NEAREST = 1e-250
 _ASTRAY = 0.1
 # An error of γc over this leaves room for 100 steps even where θ = 0 has all the weight.
 _MARGIN = 30
+# In so few dimensions one third difference may be small by chance.
+_FEW = 3
 # Forward differences are tried where their error is at most so many times what is wanted at worst.
 _BLOCKED = 30
 
@@ -220,7 +222,7 @@ class Differences(_Products):
         self.step = self.forward = math.nan  # spacings of C and F; NaN: F is not used
         self.noise = 0.0  # of a gradient, ‖·‖₂
         self._error = {"central": math.inf, "forward": math.inf}
-        self.misstep = 0.0
+        self.misstep, self.thirds = 0.0, []
         self.probed = None
 
     @property
@@ -275,6 +277,8 @@ class Differences(_Products):
     def _probe(self, v):
         """Find a spacing along v at which differences are exact enough, or the best there is."""
         best = self._search(v)
+        if v.size <= _FEW and best.error > self.wanted / _FEW:
+            best = self._look_behind(best, v)
         self.probed, self.product, self.step = v.copy(), best.product, best.spacing
         self.misstep, self._error["central"] = best.misstep, best.error
         self.noise = self._stated_noise() or best.third / 2.6
@@ -307,10 +311,22 @@ class Differences(_Products):
         product = (ahead - behind) / (2 * h)
         # In few dimensions noise may happen to cancel in a difference.
         third = max(third, unit_of(ahead, behind, far, self.g) * norm(self.g))
+        # What was noise on a shorter way is noise here as well.
+        third = max([third, *(seen for way, seen in self.thirds if way < h)])
+        self.thirds.append((h, third))
         error = (1 + 4 / v.size) * max(third, self._stated_noise()) / h
         error += self.misstep * norm(product)
         known = math.isfinite(error) and self.misstep <= _ASTRAY
         return _Try(h, error if known else math.inf, second, third, product, self.misstep)
+
+    def _look_behind(self, one, v):
+        """The same with a third difference to the other side: one alone may vanish by chance."""
+        h = one.spacing
+        ahead, behind, far = self._at(h, v), self._at(-h, v), self._at(-3 * h, v)
+        third = norm(0.25 * far - 1.5 * behind + 2 * self.g - 0.75 * ahead)
+        error = (1 + 4 / v.size) * third / h + self.misstep * norm(one.product)
+        return one._replace(error=max(one.error, error) if math.isfinite(error) else math.inf,
+                            third=max(one.third, third))
 
     def _stated_noise(self):
         if self.grad_error is None:
