@@ -69,7 +69,9 @@ _ERRORS, _GROSS, _GAPS = 20.0, 0.25, 6.0
 _BACK, _MIDDLE = -0.7, 0.45
 _LOOKS = 4
 # A shorter line begins so many units of rounding from x, or at this part of the length of interest.
-_NEAREST, _PART = 100, 0.1
+_NEAREST, _PART = 100, 0.01
+# Slopes below this part of ε do not matter: sums of large terms leave such in rounding.
+_NOTHING = 1e-9
 
 
 def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *, epsilon=None,
@@ -138,23 +140,35 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
         line = _Line(oracle, x, g, b, hb, curvature_scale, rho, value, length)
         if line.underflows() or not line.finite(line.step, line.value(0.0)):
             return ""
-        if line.given and line.product_suspect():
-            for near in line.ever_closer():
-                found = near.product_contradicts(rho)
-                if found:
-                    return found
+        if length is not None and _NEAREST * _UNIT * norm(x) > length:
+            return ""  # every step leaves the part of f that matters
+        found = _product_contradicts(line, rho) if line.given and line.product_suspect() else ""
+        if found:
+            return found
         for line in line.where_slopes_show(epsilon):
-            found = _values_contradict(line) if line.values_suspect() else ""
+            found = _values_contradict(line, epsilon) if line.values_suspect() else ""
             if found:
                 return found
         return ""
 
 
-def _values_contradict(line):
+def _product_contradicts(line, rho):
+    """The second look at a product: the shortest step at which it is right says that it is."""
+    lines = line.ever_closer()[::-1] + line.longer()
+    for one in lines:
+        if not one.product_suspect():
+            return ""
+        found = one.product_contradicts(rho, last=one is lines[-1])
+        if found:
+            return found
+    return ""
+
+
+def _values_contradict(line, epsilon):
     """The second look at the values, on the line and on others where that one is no good."""
     wide = line
     for left in reversed(range(_LOOKS)):
-        found = wide.values_contradict(last=left == 0)
+        found = wide.values_contradict(epsilon, last=left == 0)
         if found:
             return found
         if not wide.blur:
@@ -162,7 +176,7 @@ def _values_contradict(line):
         # Constants inside of f may make it rougher than its value lets one think.
         wide = wide.wider()
     for near in line.ever_closer()[1:]:
-        found = near.values_contradict()
+        found = near.values_contradict(epsilon)
         if found:
             return found
     return ""
@@ -229,6 +243,11 @@ class _Line:
         steps = [max(self.step / ratio**k, low) for k in range(1, _LOOKS + 1)]
         return [self, *(self.with_step(step) for step in dict.fromkeys(steps))]
 
+    def longer(self):
+        """The line as long as what matters, if this one is shorter."""
+        long = _PART * (self.stated or 0.0)
+        return [self.with_step(long)] if long > 2 * self.step else []
+
     def where_slopes_show(self, epsilon):
         """This line, and one so short that curvature does not hide a slope ε, if it takes one."""
         product = norm(self.hb)
@@ -274,8 +293,9 @@ class _Line:
         floor = 8 * self.unit * max(abs(self.value(0.0)), abs(self.value(1.0)))
         return abs(change - (there + back) / 2) > 0.2 * said + floor
 
-    def values_contradict(self, last=False):
-        """``last``: that values do not move at all is no longer put down to a step too short."""
+    def values_contradict(self, epsilon=None, last=False):
+        """``last``: values that do not move against a slope are not put down to a short step."""
+        epsilon = epsilon or 0.0
         said = self._parabola()
         if said is None:
             return ""
@@ -293,10 +313,12 @@ class _Line:
         fit = unit * fit
         # Where values do not move they are a staircase, or constant.
         gap = np.diff(np.unique(f)).min(initial=math.inf)
-        gap = 0.0 if last and math.isinf(gap) else gap
+        steep = abs(slope) > max(abs(curvature), 0.1 * epsilon * self.step)
+        gap = 0.0 if last and steep and math.isinf(gap) else gap
         blur = np.maximum(_ERRORS * errors[1:],
                           max(_GAPS * gap, 64 * unit_of(f) * np.abs(f).max()))
         size, gross = np.abs(fit[1:]), _GROSS * (abs(slope) + abs(curvature) / 2)
+        gross = max(gross, _NOTHING * epsilon * self.step)
         if not (size > np.maximum(blur, gross)).any():
             self.blur = float(blur.max()) if (blur > gross).any() else 0.0
             return ""
@@ -332,15 +354,16 @@ class _Line:
     def product_suspect(self):
         return not _close(self.quotient(1.0), self.hb, 0.2)
 
-    def product_contradicts(self, rho):
+    def product_contradicts(self, rho, last=True):
         """Whether the differences of gradients agree with each other, over many steps, and not Hb.
 
         The shortest step is the one at which rounding is some hundredths of the quotient, so that a
-        function that changes on a scale between the two is not accused.
+        function that changes on a scale between the two is not accused. Gradients that do not move
+        at all mean something only on the ``last``, the longest step.
         """
         ahead, length = self.quotient(1.0), norm(self.quotient(1.0))
         size = norm(self.x)
-        if size == 0 and length == 0 and not self.stated:
+        if length == 0 and not last or size == 0 and length == 0 and not self.stated:
             return ""  # the step may be nothing in the units of x
         noise = max(self.noise_g, self.unit * length * size)
         short = max(50 * noise / length if length > 0 else 0.0, _NEAREST * _UNIT * size,
@@ -348,7 +371,8 @@ class _Line:
         if not short <= 0.05 * self.step:
             return ""
         behind = self.quotient(_BACK)
-        if not self.finite(ahead, behind) or not _close(ahead, behind, 0.1):
+        told = norm(self.hb)
+        if not self.finite(ahead, behind) or not _close(ahead, behind, 0.1, told):
             return ""
         if any(_close(d, self.hb, _GROSS) for d in (ahead, behind)):
             return ""
@@ -357,7 +381,7 @@ class _Line:
             near = self.quotient(short / self.step)
             if not self.finite(near) or _close(near, self.hb, _GROSS):
                 return ""
-            if _close(ahead, near, 0.1):
+            if _close(ahead, near, 0.1, told):
                 break
             short *= 10
             if not short <= 0.05 * self.step:
@@ -372,9 +396,9 @@ class _Line:
                 f"{_fault('the product', ratio)}")
 
 
-def _close(a, b, within):
-    """Whether ‖a − b‖ is at most that part of the larger norm."""
-    return norm(a - b) <= within * max(norm(a), norm(b))
+def _close(a, b, within, size=0.0):
+    """Whether ‖a − b‖ is at most that part of the largest norm, or of ``size``."""
+    return norm(a - b) <= within * max(norm(a), norm(b), size)
 
 
 def _common_ratio(true, stated):
