@@ -155,6 +155,8 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
 def _product_contradicts(line, rho):
     """The second look at a product: the shortest step at which it is right says that it is."""
     lines = line.ever_closer()[::-1] + line.longer()
+    # Beyond the length that matters f may be as different as it likes.
+    lines = [one for one in lines if not (line.stated and one.step > line.stated)]
     for one in lines:
         if not one.product_suspect():
             return ""
@@ -235,8 +237,9 @@ class _Line:
     def ever_closer(self):
         """This line, and shorter ones, as far as rounding and the length that matters let one."""
         size, product = norm(self.x), norm(self.hb)
+        part = _PART * (self.stated or self.length)
         low = max(_NEAREST * _UNIT * size, _NEAREST * self.noise_g / product if product > 0 else 0.0,
-                  _PART * (self.stated or self.length))
+                  part if part < self.step else 1e-10 * self.step, 1e-290)
         if not low < 0.5 * self.step:
             return [self]
         ratio = max(10.0, (self.step / low) ** (1 / _LOOKS))
@@ -251,9 +254,9 @@ class _Line:
     def where_slopes_show(self, epsilon):
         """This line, and one so short that curvature does not hide a slope ε, if it takes one."""
         product = norm(self.hb)
-        if epsilon is None or not self.step * product > epsilon:
+        if epsilon is None or not 0 < epsilon < self.step * product:
             return [self]
-        step = max(0.1 * epsilon / product, math.sqrt(2e3 * self.noise_f / product),
+        step = max(0.1 * (epsilon / product), math.sqrt(2e3 * (self.noise_f / product)),
                    _NEAREST * _UNIT * norm(self.x))
         return [self, self.with_step(step)] if step < 0.5 * self.step else [self]
 
@@ -382,6 +385,9 @@ class _Line:
             if not self.finite(near) or _close(near, self.hb, _GROSS):
                 return ""
             if _close(ahead, near, 0.1, told):
+                # Curvature that grows towards x may be as large at x as was told.
+                if norm(near) > 1.01 * length and not _close(ahead, near, 0.1):
+                    return ""
                 break
             short *= 10
             if not short <= 0.05 * self.step:
