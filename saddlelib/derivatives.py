@@ -154,12 +154,14 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
 
 def _product_contradicts(line, rho):
     """The second look at a product: the shortest step at which it is right says that it is."""
+    if line.stated and line.step > line.stated:  # beyond, f may be as different as it likes
+        line = line.with_step(line.stated)
     lines = line.ever_closer()[::-1] + line.longer()
-    # Beyond the length that matters f may be as different as it likes.
-    lines = [one for one in lines if not (line.stated and one.step > line.stated)]
     for one in lines:
         if not one.product_suspect():
-            return ""
+            if one.quotient(1.0).any() or one is lines[-1]:
+                return ""
+            continue  # nothing moved, which says nothing
         found = one.product_contradicts(rho, last=one is lines[-1])
         if found:
             return found
@@ -177,6 +179,8 @@ def _values_contradict(line, epsilon):
             break
         # Constants inside of f may make it rougher than its value lets one think.
         wide = wide.wider()
+    if line._parabola() is not None:  # the step is not too long for the gradients
+        return ""
     for near in line.ever_closer()[1:]:
         found = near.values_contradict(epsilon)
         if found:

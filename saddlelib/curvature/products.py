@@ -186,6 +186,15 @@ class _Try(NamedTuple):
         return self.error / size if size > 0 else math.inf
 
 
+def _chance(dim):
+    """What an error that was measured once is multiplied by: in few dimensions it may be luck.
+
+    The norm of d independent numbers is below a fortieth of its mean with a probability of about
+    1/40 for d = 1, and below an eleventh of it with one of 1/120 for d = 2.
+    """
+    return 1 + 40 / dim**2
+
+
 def _quality(one):
     """What is less for a better spacing.
 
@@ -309,12 +318,11 @@ class Differences(_Products):
         second = norm(ahead - 2 * self.g + behind)
         third = norm(0.25 * far - 1.5 * ahead + 2 * self.g - 0.75 * behind)
         product = (ahead - behind) / (2 * h)
-        # In few dimensions noise may happen to cancel in a difference.
         third = max(third, unit_of(ahead, behind, far, self.g) * norm(self.g))
         # What was noise on a shorter way is noise here as well.
         third = max([third, *(seen for way, seen in self.thirds if way < h)])
         self.thirds.append((h, third))
-        error = (1 + 4 / v.size) * max(third, self._stated_noise()) / h
+        error = _chance(v.size) * max(third, self._stated_noise()) / h
         error += self.misstep * norm(product)
         known = math.isfinite(error) and self.misstep <= _ASTRAY
         return _Try(h, error if known else math.inf, second, third, product, self.misstep)
@@ -324,7 +332,7 @@ class Differences(_Products):
         h = one.spacing
         ahead, behind, far = self._at(h, v), self._at(-h, v), self._at(-3 * h, v)
         third = norm(0.25 * far - 1.5 * behind + 2 * self.g - 0.75 * ahead)
-        error = (1 + 4 / v.size) * third / h + self.misstep * norm(one.product)
+        error = _chance(v.size) * third / h + self.misstep * norm(one.product)
         return one._replace(error=max(one.error, error) if math.isfinite(error) else math.inf,
                             third=max(one.third, third))
 
@@ -341,7 +349,7 @@ class Differences(_Products):
         for h in (self.step, math.sqrt(2 * self.noise / change) if change > 0 else 0.0):
             # What was measured at one spacing says little about others that are far from it.
             near = 0 < h <= min(_RATIO * self.step, self.largest)
-            error = change * h + 2 * self.noise / h if near else math.inf
+            error = change * h + 2 * _chance(self.x.size) * self.noise / h if near else math.inf
             if error <= enough:
                 self.forward, self._error["forward"] = h, error
                 return
