@@ -374,7 +374,7 @@ class _Line:
             return ""  # the step may be nothing in the units of x
         noise = max(self.noise_g, self.unit * length * size)
         short = max(50 * noise / length if length > 0 else 0.0, _NEAREST * _UNIT * size,
-                    1e-13 * self.length)
+                    1e-13 * (self.stated or self.length))
         if not short <= 0.05 * self.step:
             return ""
         behind = self.quotient(_BACK)
