@@ -145,8 +145,8 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
         found = _product_contradicts(line, rho) if line.given and line.product_suspect() else ""
         if found:
             return found
-        for line in line.where_slopes_show(epsilon):
-            found = _values_contradict(line, epsilon) if line.values_suspect() else ""
+        for one in line.where_slopes_show(epsilon):
+            found = _values_contradict(one, epsilon) if one.values_suspect() else ""
             if found:
                 return found
         return ""
@@ -242,7 +242,8 @@ class _Line:
         """This line, and shorter ones, as far as rounding and the length that matters let one."""
         size, product = norm(self.x), norm(self.hb)
         part = _PART * (self.stated or self.length)
-        low = max(_NEAREST * _UNIT * size, _NEAREST * self.noise_g / product if product > 0 else 0.0,
+        low = max(_NEAREST * _UNIT * size,
+                  _NEAREST * self.noise_g / product if product > 0 else 0.0,
                   part if part < self.step else 1e-10 * self.step, 1e-290)
         if not low < 0.5 * self.step:
             return [self]
@@ -341,7 +342,8 @@ class _Line:
         if curvature == 0 != expected:  # too short for the gradients
             return None
         if not (self.finite(size, bend) and bend <= 0.1 * size
-                and abs(curvature - expected) <= 0.2 * max(size, self.step * (self.step * norm(self.hb)))):
+                and abs(curvature - expected) <= 0.2 * max(
+                    size, self.step * (self.step * norm(self.hb)))):
             return None
         return slope, curvature
 

@@ -228,7 +228,7 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
 
 
 def _doubt(verdict, message, oracle, x, g, gradient, hessian, look, rng, epsilon, rho):
-    """As `certificate.doubt`, on f itself: where noise is added, or where all terms are used anyway.
+    """As `certificate.doubt`, on f itself: where noise is added, or all terms are used anyway.
 
     A value of a `FiniteSum` costs all its terms, which a certificate from fewer is there to save.
     """

@@ -259,9 +259,77 @@ def test_no_number_at_the_ends_of_float64_passes_by_accident():
 
     def df(x):
         return np.array([x[0]**3 - x[0], 2 * x[1]])
-    seen = certify(lambda x: 1e-165 * f(x), [0.0, 0.0], grad=lambda x: 1e-165 * df(x), epsilon=1e-168,
-                   hess=lambda x: 1e-165 * np.diag([3 * x[0]**2 - 1, 2]), lipschitz_hess=6e-165)
+    seen = certify(lambda x: 1e-165 * f(x), [0.0, 0.0], grad=lambda x: 1e-165 * df(x),
+                   epsilon=1e-168, hess=lambda x: 1e-165 * np.diag([3 * x[0]**2 - 1, 2]), lipschitz_hess=6e-165)
     assert seen.verdict is Verdict.NEGATIVE_CURVATURE
     for x, verdict in (([0.0, 0.0], Verdict.NEGATIVE_CURVATURE), ([1.0, 0.0], Verdict.SOSP)):
         assert certify(f, x, grad=df, epsilon=1e-3, lipschitz_hess=6.0,
                        failure_prob=1e-300).verdict is verdict
+
+
+# What a fuzzer found ------------------------------------------------------------------------------
+
+def well(x):
+    return 0.25 * np.sum(x**4) - 0.5 * np.sum(x**2)
+
+
+def well_grad(x):
+    return x**3 - x
+
+
+@pytest.mark.parametrize("change, error, words", [
+    (dict(jac="a"), TypeError, "jac"), (dict(jac=[[0.0, 0.0]]), ValueError, r"jac.*\(2,\)"),
+    (dict(jac=[1.0]), ValueError, "jac"), (dict(jac=[[1.0], [1.0, 2.0]]), ValueError, "jac"),
+    (dict(rng="a"), TypeError, "rng"), (dict(rng=-1), TypeError, "rng"),
+    (dict(hvp_error="a"), TypeError, "hvp_error"),
+])
+def test_what_is_handed_in_has_the_right_type_and_shape(change, error, words):
+    with pytest.raises(error, match=words):
+        certify(**{**dict(problem=well, x=[0.0, 0.0], grad=well_grad, epsilon=0.1,
+                          curvature_tol=0.1), **change})
+
+
+@pytest.mark.parametrize("hvp_error", [None, 1e-9])
+def test_differences_over_steps_that_rounding_swallows_say_nothing(hvp_error):
+    """At 10¹⁶ the next number is 2 away: no step as short as the well can be made."""
+    seen = certify(lambda x: well(x - 1e16), [1e16, 1e16], grad=lambda x: well_grad(x - 1e16),
+                   epsilon=0.1, curvature_tol=0.1, hvp_error=hvp_error, rng=0)
+    assert seen.verdict is Verdict.CANNOT_TELL and seen.min_eig_lower == -np.inf
+
+
+def test_gradients_in_float32_bound_the_eigenvalue_in_one_dimension():
+    """Their differences are often equal by rounding, which is no sign of their being exact."""
+    for x in np.linspace(0.4, 0.6, 41):
+        seen = certify(lambda x: float(x[0]**4) / 4, [x], grad=lambda x: (x**3).astype(np.float32),
+                       epsilon=4e-4, lipschitz_hess=6.0, rng=0)
+        assert seen.min_eig_lower <= 3 * x**2
+
+
+def test_the_steps_of_differences_stay_within_float64():
+    """A length ε/γ that underflows, and one that overflows."""
+    for epsilon, tol in ((1e-300, 1e200), (1e300, 1e-200), (1e-160, 1.0)):
+        certify(well, [0.3, 0.0], grad=well_grad, epsilon=epsilon, curvature_tol=tol, rng=0)
+
+
+@pytest.mark.parametrize("broken, verdict", [
+    (dict(x=[1.0, 1.0], hvp=lambda x, v: -(3 * x**2 - 1) * v), Verdict.NEGATIVE_CURVATURE),
+    (dict(x=[1.0, 1.0], grad=lambda x: well_grad(x) + 1.0), Verdict.NOT_STATIONARY),
+    (dict(x=[1.0, 1.0], grad=lambda x: -well_grad(x)), Verdict.NEGATIVE_CURVATURE),
+])
+def test_wrong_derivatives_are_named_also_where_nothing_passes(broken, verdict):
+    """A minimizer, as a product or a gradient of the wrong sign, or one that is off, tell it."""
+    given = dict(problem=well, grad=well_grad, epsilon=1e-3, curvature_tol=0.1, rng=0)
+    assert certify(**{**given, **broken}).verdict is Verdict.WRONG_DERIVATIVES
+    believed = certify(**{**given, **broken}, recheck=False)
+    assert believed.verdict is verdict and believed.nfev == 0
+
+
+def test_a_large_constant_or_a_point_far_out_hides_no_wrong_sign():
+    """10¹⁰ in f, or 10⁹ in x, make the first step of the comparison longer than the wells."""
+    for far, constant in ((0.0, 1e10), (1e9, 0.0)):
+        for sign, verdict in ((1, Verdict.SOSP), (-1, Verdict.WRONG_DERIVATIVES)):
+            seen = certify(
+                lambda x, far=far, constant=constant: well(x - far) + constant, [far + 1.0] * 3,
+                grad=lambda x, far=far: well_grad(x - far), epsilon=0.01, lipschitz_hess=6.0, rng=1,
+                hvp=lambda x, v, far=far, sign=sign: sign * (3 * (x - far)**2 - 1) * v)
+            assert seen.verdict is verdict, (far, constant, sign)

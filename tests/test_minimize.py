@@ -696,3 +696,12 @@ def test_a_result_prints(trace):
 def test_every_status_has_a_sentence_and_only_one_is_success():
     assert len({status.sentence for status in Status}) == len(Status)
     assert all(status.sentence.endswith(".") for status in Status)
+
+
+def test_student_noise_of_so_many_degrees_of_freedom_is_gaussian_at_no_cost():
+    """With ν = 10³⁰ and 10⁷ samples the mean of all 1/χ² is 1/ν to rounding; none is drawn."""
+    student = Oracle(QUARTIC, grad_noise=1.0, noise_df=1e30, rng=0)
+    gauss = Oracle(QUARTIC, grad_noise=1.0, rng=0)
+    x = np.ones(3)
+    np.testing.assert_allclose(student.batch_grad(x, 10**7), gauss.batch_grad(x, 10**7), rtol=1e-14)
+    assert student.rng.bit_generator.state == gauss.rng.bit_generator.state

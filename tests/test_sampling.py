@@ -309,3 +309,14 @@ def test_what_it_cannot_work_with_is_named(change, words):
         good["curvature_tol"] = 0.1
     with pytest.raises(ValueError, match=words):
         certify_samples(**good)
+
+
+def test_derivatives_that_contradict_f_are_named_from_behind_the_noise():
+    """−∇f for ∇f: the maximum of f would pass for its minimum, noise or not."""
+    def upside_down(sign):
+        return Oracle(lambda x: -x @ x, grad=lambda x: sign * 2 * x, grad_noise=0.01, rng=0)
+    options = dict(x=np.zeros(3), epsilon=0.1, curvature_tol=0.5, rng=0)
+    assert certify_samples(upside_down(1), **options).verdict is Verdict.WRONG_DERIVATIVES
+    assert certify_samples(upside_down(-1), **options).verdict is Verdict.NEGATIVE_CURVATURE
+    terms = FiniteSum(lambda x: -x @ x, lambda x, i: np.tile(2 * x, (i.size, 1)), 10, 3)
+    assert certify_samples(terms, **options).verdict is Verdict.WRONG_DERIVATIVES

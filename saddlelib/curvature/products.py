@@ -29,8 +29,8 @@ that is as large as ‖Δ₃‖/h, because 3h is no power of two of h. So ‖Δ�
 this; spacings a factor of ten apart are tried until the error is small enough or no longer falls.
 Later products are watched by the symmetry of their entries, like given ones.
 
-Gradients that are rounded to numbers of float32, or to few others, may agree by chance. So the noise
-is at least the unit of rounding that they show, times ‖g‖.
+Gradients that are rounded to numbers of float32, or to few others, may agree by chance. So the
+noise is at least the unit of rounding that they show, times ‖g‖.
 
 A step is not exactly hv: x + hv is rounded, by up to half a unit in the last place of each
 coordinate. The step that is made is known exactly, and what it differs from hv by is counted, times

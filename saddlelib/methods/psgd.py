@@ -594,7 +594,8 @@ class CertifiedPSGD(SGD):
         seen = certify_samples(
             oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
             failure_prob=self.failure_prob, attempt=k, lipschitz_hess=self.lipschitz_hess,
-            rng=state.rng, recheck=False, **(stated if isinstance(oracle.problem, FiniteSum) else {}))
+            rng=state.rng, recheck=False,
+            **(stated if isinstance(oracle.problem, FiniteSum) else {}))
         state.certificate = seen
         if seen.passed or not np.isfinite(seen.grad_norm):
             state.finished = "stationary"

@@ -253,7 +253,7 @@ def _says_constant(call, epsilon, tol):
 
 
 def _excused(call, x):
-    """Whether the derivatives may be called wrong: they are, or float32 has nothing left of them."""
+    """Whether derivatives may be called wrong: they are, or float32 has nothing left of them."""
     if call.family == "float32 gradient":
         # The smallest float32 is 1.4e-45, and above 1e-37 there are all digits.
         return math.hypot(*call.truth.grad(x)) < 1e-30

@@ -8,8 +8,8 @@ of x and shorter than `_SMOOTH` of the length on which F varies, at which
 - the deviation is more than `_GROSS` of what is said. The library promises to see a quarter; with
   less, a function that changes along the way would be accused as well;
 - and more than `_VALUES` (`_GRADIENTS`) units of rounding of what was added up: the nine values of
-  a fit, or a difference of two gradients, have to show a parabola in it, and who looks does not know
-  the best h.
+  a fit, or a difference of two gradients, have to show a parabola in it, and who looks does not
+  know the best h.
 
 A certificate from some of the terms of a sum never asks for f, which costs all of them.
 """
