@@ -260,7 +260,8 @@ def test_no_number_at_the_ends_of_float64_passes_by_accident():
     def df(x):
         return np.array([x[0]**3 - x[0], 2 * x[1]])
     seen = certify(lambda x: 1e-165 * f(x), [0.0, 0.0], grad=lambda x: 1e-165 * df(x),
-                   epsilon=1e-168, hess=lambda x: 1e-165 * np.diag([3 * x[0]**2 - 1, 2]), lipschitz_hess=6e-165)
+                   hess=lambda x: 1e-165 * np.diag([3 * x[0]**2 - 1, 2]),
+                   epsilon=1e-168, lipschitz_hess=6e-165)
     assert seen.verdict is Verdict.NEGATIVE_CURVATURE
     for x, verdict in (([0.0, 0.0], Verdict.NEGATIVE_CURVATURE), ([1.0, 0.0], Verdict.SOSP)):
         assert certify(f, x, grad=df, epsilon=1e-3, lipschitz_hess=6.0,

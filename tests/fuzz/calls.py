@@ -244,7 +244,8 @@ def _spoil(call, rng):
             if name in ("episode_length", "patience", "batch_size", "epochs", "restarts",
                         "interval", "probe_count"):
                 value = int(min(value, 1e6)) + 1
-        ones = isinstance(value, np.ndarray) and value.ndim == 1 or value == [1.0]
+        ones = isinstance(value, np.ndarray) and value.ndim == 1 or (
+            isinstance(value, list) and value == [1.0])
         if name == "jac" and ones and len(value) == call.truth.dim:
             continue  # a wrong gradient and no wrong type
         if name == "x0":
