@@ -63,24 +63,37 @@ def generator(name, rng) -> np.random.Generator:
 
 def as_point(name, x, problem=None) -> np.ndarray:
     """A finite float64 copy of shape (d,), or an error that names the argument."""
-    try:
-        point = np.asarray(x)
-    except ValueError:
-        raise ValueError(f"{name} must be one point of shape (d,), got rows of different "
-                         f"lengths") from None
-    if point.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must hold real numbers, got dtype {point.dtype}")
+    point = _array(name, x)
     if point.ndim != 1 or point.size == 0:
         raise ValueError(f"{name} must be one point of shape (d,) with d >= 1, got {point.shape}")
     if problem is not None and point.size != problem.dim:
         raise ValueError(f"{name} must have {problem.dim} coordinates for {problem.name}, "
                          f"got {point.size}")
-    with np.errstate(over="ignore"):  # a long double may be too large
-        point = np.array(point, dtype=float)
     if not np.isfinite(point).all():
         raise ValueError(f"{name} must be finite, got {np.count_nonzero(~np.isfinite(point))} "
                          f"non-finite coordinates")
     return point
+
+
+def as_gradient(name, g, x) -> np.ndarray:
+    """A float64 copy of the shape of x, finite or not, or an error that names the argument."""
+    g = _array(name, g)
+    if g.shape != x.shape:
+        raise ValueError(f"{name} must have shape {x.shape} like x, got {g.shape}")
+    return g
+
+
+def _array(name, value) -> np.ndarray:
+    """A float64 copy of an array of real numbers, or an error that names the argument."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must be one array of shape (d,), got rows of different "
+                         f"lengths") from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    with np.errstate(over="ignore"):  # a long double may be too large
+        return np.array(array, dtype=float)
 
 
 def curvature_scale(problem, epsilon, lipschitz_hess, curvature_tol):

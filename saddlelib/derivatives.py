@@ -68,9 +68,14 @@ _ERRORS, _GROSS, _GAPS = 20.0, 0.25, 6.0
 # Where gradients are looked at besides 0 and 1: not at −1 or 1/2, which symmetry would make agree.
 _BACK, _MIDDLE = -0.7, 0.45
 _LOOKS = 4
+# A shorter line begins so many units of rounding from x, or at this part of the length of interest.
+_NEAREST, _PART = 100, 0.01
+# Slopes below this part of ε do not matter: sums of large terms leave such in rounding.
+_NOTHING = 1e-9
 
 
-def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None) -> str:
+def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *, epsilon=None,
+                  length=None) -> str:
     """What f, ∇f and the product Hb say against one another at x; "" when nothing does.
 
     It looks along the line x + tb. The values have to change as the gradients at both ends say, and
@@ -103,14 +108,20 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None) ->
         shortest step; and ‖H‖/ρ is a length where x = 0.
     value : float, optional
         f(x), if it is known already.
+    epsilon : float, optional
+        The slope that matters. Where the step is so long that curvature would hide it, there is one
+        more value and gradient at a step where it shows, if rounding leaves one.
+    length : float, optional
+        The length that matters: on the way down to a tenth of it a suspicion is followed where the
+        gradients are not linear on the step, as they may be where x or f(x) is a large number.
 
     Returns
     -------
     str
         Counted by the oracle: 1 value and 1 gradient (and f(x) without ``value``) when there is no
-        suspicion. With one, 7 values and 2 gradients more, or 2 gradients for given products; and,
-        up to three times, 8 values and 3 gradients more where the values turn out to be too rough
-        for the step.
+        suspicion, and the same once more for ``epsilon``. With one, 7 values and 2 gradients more,
+        or 2 to 10 gradients for given products; and, a few times, 8 values and 3 gradients more
+        where the step turns out to be too short for the values or too long for the gradients.
 
     Examples
     --------
@@ -126,27 +137,61 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None) ->
     if oracle.grad_noise:
         return ""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        line = _Line(oracle, x, g, b, hb, curvature_scale, rho, value)
-        if line.underflows() or not line.finite(line.step, line.value(0.0), line.value(1.0),
-                                                line.grad(1.0)):
+        line = _Line(oracle, x, g, b, hb, curvature_scale, rho, value, length)
+        if line.underflows() or not line.finite(line.step, line.value(0.0)):
             return ""
-        if line.given and line.product_suspect():
-            return line.product_contradicts(rho)
-        if not line.values_suspect():
-            return ""
-        for _ in range(_LOOKS):
-            found = line.values_contradict()
-            if found or not line.blur:
+        if length is not None and _NEAREST * _UNIT * norm(x) > length:
+            return ""  # every step leaves the part of f that matters
+        found = _product_contradicts(line, rho) if line.given and line.product_suspect() else ""
+        if found:
+            return found
+        for one in line.where_slopes_show(epsilon):
+            found = _values_contradict(one, epsilon) if one.values_suspect() else ""
+            if found:
                 return found
-            # Constants inside of f may make it rougher than its value lets one think.
-            line = line.wider()
         return ""
+
+
+def _product_contradicts(line, rho):
+    """The second look at a product: the shortest step at which it is right says that it is."""
+    if line.stated and line.step > line.stated:  # beyond, f may be as different as it likes
+        line = line.with_step(line.stated)
+    lines = line.ever_closer()[::-1] + line.longer()
+    for one in lines:
+        if not one.product_suspect():
+            if one.quotient(1.0).any() or one is lines[-1]:
+                return ""
+            continue  # nothing moved, which says nothing
+        found = one.product_contradicts(rho, last=one is lines[-1])
+        if found:
+            return found
+    return ""
+
+
+def _values_contradict(line, epsilon):
+    """The second look at the values, on the line and on others where that one is no good."""
+    wide = line
+    for left in reversed(range(_LOOKS)):
+        found = wide.values_contradict(epsilon, last=left == 0)
+        if found:
+            return found
+        if not wide.blur:
+            break
+        # Constants inside of f may make it rougher than its value lets one think.
+        wide = wide.wider()
+    if line._parabola() is not None:  # the step is not too long for the gradients
+        return ""
+    for near in line.ever_closer()[1:]:
+        found = near.values_contradict(epsilon)
+        if found:
+            return found
+    return ""
 
 
 class _Line:
     """f and ∇f at x + tau·h·b, each asked for once."""
 
-    def __init__(self, oracle, x, g, b, hb, curvature_scale, rho, value):
+    def __init__(self, oracle, x, g, b, hb, curvature_scale, rho, value, length=None):
         # Up the parabola, where slope and curvature do not cancel.
         sign = -1.0 if float(g @ b) * float(b @ hb) < 0 else 1.0
         self.oracle, self.x, self.b, self.hb = oracle, x, sign * b, sign * hb
@@ -154,14 +199,15 @@ class _Line:
         self.values = {} if value is None else {0.0: float(value)}
         self.grads = {0.0: g}
         self.given = oracle.has_hvp or oracle.has_hess
-        self.step = self._step(g, float(curvature_scale), rho)
+        self.step, self.stated = self._step(g, float(curvature_scale), rho), length
 
     def _step(self, g, scale, rho):
         self.unit = unit = unit_of(self.value(0.0), g)
         size, slope = norm(self.x), norm(g)
         curvature = abs(float(self.b @ self.hb))
         scale = max(scale, norm(self.hb))
-        noise_f = self.unit * (abs(self.value(0.0)) + slope * size + 0.5 * scale * size**2)
+        noise_f = unit * (abs(self.value(0.0)) + slope * size + 0.5 * scale * size * size)
+        self.noise_f = noise_f
         self.noise_g = unit * (slope + scale * size)
         single = unit > _UNIT
         length = size
@@ -182,11 +228,42 @@ class _Line:
         """
         seen = _GROSS * abs(self.slope(1.0) - self.slope(0.0)) / 2
         factor = math.sqrt(100 * self.blur / seen) if seen > 0 else math.inf
+        return self.with_step(
+            self.step * (min(max(factor, 10.0), 1e8) if math.isfinite(factor) else 300.0))
+
+    def with_step(self, step):
+        """The same line and another step; only f(x) and ∇f(x) are known then."""
         other = copy.copy(self)
-        other.blur = 0.0
-        other.step = self.step * (min(max(factor, 10.0), 1e8) if math.isfinite(factor) else 300.0)
+        other.blur, other.step = 0.0, step
         other.values, other.grads = {0.0: self.values[0.0]}, {0.0: self.grads[0.0]}
         return other
+
+    def ever_closer(self):
+        """This line, and shorter ones, as far as rounding and the length that matters let one."""
+        size, product = norm(self.x), norm(self.hb)
+        part = _PART * (self.stated or self.length)
+        low = max(_NEAREST * _UNIT * size,
+                  _NEAREST * self.noise_g / product if product > 0 else 0.0,
+                  part if part < self.step else 1e-10 * self.step, 1e-290)
+        if not low < 0.5 * self.step:
+            return [self]
+        ratio = max(10.0, (self.step / low) ** (1 / _LOOKS))
+        steps = [max(self.step / ratio**k, low) for k in range(1, _LOOKS + 1)]
+        return [self, *(self.with_step(step) for step in dict.fromkeys(steps))]
+
+    def longer(self):
+        """The line as long as what matters, if this one is shorter."""
+        long = _PART * (self.stated or 0.0)
+        return [self.with_step(long)] if long > 2 * self.step else []
+
+    def where_slopes_show(self, epsilon):
+        """This line, and one so short that curvature does not hide a slope ε, if it takes one."""
+        product = norm(self.hb)
+        if epsilon is None or not 0 < epsilon < self.step * product:
+            return [self]
+        step = max(0.1 * (epsilon / product), math.sqrt(2e3 * (self.noise_f / product)),
+                   _NEAREST * _UNIT * norm(self.x))
+        return [self, self.with_step(step)] if step < 0.5 * self.step else [self]
 
     def underflows(self):
         """Whether what Hb says of the change of f or ∇f is too small for float64."""
@@ -218,11 +295,15 @@ class _Line:
     def values_suspect(self):
         there, back = self.slope(1.0), self.slope(0.0)
         change = self.value(1.0) - self.value(0.0)
+        if not self.finite(there, back, change):
+            return True
         said = max(abs(there) + abs(back), 2 * abs(change)) / 2
         floor = 8 * self.unit * max(abs(self.value(0.0)), abs(self.value(1.0)))
         return abs(change - (there + back) / 2) > 0.2 * said + floor
 
-    def values_contradict(self):
+    def values_contradict(self, epsilon=None, last=False):
+        """``last``: values that do not move against a slope are not put down to a short step."""
+        epsilon = epsilon or 0.0
         said = self._parabola()
         if said is None:
             return ""
@@ -232,14 +313,20 @@ class _Line:
             return ""
         powers = _GRID[:, np.newaxis] ** np.arange(3)
         off = f - f[4] - slope * _GRID - 0.5 * curvature * _GRID**2
+        unit = np.abs(off).max() or 1.0  # so that no square overflows
+        off = off / unit
         fit, *_ = np.linalg.lstsq(powers, off)
         variance = np.sum((off - powers @ fit) ** 2) / 6
-        errors = np.sqrt(variance * np.diag(np.linalg.inv(powers.T @ powers)))
+        errors = unit * np.sqrt(variance * np.diag(np.linalg.inv(powers.T @ powers)))
+        fit = unit * fit
         # Where values do not move they are a staircase, or constant.
         gap = np.diff(np.unique(f)).min(initial=math.inf)
+        steep = abs(slope) > max(abs(curvature), 0.1 * epsilon * self.step)
+        gap = 0.0 if last and steep and math.isinf(gap) else gap
         blur = np.maximum(_ERRORS * errors[1:],
                           max(_GAPS * gap, 64 * unit_of(f) * np.abs(f).max()))
         size, gross = np.abs(fit[1:]), _GROSS * (abs(slope) + abs(curvature) / 2)
+        gross = max(gross, _NOTHING * epsilon * self.step)
         if not (size > np.maximum(blur, gross)).any():
             self.blur = float(blur.max()) if (blur > gross).any() else 0.0
             return ""
@@ -251,9 +338,12 @@ class _Line:
         curvature = (self.slope(1.0) - self.slope(_BACK)) / (1.0 - _BACK)
         bend = max(abs(self.slope(tau) - slope - tau * curvature) for tau in (1.0, _BACK, _MIDDLE))
         size = max(abs(slope), abs(curvature))
-        expected = self.step**2 * float(self.b @ self.hb)
+        expected = self.step * (self.step * float(self.b @ self.hb))
+        if curvature == 0 != expected:  # too short for the gradients
+            return None
         if not (self.finite(size, bend) and bend <= 0.1 * size
-                and abs(curvature - expected) <= 0.2 * size):
+                and abs(curvature - expected) <= 0.2 * max(
+                    size, self.step * (self.step * norm(self.hb)))):
             return None
         return slope, curvature
 
@@ -262,8 +352,8 @@ class _Line:
         ratio = _common_ratio([true_slope, 0.5 * true_curvature], [slope, 0.5 * curvature])
         return (f"fun and grad contradict each other along a random line through x: within "
                 f"h = {h:.2g} the values of fun change with slope {true_slope / h:.3g} and "
-                f"curvature {true_curvature / h**2:.3g}, where grad states {slope / h:.3g} and "
-                f"{curvature / h**2:.3g}; {_fault('the gradient', ratio)}")
+                f"curvature {true_curvature / h / h:.3g}, where grad states {slope / h:.3g} and "
+                f"{curvature / h / h:.3g}; {_fault('the gradient', ratio)}")
 
     # --- products against gradients ---
 
@@ -273,28 +363,41 @@ class _Line:
     def product_suspect(self):
         return not _close(self.quotient(1.0), self.hb, 0.2)
 
-    def product_contradicts(self, rho):
+    def product_contradicts(self, rho, last=True):
         """Whether the differences of gradients agree with each other, over many steps, and not Hb.
 
         The shortest step is the one at which rounding is some hundredths of the quotient, so that a
-        function that changes on a scale between the two is not accused.
+        function that changes on a scale between the two is not accused. Gradients that do not move
+        at all mean something only on the ``last``, the longest step.
         """
         ahead, length = self.quotient(1.0), norm(self.quotient(1.0))
         size = norm(self.x)
-        if size == 0 and length == 0:
+        if length == 0 and not last or size == 0 and length == 0 and not self.stated:
             return ""  # the step may be nothing in the units of x
         noise = max(self.noise_g, self.unit * length * size)
-        short = max(50 * noise / length if length > 0 else 0.0, 1e3 * _UNIT * size,
-                    1e-13 * self.length)
+        short = max(50 * noise / length if length > 0 else 0.0, _NEAREST * _UNIT * size,
+                    1e-13 * (self.stated or self.length))
         if not short <= 0.05 * self.step:
             return ""
-        near, behind = self.quotient(short / self.step), self.quotient(_BACK)
-        if not self.finite(ahead, behind, near):
+        behind = self.quotient(_BACK)
+        told = norm(self.hb)
+        if not self.finite(ahead, behind) or not _close(ahead, behind, 0.1, told):
             return ""
-        if not (_close(ahead, behind, 0.1) and _close(ahead, near, 0.1)):
+        if any(_close(d, self.hb, _GROSS) for d in (ahead, behind)):
             return ""
-        if any(_close(d, self.hb, _GROSS) for d in (ahead, behind, near)):
-            return ""
+        # From the shortest step on up to the one where constants inside of ∇f no longer hide it.
+        while True:
+            near = self.quotient(short / self.step)
+            if not self.finite(near) or _close(near, self.hb, _GROSS):
+                return ""
+            if _close(ahead, near, 0.1, told):
+                # Curvature that grows towards x may be as large at x as was told.
+                if norm(near) > 1.01 * length and not _close(ahead, near, 0.1):
+                    return ""
+                break
+            short *= 10
+            if not short <= 0.05 * self.step:
+                return ""
         if rho is not None and norm(near - self.hb) <= 4 * rho * short:
             return ""  # the Hessian may change as much within the shortest step
         kind = "hvp" if self.oracle.has_hvp else "hess"
@@ -305,9 +408,9 @@ class _Line:
                 f"{_fault('the product', ratio)}")
 
 
-def _close(a, b, within):
-    """Whether ‖a − b‖ is at most that part of the larger norm."""
-    return norm(a - b) <= within * max(norm(a), norm(b))
+def _close(a, b, within, size=0.0):
+    """Whether ‖a − b‖ is at most that part of the largest norm, or of ``size``."""
+    return norm(a - b) <= within * max(norm(a), norm(b), size)
 
 
 def _common_ratio(true, stated):
@@ -317,7 +420,10 @@ def _common_ratio(true, stated):
     if not stated.any() or size == 0:
         return math.inf
     true, stated = true / size, stated / size
-    ratio = float(true @ stated) / float(stated @ stated)
+    square = float(stated @ stated)
+    if square == 0:  # next to nothing was stated
+        return math.inf
+    ratio = float(true @ stated) / square
     return ratio if norm(true - ratio * stated) <= 0.1 * norm(true - stated) else math.nan
 
 

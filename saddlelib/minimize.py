@@ -414,14 +414,17 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         seen = _own_certificate(state, epsilon, curvature_tol, failure_prob)
         if not (exact or isinstance(seen, SampleCertificate)):
             seen = None
-        if certificate and seen is None:
+        # What a method took for a saddle it left to f to say; here f is asked for the last time.
+        doubtful = seen is not None and seen.verdict is Verdict.NEGATIVE_CURVATURE
+        if certificate and (seen is None or doubtful and oracle._sum is None):
             oracle.grad_noise = 0.0
             try:
-                seen = certify(oracle, x, epsilon=epsilon, failure_prob=failure_prob,
+                last = certify(oracle, x, epsilon=epsilon, failure_prob=failure_prob,
                                curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
                                rng=_fork(state.rng), jac=jac if exact else None)
+                seen = last if seen is None or last.verdict is Verdict.WRONG_DERIVATIVES else seen
             except NotSymmetric as error:
-                status, note = Status.WRONG_DERIVATIVES, str(error)
+                seen, status, note = None, Status.WRONG_DERIVATIVES, str(error)
         if seen is not None:
             status = _OF_VERDICT.get(seen.verdict, Status.CANNOT_TELL)
     value = oracle.fun(x)

@@ -13,8 +13,8 @@ __all__ = ["FiniteSum", "Oracle", "Sample"]
 # Rows of per-sample gradients that are in memory at once, and draws of a heavy tail.
 _ROWS = 1024
 _DRAWS = 1_000_000
-# A mini-batch of a heavy tail is drawn sample by sample: seconds for so many, and hours beyond.
-_MOST_DRAWS = 100_000_000
+# A mini-batch of a heavy tail is drawn sample by sample: a second for so many, and hours beyond.
+_MOST_DRAWS = 20_000_000
 _LARGEST_BATCH = 10**300  # of Gaussian noise, whose mean is drawn at once
 
 
@@ -349,9 +349,13 @@ class Oracle:
         else:
             # A draw of t is a Gaussian divided by √(χ²/ν). Given the χ² of all samples, their
             # mean is Gaussian again.
-            total = sum((1 / self.rng.chisquare(self.noise_df, size=min(_DRAWS, batch_size - start))
-                         ).sum() for start in range(0, batch_size, _DRAWS))
-            scale = math.sqrt((self.noise_df - 2) * total) / batch_size
+            if 2 / self.noise_df < 2.0**-106 * batch_size:  # the sum is its mean to rounding
+                scale = batch_size**-0.5
+            else:
+                total = sum((1 / self.rng.chisquare(
+                    self.noise_df, size=min(_DRAWS, batch_size - start))).sum()
+                    for start in range(0, batch_size, _DRAWS))
+                scale = math.sqrt((self.noise_df - 2) * total) / batch_size
             self.last_noise = noise * (scale * self.grad_noise / dim**0.5)
         return self.last_noise
 

@@ -31,12 +31,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._arguments import as_point, curvature_scale, integer, positive, probability
+from ._arguments import (
+    as_point,
+    curvature_scale,
+    generator,
+    integer,
+    nonnegative,
+    positive,
+    probability,
+)
 from ._norm import norm
-from .curvature.certificate import Certificate, Slope, Verdict, counts, judge, length_scale
-from .curvature.lanczos import lanczos, start_component
+from .curvature.certificate import (
+    Certificate,
+    Slope,
+    Verdict,
+    counts,
+    doubt,
+    judge,
+    length_scale,
+)
+from .curvature.lanczos import Look, lanczos, start_component
 from .curvature.products import products
 from .oracle import Oracle
+from .perturbation import uniform_sphere
 from .theory.concentration import mean_batch_size, mean_error, norm_limits
 from .theory.noise import (
     MEDIAN_TOL,
@@ -88,7 +105,8 @@ class SampleCertificate(Certificate):
 def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=None,
                     lipschitz_hess=None, batch_size=None, grad_noise=None, hess_batch_size=None,
                     hess_noise=None, hess_std=None, intrinsic_dim=None, rng=None, maxiter=None,
-                    resolution=0.05, hvp_error=None, attempt=None) -> SampleCertificate:
+                    resolution=0.05, hvp_error=None, attempt=None, recheck=True
+                    ) -> SampleCertificate:
     r"""Decide from samples whether x is an (ε, √(ρε))-second-order stationary point.
 
     The promise: whatever the function and the point, the verdict is wrong with probability at most
@@ -131,8 +149,9 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
         the second is for the default of ``hess_batch_size`` alone.
     rng : numpy.random.Generator or int, optional
         For all samples and the start; fresh entropy by default.
-    maxiter, resolution, hvp_error
-        As `certify`.
+    maxiter, resolution, hvp_error, recheck
+        As `certify`. f is asked where an `Oracle` adds noise, which is no part of f, and where
+        products of all terms are used anyway.
     attempt : int, optional
         k ≥ 1: this is the k-th of a series of certificates that share ``failure_prob``. It takes
         δ/(k(k+1)), the ``failure_prob`` of the answer, whether those before it passed or not. None:
@@ -166,7 +185,11 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     lipschitz_hess, gamma = curvature_scale(
         oracle.problem, epsilon, lipschitz_hess, curvature_tol)
     maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
-    resolution, rng = positive("resolution", resolution), np.random.default_rng(rng)
+    resolution, rng = positive("resolution", resolution), generator("rng", rng)
+    hvp_error, hess_noise, hess_std = (
+        None if number is None else nonnegative(name, number)
+        for name, number in dict(hvp_error=hvp_error, hess_noise=hess_noise, hess_std=hess_std
+                                 ).items())
     if oracle._sum is None and (grad_noise is not None or hess_noise is not None):
         raise ValueError("grad_noise and hess_noise are for a FiniteSum; an Oracle that adds noise "
                          "knows its own")
@@ -187,6 +210,10 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
         look, product = hessian.look(x, rng, share, length_scale(epsilon, gamma, lipschitz_hess),
                                      hvp_error, maxiter, resolution)
     verdict, message = judge(epsilon, gamma, failure_prob, slope, look, product, hessian.error)
+    doubtful = verdict is Verdict.SOSP or recheck and verdict is not Verdict.CANNOT_TELL
+    if doubtful and (oracle._sum is None or look and hessian.whole):
+        verdict, message = _doubt(verdict, message, oracle, x, g, gradient, hessian, look, rng,
+                                  epsilon, lipschitz_hess)
     if verdict is Verdict.CANNOT_TELL and look is not None and not hessian.exact:
         message += f", on {hessian.batch_size} samples; raise hess_batch_size to know more"
     seen = (math.nan, -math.inf, gamma, np.full(x.size, np.nan), failure_prob, 0, 0.0, 0.0)
@@ -198,6 +225,22 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     return SampleCertificate(
         verdict, message, norm(g), epsilon, *seen, *calls, lower, upper, hessian.error,
         gradient.batch_size, hessian.batch_size, nsamples)
+
+
+def _doubt(verdict, message, oracle, x, g, gradient, hessian, look, rng, epsilon, rho):
+    """As `certificate.doubt`, on f itself: where noise is added, or all terms are used anyway.
+
+    A value of a `FiniteSum` costs all its terms, which a certificate from fewer is there to save.
+    """
+    length = length_scale(epsilon, hessian.gamma, rho)
+    noise, oracle.grad_noise = oracle.grad_noise, 0.0
+    try:
+        g = g if gradient.whole else oracle.grad(x)
+        if look is None:
+            look = hessian.glance(x, g, rng, length)
+        return doubt(verdict, message, oracle, x, g, look, norm(look.first), epsilon, length, rho)
+    finally:
+        oracle.grad_noise = noise
 
 
 def _share_of(failure_prob, attempt):
@@ -234,9 +277,7 @@ class _Gradient:
             raise ValueError("a mini-batch gradient needs grad_noise to state its error: √v with "
                              "E‖∇fᵢ − ∇f‖² ≤ v; give grad_noise, or leave batch_size out to use "
                              "all terms")
-        self.noise = None if grad_noise is None else float(grad_noise)
-        if self.noise is not None and not (self.noise >= 0 and math.isfinite(self.noise)):
-            raise ValueError(f"grad_noise must be a finite number >= 0, got {grad_noise}")
+        self.noise = None if grad_noise is None else nonnegative("grad_noise", grad_noise)
         self.whole = self.noise is None or self.batch_size == n
         self.exact = self.whole or self.noise == 0
 
@@ -370,6 +411,13 @@ class _Hessian:
                 low = float(look.direction @ fresh(look.direction))
             look = replace(look, min_eig=low, error=fresh.one())
         return look, product
+
+    def glance(self, x, g, rng, scale):
+        """One product with ∇²f(x) along a random direction, as the start of a `Look`."""
+        b = uniform_sphere(rng, x.size)
+        with np.errstate(over="ignore", invalid="ignore"):
+            hb = products(self.oracle, x, g, self.gamma, scale, 1.0)(b)
+        return Look(math.nan, -math.inf, b, 1, math.nan, "budget", b, hb)
 
     def _product(self, x, rng, scale, component, hvp_error):
         sample = self.oracle.sample(None if self.whole else _draw(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import saddlelib
-from saddlelib import Oracle, Status, Verdict, minimize
+from saddlelib import Oracle, Status, Verdict, certify, minimize
 from saddlelib.methods import PSD, CertifiedPSD
-from saddlelib.methods.psd import MOST_DOUBLINGS
+from saddlelib.methods.psd import MOST_DOUBLINGS, _shorter, curvature_step
 from saddlelib.problems import (
     CoupledQuartic,
     MatrixFactorization,
@@ -583,3 +583,13 @@ def test_numbers_out_of_range_are_named(method, change, error, words):
 
 def test_the_front_door_is_there():
     assert saddlelib.psd.__name__ == "psd" and "psd" in saddlelib.__all__
+
+
+def test_a_displacement_knows_its_length_at_the_ends_of_float64():
+    """ρ that underflowed to 0 asks for the longest step, which is halved until f falls."""
+    p = QuarticSaddle(0.25, [1.0])
+    oracle, x = Oracle(p), np.zeros(2)
+    seen = certify(oracle, x, epsilon=1e-3, rng=0)
+    step, value = curvature_step(oracle, x, 0.0, x, seen, 0.0)
+    assert value < 0 and np.isfinite(step).all()
+    assert _shorter(4.0, 1.0, 2.0, 1.0, -2.0) == 1.0  # no parabola over the tangent: no division

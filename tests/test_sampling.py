@@ -67,10 +67,11 @@ def test_the_gradient_errs_as_often_as_stated_and_no_more_seldom(dim, beyond, wr
     gradient[0] = beyond * 0.1
 
     class Slope:
-        name, fun, lipschitz_hess = "slope", staticmethod(lambda x: gradient @ x), 1.0
+        name, lipschitz_hess = "slope", 1.0
+        fun = staticmethod(lambda x: gradient @ x + x @ x)
 
         def grad(self, x):
-            return gradient.copy()
+            return gradient + 2 * x
 
         def hvp(self, x, v):
             return 2.0 * v
@@ -134,7 +135,7 @@ def slope_at(norm, dim=1):
     """A linear function whose gradient has this norm, under a bowl that the look would pass."""
     gradient = np.zeros(dim)
     gradient[0] = norm
-    return lambda rng: Oracle(lambda x: gradient @ x, grad=lambda x: gradient,
+    return lambda rng: Oracle(lambda x: gradient @ x + x @ x, grad=lambda x: gradient + 2 * x,
                               hvp=lambda x, v: 2.0 * v, grad_noise=math.sqrt(dim), rng=rng)
 
 
@@ -230,7 +231,7 @@ def test_all_terms_are_used_where_nothing_is_stated():
     oracle = Oracle(problem)
     seen = certify_samples(oracle, np.zeros(3), rng=0, **FULL)
     assert seen.passed and seen.hess_error == 0 and seen.grad_lower == seen.grad_upper
-    assert seen.nsamples == oracle.nsamples == 500 * (seen.njev + seen.nhvp)
+    assert seen.nsamples == oracle.nsamples == 500 * (seen.nfev + seen.njev + seen.nhvp)
     assert (seen.grad_batch_size, seen.hess_batch_size) == (500, 500)
 
 
@@ -250,7 +251,9 @@ def test_additive_noise_leaves_the_curvature_exact():
     seen = certify_samples(oracle, np.zeros(3), epsilon=0.05, rng=0)
     assert seen.verdict is Verdict.NEGATIVE_CURVATURE and seen.hess_error == 0
     assert seen.min_eig == pytest.approx(-0.5) and seen.hess_batch_size == 1
-    assert seen.nsamples == seen.grad_batch_size + seen.nhvp
+    # Two gradients and two values without noise say that the derivatives are those of f.
+    assert (seen.nfev, seen.njev) == (2, 3)
+    assert seen.nsamples == seen.grad_batch_size + seen.nhvp + 4
     assert oracle.rng.bit_generator.state == before  # its own draws come from ``rng``
     assert certify_samples(oracle, QUARTIC.minimizers[0], epsilon=0.05, rng=0).passed
 
@@ -290,7 +293,8 @@ def test_what_is_not_finite_cannot_be_told():
     (dict(hess_batch_size=10), "needs hess_noise"),
     (dict(hess_batch_size=4001, hess_noise=1.0), "at most the 4000 samples"),
     (dict(grad_noise=-1.0), "grad_noise"),
-    (dict(hess_noise=-1.0), "bound"),
+    (dict(hess_noise=-1.0), "hess_noise"),
+    (dict(hess_std=10**400), "hess_std"),
     (dict(failure_prob=1.0), "failure_prob"),
     (dict(epsilon=0.0), "epsilon"),
     (dict(attempt=0), "attempt"),
@@ -305,3 +309,14 @@ def test_what_it_cannot_work_with_is_named(change, words):
         good["curvature_tol"] = 0.1
     with pytest.raises(ValueError, match=words):
         certify_samples(**good)
+
+
+def test_derivatives_that_contradict_f_are_named_from_behind_the_noise():
+    """−∇f for ∇f: the maximum of f would pass for its minimum, noise or not."""
+    def upside_down(sign):
+        return Oracle(lambda x: -x @ x, grad=lambda x: sign * 2 * x, grad_noise=0.01, rng=0)
+    options = dict(x=np.zeros(3), epsilon=0.1, curvature_tol=0.5, rng=0)
+    assert certify_samples(upside_down(1), **options).verdict is Verdict.WRONG_DERIVATIVES
+    assert certify_samples(upside_down(-1), **options).verdict is Verdict.NEGATIVE_CURVATURE
+    terms = FiniteSum(lambda x: -x @ x, lambda x, i: np.tile(2 * x, (i.size, 1)), 10, 3)
+    assert certify_samples(terms, **options).verdict is Verdict.WRONG_DERIVATIVES

@@ -45,7 +45,8 @@ length ε/γ or γ/ρ where the first spacing will do: the inside of a kink, or 
 
 A step is not exactly hv: x + hv is rounded, by up to half a unit in the last place of each
 coordinate. The step that is made is known exactly, and what it differs from hv by is counted, times
-the largest curvature seen.
+the largest curvature seen. Where it differs by more than a tenth, the differences say nothing about
+v, and their error is infinite.
 """
 
 from __future__ import annotations
@@ -63,18 +64,22 @@ _UNIT = np.finfo(float).eps / 2
 # Entries that symmetry makes equal may differ by this part of ‖H‖ before it is called asymmetry:
 # a product with two correct digits passes.
 _ASYMMETRY = 0.01
-# Spacings of differences: the ratio between two that are tried and how many are in one direction;
-# and a jump where the relative error is so large that the order of magnitude must be wrong.
-_RATIO, _TRIES, _JUMP, _DOUBTFUL = 10.0, 3, 1e-3, 1e-2
+# Spacings of differences: the ratio between two that are tried, and how many are at most; and a
+# jump where the relative error is so large that the order of magnitude must be wrong.
+_RATIO, _TRIES, _JUMP, _DOUBTFUL = 10.0, 7, 1e-3, 1e-2
 # The first spacing, as a part of the length on which curvature of the tolerance can be lost: there
 # the change of curvature costs 10⁻⁸ of the tolerance where the next derivative is as large as ρ.
 _FIRST = 1e-4
 # And the largest: what lies beyond says nothing about the Hessian here.
 _LARGEST = 0.1
+# Lengths below this, or above its inverse, leave float64 no room for what is made of them.
+_NEAREST = 1e-250
+# Where x + hv is rounded by more than this part of h, what was seen is not the curvature along v.
+_ASTRAY = 0.1
 # An error of γc over this leaves room for 100 steps even where θ = 0 has all the weight.
 _MARGIN = 30
-# A step of which so much is lost when it is added to x says nothing.
-_SWALLOWED = 0.5
+# In so few dimensions one third difference may be small by chance.
+_FEW = 3
 # Forward differences are tried where their error is at most so many times what is wanted at worst.
 _BLOCKED = 30
 
@@ -114,7 +119,8 @@ class _Products:
 
     def __init__(self, name, stated):
         self.name, self.stated, self.norm = name, stated, 0.0
-        self._squares, self._entries, self._least = 0.0, 0, 0.0
+        # √Σ of the squares of what differs, what it proves at least, and how many entries.
+        self._root, self._least, self._entries = 0.0, 0.0, 0
 
     def _seen(self, hv):
         size = norm(hv)
@@ -141,7 +147,7 @@ class _Products:
         # The basis is orthogonal to rounding, so that much is no fault of the products.
         excess = max(0.0, difference - 8 * _UNIT * self.norm * math.sqrt(step))
         self._least = max(self._least, excess / (1 + math.sqrt(step)))
-        self._squares += excess**2 * (dim / 2)
+        self._root = math.hypot(self._root, excess * math.sqrt(dim / 2))
         self._entries += step - 1
 
     def _exceeds(self, difference, step):
@@ -159,7 +165,7 @@ class _Products:
         """A bound of the error of one product with a unit vector."""
         if self.stated is not None:
             return self.stated
-        measured = 2 * math.sqrt(self._squares / self._entries) if self._entries > 2 else 0.0
+        measured = 2 * self._root / math.sqrt(self._entries) if self._entries > 2 else 0.0
         return max(self._own(), measured, self._least)
 
     def error(self, steps) -> float:
@@ -202,7 +208,7 @@ class _Try(NamedTuple):
     def relative(self):
         """The error as a part of the product; infinite where the product is zero."""
         size = norm(self.product)
-        return self.error / size if size > 0 else math.inf
+        return self.error / size if 0 < size < math.inf else math.inf
 
 
 def _grain(gradients):
@@ -217,6 +223,15 @@ def _grain(gradients):
     grains = np.where(gradients == 0, math.inf, np.ldexp(1.0 * (whole & -whole), exponent - 53))
     frozen = (gradients == gradients[0]).all(axis=0)
     return norm(np.where(frozen, 0.0, grains.min(axis=0))), frozen
+
+
+def _chance(dim):
+    """What an error that was measured once is multiplied by: in few dimensions it may be luck.
+
+    The norm of d independent numbers is below a fortieth of its mean with a probability of about
+    1/40 for d = 1, and below an eleventh of it with one of 1/120 for d = 2.
+    """
+    return 1 + 40 / dim**2
 
 
 def _quality(one):
@@ -250,12 +265,12 @@ class Differences(_Products):
     def __init__(self, grad, x, g, scale, wanted, stated=None, grad_error=None):
         super().__init__("grad", stated)
         self.grad, self.x, self.g, self.wanted, self.grad_error = grad, x, g, wanted, grad_error
+        scale = min(max(scale, _NEAREST), 1 / _NEAREST)
         self.first, self.largest = _FIRST * scale, _LARGEST * scale
         self.step = self.forward = math.nan  # spacings of C and F; NaN: F is not used
         self.noise = 0.0  # of a gradient, ‖·‖₂
         self._error = {"central": math.inf, "forward": math.inf}
-        self.misstep = self.hidden = 0.0
-        self.measured = False
+        self.misstep, self.hidden, self.measured, self.thirds = 0.0, 0.0, False, []
         self.probed = None
 
     @property
@@ -267,7 +282,7 @@ class Differences(_Products):
         """Go over to central differences."""
         if not self.can_refine:
             return False
-        self.forward, self._squares, self._entries, self._least = math.nan, 0.0, 0, 0.0
+        self.forward, self._root, self._least, self._entries = math.nan, 0.0, 0.0, 0
         self.misstep = 0.0  # that of the shorter steps
         return True
 
@@ -278,6 +293,10 @@ class Differences(_Products):
         if np.array_equal(v, self.probed):  # the central difference is there already
             return self.product
         return self._seen(self._central(v) if math.isnan(self.forward) else self._forward(v))
+
+    def one(self):
+        """As for all products, but nobody's word counts where x + hv could not be reached."""
+        return super().one() if self.misstep <= _ASTRAY else math.inf
 
     def exactly(self, v):
         """The central difference."""
@@ -330,6 +349,8 @@ class Differences(_Products):
     def _probe(self, v):
         """Find a spacing along v at which differences are exact enough, or the best there is."""
         best = self._search(v)
+        if v.size <= _FEW and best.error > self.wanted / _FEW:
+            best = self._look_behind(best, v)
         self.hidden = self._hidden(best.frozen, v)
         if self.hidden > 0:  # the longest step may be long enough to see it
             wide = self._try(self.largest, v)
@@ -362,12 +383,12 @@ class Differences(_Products):
             if best.relative > _DOUBTFUL:
                 best = min(best, self._try(factor * self.first, v), key=_quality)
         for ratio in (_RATIO, 1 / _RATIO):
-            for _ in range(_TRIES):
+            while len(self.thirds) < _TRIES:
                 if best.error <= self.wanted and best.relative <= _DOUBTFUL:
                     return best
                 h = ratio * best.spacing
-                other = self._try(h, v) if h < self.largest else best
-                if _quality(other) >= _quality(best):
+                other = self._try(h, v) if h < self.largest else None
+                if other is None or not _quality(other) < _quality(best):
                     break
                 best = other
         return best
@@ -379,13 +400,24 @@ class Differences(_Products):
         second = norm(ahead - 2 * self.g + behind)
         third = norm(0.25 * far - 1.5 * ahead + 2 * self.g - 0.75 * behind)
         product = (ahead - behind) / (2 * h)
-        # In few dimensions noise may happen to cancel in a difference.
         grain, frozen = _grain(np.array([self.g, ahead, behind, far]))
-        noise = (1 + 4 / v.size) * max(third, grain / 2, self._stated_noise())
+        # What was noise on a shorter way is noise here as well.
+        third = max([third, grain / 2, *(seen for way, seen in self.thirds if way < h)])
+        self.thirds.append((h, third))
+        noise = _chance(v.size) * max(third, self._stated_noise())
         error = noise / h + self.misstep * norm(product)
-        if not (math.isfinite(error) and self.misstep < _SWALLOWED):
-            error = math.inf
-        return _Try(h, error, second, noise, product, self.misstep, frozen)
+        known = math.isfinite(error) and self.misstep <= _ASTRAY
+        return _Try(h, error if known else math.inf, second, noise, product, self.misstep, frozen)
+
+    def _look_behind(self, one, v):
+        """The same with a third difference to the other side: one alone may vanish by chance."""
+        h = one.spacing
+        ahead, behind, far = self._at(h, v), self._at(-h, v), self._at(-3 * h, v)
+        third = norm(0.25 * far - 1.5 * behind + 2 * self.g - 0.75 * ahead)
+        noise = max(one.noise, _chance(v.size) * third)
+        error = noise / h + self.misstep * norm(one.product)
+        return one._replace(error=max(one.error, error) if math.isfinite(error) else math.inf,
+                            noise=noise)
 
     def _stated_noise(self):
         if self.grad_error is None:
@@ -395,7 +427,7 @@ class Differences(_Products):
 
     def _plan_forward(self, second):
         """Use forward differences where they are nearly as exact as wanted: they cost half."""
-        change = second / self.step**2  # of the curvature along v, at most
+        change = second / self.step / self.step  # of the curvature along v, at most
         enough = max(_BLOCKED * self.wanted, self._error["central"])
         for h in (self.step, math.sqrt(2 * self.noise / change) if change > 0 else 0.0):
             # What was measured at one spacing says little about others that are far from it.

@@ -391,7 +391,7 @@ class CertifiedPSD(Method):
     def _certify(self, oracle, state, jac, failure_prob, **options):
         return certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
                        failure_prob=failure_prob, lipschitz_hess=self.lipschitz_hess,
-                       resolution=_RESOLUTION, rng=state.rng, jac=jac, **options)
+                       resolution=_RESOLUTION, rng=state.rng, jac=jac, recheck=False, **options)
 
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""
@@ -433,7 +433,7 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     certificate : Certificate
         With λ = ``min_eig`` < 0 and v = ``direction``, whatever its verdict.
     lipschitz_hess : float
-        ρ > 0. \|t\| starts at 2\|λ\|/ρ and is halved until f falls by \|λ\|t²/6.
+        ρ ≥ 0. \|t\| starts at 2\|λ\|/ρ and is halved until f falls by \|λ\|t²/6.
     shortest : float
         Where that needs a \|t\| below this, or f cannot show it, (None, nan) is returned.
     double : bool
@@ -454,7 +454,8 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     """
     curvature = -certificate.min_eig
     sign = -1.0 if certificate.direction @ jac > 0 else 1.0
-    length, step = min(2 * curvature / lipschitz_hess, _FARTHEST), None
+    length = min(2 * curvature / lipschitz_hess, _FARTHEST) if lipschitz_hess > 0 else _FARTHEST
+    step = None
     while step is None:
         decrease = curvature * length * length / 6
         if (length < shortest or not math.isfinite(value)
@@ -478,7 +479,7 @@ def _shorter(length, step_size, value, slope, reached):
     if length <= step_size:
         return 0.5 * length
     excess = reached - value + slope * length  # of the parabola over its tangent
-    fitted = 0.5 * slope * length * length / excess if math.isfinite(excess) else 0.0
+    fitted = 0.5 * slope * length * length / excess if 0 < excess < math.inf else 0.0
     return max(step_size, min(max(fitted, 0.1 * length), 0.5 * length))
 
 

@@ -594,7 +594,8 @@ class CertifiedPSGD(SGD):
         seen = certify_samples(
             oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
             failure_prob=self.failure_prob, attempt=k, lipschitz_hess=self.lipschitz_hess,
-            rng=state.rng, **(stated if isinstance(oracle.problem, FiniteSum) else {}))
+            rng=state.rng, recheck=False,
+            **(stated if isinstance(oracle.problem, FiniteSum) else {}))
         state.certificate = seen
         if seen.passed or not np.isfinite(seen.grad_norm):
             state.finished = "stationary"
@@ -617,7 +618,7 @@ class CertifiedPSGD(SGD):
             return
         step = None
         if seen.verdict is Verdict.NEGATIVE_CURVATURE:
-            rho = self.lipschitz_hess or self.curvature_tol**2 / self.epsilon
+            rho = self.lipschitz_hess or self.curvature_tol * (self.curvature_tol / self.epsilon)
             step, _ = curvature_step(oracle, state.x, value, g, seen, rho,
                                      shortest=self.perturbation_radius, double=False)
         if step is not None:

@@ -14,7 +14,7 @@ from .many import outcomes, summary
 
 def show(found):
     """Print the table."""
-    columns = ("calls", "success", *judge.PROBLEMS)
+    columns = ("calls", "success", *judge.PROBLEMS, judge.NOT_VISIBLE)
     print(f"{'':18}" + "".join(f"{name:>18}" for name in columns))
     rows = dict(found["table"])
     rows["all"] = {name: sum(row[name] for row in rows.values()) for name in columns}

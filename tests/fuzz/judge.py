@@ -17,8 +17,10 @@ from scipy.stats import binom
 
 import saddlelib
 from saddlelib import Status, certify, certify_samples, minimize
+from saddlelib.curvature.products import NotSymmetric
 
 from .calls import RULES, draw
+from .lies import visible
 
 # A call that takes longer hangs.
 LIMIT = 5.0
@@ -31,6 +33,7 @@ _AGAIN, _CHANCE = 100, 1e-3
 
 # Families whose derivatives are those of no function, or of another one.
 LIARS = ("wrong gradient", "wrong products")
+NOT_VISIBLE = "not visible"  # a wrong answer to a lie that nobody could see: see `lies.visible`
 PROBLEMS = ("wrong success", "wrong verdict", "false interval", "hang", "foreign exception",
             "warning")
 
@@ -162,6 +165,9 @@ def _truths(call, x):
     if call.family == "float32 gradient":
         error = 2.0**-24 * norm + t.dim * 1e-45
     rough = t.base.fuzz * abs(t.a * t.s)
+    # What underflows in float32 is zero, at all steps shorter than a tenth of what F varies on.
+    if call.family == "float32 gradient":
+        rough += 1e-44
     return Truths(t.fun(x), norm, min_eig, error + 8 * _UNIT * norm + rough * math.sqrt(t.dim),
                   64 * t.dim * _UNIT * size + rough * abs(t.s) * t.dim)
 
@@ -199,6 +205,10 @@ def _verdict(call, cert, x, seen, success):
     tol = cert.curvature_tol if tol is None else tol
     fault = seen.problems.append
     kind = "wrong success" if success or name == "SOSP" else "wrong verdict"
+    if name == "WRONG_DERIVATIVES" and not _excused(call, x):
+        fault(("wrong verdict", f"falsely accused: {_where_of(call)}"))
+    if call.family in LIARS and not visible(call, x, cert):
+        kind = NOT_VISIBLE
     large = not truth.norm <= epsilon * (1 + 1e-6) + truth.grad_slack
     small = truth.norm < epsilon * (1 - 1e-6) - truth.grad_slack
     curved = not truth.min_eig >= -tol * (1 + 1e-6) - truth.eig_slack
@@ -211,12 +221,43 @@ def _verdict(call, cert, x, seen, success):
     elif name == "NOT_STATIONARY" and small or name == "NEGATIVE_CURVATURE" and flat:
         if not _by_chance(call, cert, x, lambda c: c.verdict is cert.verdict):
             fault((kind, f"{name}: {_where_of(call)}"))
-    if call.family in LIARS:  # an interval is one of what was told
-        return
+    if call.family in LIARS or _says_constant(call, epsilon, tol):
+        return  # an interval is one of what was told
     if truth.min_eig < cert.min_eig_lower - truth.eig_slack - 1e-6 * abs(cert.min_eig_lower) \
             and not _by_chance(call, cert, x, lambda c: truth.min_eig < c.min_eig_lower
                                - truth.eig_slack - 1e-6 * abs(c.min_eig_lower)):
-        fault(("false interval", _where_of(call)))
+        fault((NOT_VISIBLE if _luck(call, cert, truth) else "false interval", _where_of(call)))
+
+
+def _luck(call, cert, truth):
+    """Whether rough gradients in at most three dimensions explain an interval that is too short.
+
+    The error of a difference is measured by two others. In so few dimensions all of them are a few
+    random numbers, of which any may be small: a hundred times too small is luck.
+    """
+    gap = cert.min_eig_lower - truth.min_eig
+    return (call.family == "rough gradient" and call.truth.dim <= 3
+            and gap <= 100 * cert.hvp_error)
+
+
+def _says_constant(call, epsilon, tol):
+    """Whether the caller says that curvature is lost on 10⁶ times the length on which F varies.
+
+    That is min(ε/γ, γ/ρ), from which differences of gradients take their steps: far out, F is
+    another function.
+    """
+    rho = call.arguments.get("lipschitz_hess")
+    length = min(epsilon / tol, tol / rho) if rho else epsilon / tol
+    by_differences = call.derivatives == 0 or call.door == "certify_samples"
+    return by_differences and length * abs(call.truth.s) > 1e6
+
+
+def _excused(call, x):
+    """Whether derivatives may be called wrong: they are, or float32 has nothing left of them."""
+    if call.family == "float32 gradient":
+        # The smallest float32 is 1.4e-45, and above 1e-37 there are all digits.
+        return math.hypot(*call.truth.grad(x)) < 1e-30
+    return call.family in (*LIARS, "rough gradient")
 
 
 def _by_chance(call, cert, x, wrong):
@@ -234,13 +275,14 @@ def _again(call, cert, x):
     asked = dict(epsilon=cert.epsilon, curvature_tol=cert.curvature_tol,
                  failure_prob=cert.failure_prob, lipschitz_hess=given.get("lipschitz_hess"))
     for seed in range(_AGAIN):
-        if call.door == "certify_samples":
-            yield certify_samples(call.sampled(dict(parts), fun), x, **{**given, "rng": seed})
-        elif call.door == "certify":
-            yield certify(fun, x, **parts, **{**given, "rng": seed})
-        elif isinstance(cert, saddlelib.SampleCertificate):
-            oracle = saddlelib.Oracle(fun, **parts, rng=seed, grad_noise=given["grad_noise"],
-                                      noise_df=given.get("noise_df"))
-            yield certify_samples(oracle, x, rng=seed, **asked)
-        else:
-            yield certify(fun, x, **parts, rng=seed, **asked)
+        with contextlib.suppress(NotSymmetric):  # an error, and no certificate
+            if call.door == "certify_samples":
+                yield certify_samples(call.sampled(dict(parts), fun), x, **{**given, "rng": seed})
+            elif call.door == "certify":
+                yield certify(fun, x, **parts, **{**given, "rng": seed})
+            elif isinstance(cert, saddlelib.SampleCertificate):
+                oracle = saddlelib.Oracle(fun, **parts, rng=seed, grad_noise=given["grad_noise"],
+                                          noise_df=given.get("noise_df"))
+                yield certify_samples(oracle, x, rng=seed, **asked)
+            else:
+                yield certify(fun, x, **parts, rng=seed, **asked)

@@ -91,7 +91,7 @@ def outcomes(seeds, processes):
 
 def summary(seen):
     """Counts by family and problem, statuses, and the seeds behind each kind of problem."""
-    table = {family: dict.fromkeys(("calls", "success", *judge.PROBLEMS), 0)
+    table = {family: dict.fromkeys(("calls", "success", *judge.PROBLEMS, judge.NOT_VISIBLE), 0)
              for family in calls.FAMILIES}
     ends, kinds = collections.Counter(), collections.defaultdict(list)
     for one in seen:

@@ -1,0 +1,94 @@
+"""Which wrong derivatives can be seen at all: the one criterion for what the judge lets pass.
+
+f, ∇f and Hv are looked at along a line x + tb. What can be seen there are a change of f against
+what the gradients say, and a change of the gradient against what the product says. A lie is visible
+when on at least `_SHARE` of random lines there is a step h, longer than `_STEPS` units of rounding
+of x and shorter than `_SMOOTH` of the length on which F varies, at which
+
+- the deviation is more than `_GROSS` of what is said. The library promises to see a quarter; with
+  less, a function that changes along the way would be accused as well;
+- and more than `_VALUES` (`_GRADIENTS`) units of rounding of what was added up: the nine values of
+  a fit, or a difference of two gradients, have to show a parabola in it, and who looks does not
+  know the best h.
+
+A certificate from some of the terms of a sum never asks for f, which costs all of them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from saddlelib import SampleCertificate
+
+_LINES, _SHARE, _GROSS = 64, 0.95, 0.35
+_STEPS, _SMOOTH = 1e3, 0.05
+_VALUES, _GRADIENTS = 1e4, 1e3
+_UNIT = 2.0**-53
+
+
+def visible(call, x, cert) -> bool:
+    """Whether the lie of this call is visible at x."""
+    if isinstance(cert, SampleCertificate) and not call.noise and call.door == "certify_samples" \
+            and cert.nfev == 0:
+        return False
+    with np.errstate(all="ignore"):
+        lines = np.random.default_rng(0).standard_normal((_LINES, call.truth.dim))
+        look = _Lie(call, x)
+        return np.mean([look.seen(b / np.linalg.norm(b)) for b in lines]) >= _SHARE
+
+
+class _Lie:
+    """What is true and what is told at x, in units of a and s so that nothing underflows."""
+
+    def __init__(self, call, x):
+        t, parts = call.truth, call.functions()
+        self.call, self.x, self.t, self.parts = call, x, t, parts
+        unit = t.a * t.s
+        self.g, self.told = t.grad(x) / unit, np.asarray(parts["grad"](x)) / unit
+        self.H = t.hess(x) / unit / t.s
+        self.J = self._jacobian()
+        size = float(np.linalg.norm(x * t.s))
+        scale = max(np.linalg.norm(self.H, 2), np.linalg.norm(self.J, 2))
+        slope = max(np.linalg.norm(self.g), np.linalg.norm(self.told))
+        self.noise_g = _UNIT * (slope + scale * size) + t.base.fuzz
+        self.noise_f = (_UNIT * (abs(t.fun(x) / t.a) + slope * size + scale * size * size / 2)
+                        + t.base.fuzz)
+        self.steps = np.geomspace(max(_STEPS * _UNIT * size, 1e-12), _SMOOTH, 20)
+        self.resolved = _STEPS * _UNIT * size < _SMOOTH
+
+    def _jacobian(self):
+        """Of the told gradient, by what is wrong with it."""
+        if self.call.family != "wrong gradient":
+            return self.H
+        if self.call.fault == "sign":
+            return -self.H
+        if self.call.fault == "offset":
+            return self.H
+        return self.H * (np.divide(self.told, self.g, where=self.g != 0,
+                                   out=np.ones_like(self.g)))[:, np.newaxis]
+
+    def seen(self, b):
+        if not self.resolved:
+            return False
+        h, J = self.steps, self.J
+        slope, bend = (self.told - self.g) @ b, b @ (J - self.H) @ b
+        off = np.abs(h * slope + h * h / 2 * bend)
+        said = h * abs(self.told @ b) + h * h / 2 * abs(b @ J @ b)
+        by_values = (off > _GROSS * said) & (off > _VALUES * self.noise_f)
+        return bool(by_values.any()) or self._product_seen(b)
+
+    def _product_seen(self, b):
+        unit = self.t.a * self.t.s * self.t.s
+        if "hvp" in self.parts:
+            told = self.parts["hvp"](self.x, b) / unit
+        elif "hess" in self.parts:
+            told = self.parts["hess"](self.x) @ b / unit
+        else:
+            return False
+        true = self.J @ b
+        off = float(np.linalg.norm(true - told))
+        said = max(np.linalg.norm(true), np.linalg.norm(told))
+        h = self.steps[-1]
+        return off > _GROSS * said and off * h > _GRADIENTS * self.noise_g and math.isfinite(off)
