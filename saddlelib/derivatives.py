@@ -112,8 +112,9 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
         The slope that matters. Where the step is so long that curvature would hide it, there is one
         more value and gradient at a step where it shows, if rounding leaves one.
     length : float, optional
-        The length that matters: on the way down to a tenth of it a suspicion is followed where the
-        gradients are not linear on the step, as they may be where x or f(x) is a large number.
+        The length that matters: a suspicion is followed from there down to a hundredth of it where
+        the gradients are not linear on the step, as they may be where x or f(x) is a large number.
+        Where rounding of x leaves no step of that length, nothing is said.
 
     Returns
     -------
