@@ -75,7 +75,7 @@ _NOTHING = 1e-9
 
 
 def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *, epsilon=None,
-                  length=None) -> str:
+                  length=None, hvp_error=0.0) -> str:
     """What f, ∇f and the product Hb say against one another at x; "" when nothing does.
 
     It looks along the line x + tb. The values have to change as the gradients at both ends say, and
@@ -112,8 +112,11 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
         The slope that matters. Where the step is so long that curvature would hide it, there is one
         more value and gradient at a step where it shows, if rounding leaves one.
     length : float, optional
-        The length that matters: on the way down to a tenth of it a suspicion is followed where the
-        gradients are not linear on the step, as they may be where x or f(x) is a large number.
+        The length that matters: a suspicion is followed from there down to a hundredth of it where
+        the gradients are not linear on the step, as they may be where x or f(x) is a large number.
+        Where rounding of x leaves no step of that length, nothing is said.
+    hvp_error : float
+        What Hb may be off, ‖·‖₂: so much is no contradiction.
 
     Returns
     -------
@@ -142,6 +145,7 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
             return ""
         if length is not None and _NEAREST * _UNIT * norm(x) > length:
             return ""  # every step leaves the part of f that matters
+        line.error = hvp_error
         found = _product_contradicts(line, rho) if line.given and line.product_suspect() else ""
         if found:
             return found
@@ -195,6 +199,7 @@ class _Line:
         # Up the parabola, where slope and curvature do not cancel.
         sign = -1.0 if float(g @ b) * float(b @ hb) < 0 else 1.0
         self.oracle, self.x, self.b, self.hb = oracle, x, sign * b, sign * hb
+        self.error = 0.0  # of Hb, as stated
         self.blur = 0.0  # what a deviation has to exceed, if it is that which hides it
         self.values = {} if value is None else {0.0: float(value)}
         self.grads = {0.0: g}
@@ -398,8 +403,8 @@ class _Line:
             short *= 10
             if not short <= 0.05 * self.step:
                 return ""
-        if rho is not None and norm(near - self.hb) <= 4 * rho * short:
-            return ""  # the Hessian may change as much within the shortest step
+        if norm(near - self.hb) <= self.error + (4 * rho * short if rho else 0.0):
+            return ""  # so much is stated, or the Hessian may change within the shortest step
         kind = "hvp" if self.oracle.has_hvp else "hess"
         ratio = _common_ratio((ahead + behind) / 2, self.hb)
         return (f"grad and {kind} contradict each other: differences of the gradient along a "

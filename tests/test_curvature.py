@@ -358,3 +358,12 @@ def test_a_large_constant_or_a_point_far_out_hides_no_wrong_sign():
                 grad=lambda x, far=far: well_grad(x - far), epsilon=0.01, lipschitz_hess=6.0, rng=1,
                 hvp=lambda x, v, far=far, sign=sign: sign * (3 * (x - far)**2 - 1) * v)
             assert seen.verdict is verdict, (far, constant, sign)
+
+
+def test_a_product_is_not_accused_of_an_error_that_was_stated():
+    """Half of it is off at the bottom of a bowl: a lie, or what hvp_error said."""
+    def seen(**stated):
+        return certify(lambda x: 0.5 * x @ x, np.zeros(3), grad=lambda x: x,
+                       hvp=lambda x, v: 1.5 * v, epsilon=1e-3, curvature_tol=0.1, rng=0, **stated)
+    assert seen().verdict is Verdict.WRONG_DERIVATIVES
+    assert seen(hvp_error=0.5).verdict is not Verdict.WRONG_DERIVATIVES

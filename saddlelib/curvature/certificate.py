@@ -208,7 +208,7 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     verdict, message = judge(epsilon, curvature_tol, failure_prob, slope, look, product)
     if verdict is Verdict.SOSP or recheck and verdict is not Verdict.CANNOT_TELL:
         verdict, message = doubt(verdict, message, oracle, x, g, look, product.norm, epsilon, scale,
-                                 lipschitz_hess)
+                                 lipschitz_hess, hvp_error or 0.0)
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
     if verdict is Verdict.SOSP:
         message += f"; from {_spent(cost)}"
@@ -283,7 +283,7 @@ def _vacuous(curvature_tol, largest):
             f"is {factor} the largest curvature seen, {largest:.2g}")
 
 
-def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho):
+def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho, hvp_error=0.0):
     """The last questions before anything is said: is f finite, and do the derivatives belong to f?
 
     ``g`` is ∇f(x) without noise; ``look`` has a direction b and Hb.
@@ -294,7 +294,7 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho)
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,
-                          epsilon=epsilon, length=length)
+                          epsilon=epsilon, length=length, hvp_error=hvp_error)
     return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
 
 
