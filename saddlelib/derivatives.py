@@ -137,7 +137,7 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
     >>> print(contradiction(upside_down, x, 2 * x, b, 2 * b, 2.0)[:54])
     fun and grad contradict each other along a random line
     """
-    if oracle.grad_noise:
+    if oracle.grad_noise or not np.isfinite(hb).all():
         return ""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         line = _Line(oracle, x, g, b, hb, curvature_scale, rho, value, length)
@@ -520,7 +520,7 @@ class Witness:
         bound = abs(float((g1 - g0) @ s))
         summed = max(abs(f0), abs(f1)) + norm(g1) * norm(x1)
         unit = max(unit_of(np.array([f0, f1])), unit_of(g0, g1))
-        if np.isfinite(change + said + bound + summed) and bound <= 0.5 * abs(said) and (
+        if said and np.isfinite(change + said + bound + summed) and bound <= 0.5 * abs(said) and (
                 abs(said) >= 1e4 * unit * summed):
             self._pairs.append((change, said))
 

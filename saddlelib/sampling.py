@@ -357,8 +357,8 @@ class _Gradient:
         """In parts where the draws are independent: memory does not grow with the batch."""
         if not (self.terms.replacement or self.blocks > 1):
             return self.oracle.sample(_draw(self.terms, size, rng, False)).grad(x)
-        return sum(part / size * self.oracle.sample(_draw(self.terms, part, rng, True)).grad(x)
-                   for part in block_sizes(size, -(-size // _PART)))
+        return sum([part / size * self.oracle.sample(_draw(self.terms, part, rng, True)).grad(x)
+                    for part in block_sizes(size, -(-size // _PART))])
 
 
 class _Hessian:

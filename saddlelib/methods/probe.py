@@ -124,8 +124,9 @@ class PSDProbe:
         h, m = self.probe_spacing, self.probe_count
         directions = uniform_sphere(state.rng, state.x.size, size=m)
         value = oracle.fun(state.x)
-        ahead, behind = (np.array([oracle.fun(state.x + s * v) for v in directions])
-                         for s in (h, -h))
+        # Lists, because a generator would make a StopIteration of fun into another error.
+        ahead, behind = [np.array([oracle.fun(state.x + s * v) for v in directions])
+                         for s in (h, -h)]
         with np.errstate(all="ignore"):
             quotients = (ahead - 2 * value + behind) / h / h
         state.checks += 1

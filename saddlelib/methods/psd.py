@@ -349,7 +349,8 @@ class CertifiedPSD(Method):
         state.x, state.jac = moved, oracle.grad(moved)
         change = jac - state.jac  # ∇f(x) − ∇f(x − s∇f(x)), that is s∇²f·∇f to first order
         curved = float(change @ jac)
-        trial = length * curved / float(change @ change) if curved > 0 else _GROWTH * length
+        square = float(change @ change)  # it may underflow where its product with ∇f does not
+        trial = length * curved / square if curved > 0 and square > 0 else _GROWTH * length
         state.trial = min(max(eta, trial), _LONGEST * eta)
 
     def _look(self, oracle, state):
