@@ -142,8 +142,9 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     rng : numpy.random.Generator or int, optional
         For the start; fresh entropy by default.
     maxiter : int, optional
-        Most Lanczos steps in all; by default 2·min(d, 1000), half of which are for a second run
-        with more exact differences of gradients, where the first ones are not exact enough.
+        Most Lanczos steps in all, min(2d, 2000) by default. One run takes at most d of them; what
+        it leaves is for a second run from the same start with more exact differences of gradients,
+        where the first ones were not exact enough.
     resolution : float
         Stop with `Verdict.CANNOT_TELL` when λ_min is known to within resolution·curvature_tol and
         that still straddles the threshold.

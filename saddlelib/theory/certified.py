@@ -19,7 +19,7 @@ in every run, and a look knows its answer after at most K Hessian-vector product
           = O\Big(\sqrt{\ell/\gamma}\,\ln(d/\delta_k)\Big),\qquad
           \delta_k = \frac\delta{k(k+1)}.                                                \tag{2}
 
-(`certify` asks for it after every step up to the tenth, then whenever there are a tenth more, and
+(`certify` asks for it after every step up to the 20th, then whenever there are a tenth more, and
 confirms a direction by one more product: at most 1.1 K + 1.) What is returned has ‖∇f‖ ≤ ε and,
 except with probability δ, λ_min ≥ −γ.
 """
@@ -129,7 +129,7 @@ def certified_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
     derivatives that it is given, is not counted.
 
     Two hypotheses concern the run and not the function: the step size is 1/ℓ, and a look may take
-    K Lanczos steps (`certify` allows min(d, 1000), so one of d and K has to be at most 1000).
+    K Lanczos steps (`certify` allows min(2d, 2000), so one of d and K has to be at most 2000).
 
     Parameters
     ----------
