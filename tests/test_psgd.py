@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from saddlelib import Oracle, Verdict, certify_samples, ensemble, minimize
+from saddlelib import Oracle, Status, Verdict, certify_samples, ensemble, minimize
 from saddlelib.methods import CNCSGD, PSGD, SGD, CertifiedPSGD, GradientDescent, NoisySGD
 from saddlelib.oracle import FiniteSum
 from saddlelib.perturbation import uniform_ball
-from saddlelib.problems import QuarticSaddle
+from saddlelib.problems import MonkeySaddle, QuarticSaddle
 from saddlelib.theory import alpay2025, jin2021
 from saddlelib.theory.noise import TriggerRule, trigger_prob
 
@@ -691,3 +691,10 @@ def test_a_batch_that_is_refused_costs_nothing_and_draws_nothing():
         oracle.batch_grad(POINT, 25)
     assert oracle.njev == oracle.nsamples == 0 and oracle.unseen is None
     assert oracle.rng.random() == np.random.default_rng(0).random()
+
+
+def test_a_flat_point_ends_the_run_and_is_no_success():
+    """At the monkey saddle all curvature is zero: an episode would not make the tolerance test it."""
+    run = minimize(MonkeySaddle(), [0.0, 0.0], "psgd", grad_noise=1e-3, epsilon=1e-2,
+                   step_size=0.05, rng=0, maxsamples=10**6)
+    assert run.status == Status.VACUOUS and not run.success and run.state.episodes == 0

@@ -35,6 +35,8 @@ from .psd import curvature_step
 __all__ = ["CNCSGD", "PSGD", "SGD", "CertifiedPSGD", "CertifiedPSGDState", "NoisySGD", "PSGDState",
            "SGDState"]
 
+# Verdicts that no perturbation would change.
+_OVER = {Verdict.SOSP, Verdict.VACUOUS, Verdict.WRONG_DERIVATIVES}
 _CHECKS = {"calibrated": calibrated_rule, "bounded": bounded_rule, "robust": robust_rule}
 
 
@@ -597,7 +599,7 @@ class CertifiedPSGD(SGD):
             rng=state.rng, recheck=False,
             **(stated if isinstance(oracle.problem, FiniteSum) else {}))
         state.certificate = seen
-        if seen.passed or not np.isfinite(seen.grad_norm):
+        if seen.verdict in _OVER or not np.isfinite(seen.grad_norm):
             state.finished = "stationary"
         elif seen.verdict is Verdict.NOT_STATIONARY:
             pass
