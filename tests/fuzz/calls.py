@@ -310,7 +310,7 @@ def _functions(call):
     parts = dict(fun=fun, grad=grad)
     if call.derivatives == 1 or call.family == "wrong products" and call.derivatives != 2:
         parts["hvp"] = hvp
-    if call.derivatives == 2 or call.rule == "published" and call.method == "psd":
+    if call.derivatives == 2 or (call.rule, str(call.method)) == ("published", "psd"):
         parts["hess"] = hess
     if call.family in ("not finite", "wrong returns", "raises"):
         name, *rest = call.fault.split()

@@ -124,6 +124,9 @@ def _exception(call, error, seen):
         return "its own exception"  # of a function that was handed an x0 of another length
     if isinstance(error, (ValueError, TypeError)) and _NAMED.search(str(error)) and not outside:
         return "named error"
+    if isinstance(call.arguments.get("callback"), type) and \
+            "raised by the callback" in getattr(error, "__notes__", ()):
+        return "named error"  # of a class that takes no such arguments
     if call.door == "scipy" and not any("/saddlelib/" in frame.filename for frame in frames):
         return "refused by SciPy"
     where = "/".join(last.filename.split("/")[-2:])
