@@ -89,12 +89,16 @@ class Call:
             return minimize(fun, None, self.method, state=first.state, **parts, **more)
         return minimize(fun, self.x0, self.method, **parts, **more)
 
+    def spread(self):
+        """∇fᵢ − ∇f of the 30 terms of `sampled`, one a row."""
+        rows = np.random.default_rng(self.seed).standard_normal((30, self.truth.dim))
+        return (rows - rows.mean(0)) * 1e-3 * abs(self.truth.a * self.truth.s)
+
     def sampled(self, parts, fun):
         """The problem of certify_samples: a sum of 30 terms, or an oracle with noise."""
         if self.noise:
             return Oracle(fun, grad_noise=self.noise, rng=self.seed, **parts)
-        spread = np.random.default_rng(self.seed).standard_normal((30, self.truth.dim))
-        spread = (spread - spread.mean(0)) * 1e-3 * abs(self.truth.a * self.truth.s)
+        spread = self.spread()
         grad, hvp, t = parts["grad"], parts.get("hvp"), self.truth
 
         def grads(x, i):
