@@ -341,7 +341,9 @@ class _Line:
         """Slope and curvature in τ that the gradients state, if they are linear in τ; or None."""
         slope = self.slope(0.0)
         curvature = (self.slope(1.0) - self.slope(_BACK)) / (1.0 - _BACK)
-        bend = max(abs(self.slope(tau) - slope - tau * curvature) for tau in (1.0, _BACK, _MIDDLE))
+        # A list: inside a generator a StopIteration of the user would come out as another error.
+        bend = max([abs(self.slope(tau) - slope - tau * curvature)
+                    for tau in (1.0, _BACK, _MIDDLE)])
         size = max(abs(slope), abs(curvature))
         expected = self.step * (self.step * float(self.b @ self.hb))
         if curvature == 0 != expected:  # too short for the gradients
@@ -914,8 +916,8 @@ class _Check:
         return narrow, max(error, halves if halves > 0.1 * norm(narrow) + error else 0.0)
 
     def _central(self, h):
-        ahead, behind = (np.array([self.oracle.grad(self.x + sign * h * v) for v in self.v])
-                         for sign in (1, -1))
+        ahead, behind = [np.array([self.oracle.grad(self.x + sign * h * v) for v in self.v])
+                         for sign in (1, -1)]
         return (ahead - behind) / (2 * h), norm(ahead + behind - 2 * self.g) / (2 * h)
 
     def _against_differences(self, hv, differences, error):

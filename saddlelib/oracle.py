@@ -7,11 +7,13 @@ import math
 import numpy as np
 
 from ._arguments import generator, integer, nonnegative
+from ._norm import norm
 
 __all__ = ["FiniteSum", "Oracle", "Sample"]
 
 # Rows of per-sample gradients that are in memory at once, and draws of a heavy tail.
 _ROWS = 1024
+_UNIT = 2.0**-53
 _DRAWS = 1_000_000
 # A mini-batch of a heavy tail is drawn sample by sample: a second for so many, and hours beyond.
 _MOST_DRAWS = 20_000_000
@@ -83,6 +85,7 @@ class FiniteSum:
             self.hvp = hvps and (lambda x, v: self.mean_hvp(x, v, np.arange(self.size)))
         self.hess = hess and (lambda x: hess(x.copy()))
         self.replacement = bool(replacement)
+        self.rounding = 0.0  # how far the last mean of gradients may be off by rounding, ‖·‖₂
         self.lipschitz_grad, self.lipschitz_hess = lipschitz_grad, lipschitz_hess
         self.f_star = float(f_star)
 
@@ -108,7 +111,17 @@ class FiniteSum:
 
     def mean_grad(self, x, indices) -> np.ndarray:
         """The mean of ∇fᵢ(x) over the indices, shape (d,)."""
-        return self._mean(indices, lambda some: self.grads(x, some))
+        size = 0.0
+
+        def rows(some):
+            nonlocal size
+            found = self.grads(x, some)
+            size += norm(found) * math.sqrt(some.size)  # at least the sum of the norms
+            return found
+        mean, n = self._mean(indices, rows), indices.size
+        # A sum of rows, and then of such sums, each addition off by a unit; and the terms by four.
+        self.rounding = _UNIT * (min(n, _ROWS) + -(-n // _ROWS) + 4) * (size / n)
+        return mean
 
     def mean_hvp(self, x, v, indices) -> np.ndarray:
         """The mean of ∇²fᵢ(x)v over the indices, shape (d,). Raises TypeError without ``hvps``."""

@@ -296,11 +296,11 @@ class _Differences:
 
     def _at(self, x, v, t):
         if self.product is not None:
-            plus, here, minus = (np.asarray(self.product(y, v), float)
-                                 for y in (x + t * v, x, x - t * v))
+            plus, here, minus = [np.asarray(self.product(y, v), float)
+                                 for y in (x + t * v, x, x - t * v)]
             return (plus - minus) / (2 * t), float(v @ (plus - 2 * here + minus)) / t**2
         t = 4 * t
-        far, plus, here, minus, back = (self.grad(x + k * t * v) for k in (2, 1, 0, -1, -2))
+        far, plus, here, minus, back = [self.grad(x + k * t * v) for k in (2, 1, 0, -1, -2)]
         return (plus - 2 * here + minus) / t**2, float(
             v @ (far - 2 * plus + 2 * minus - back)) / (2 * t**3)
 

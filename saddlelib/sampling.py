@@ -73,6 +73,7 @@ __all__ = ["SampleCertificate", "certify_samples"]
 _SHARE = 0.4
 # Indices that are drawn, with replacement, at once.
 _PART = 2**20
+_UNIT = 2.0**-53
 
 
 @dataclass(frozen=True, repr=False)
@@ -201,14 +202,16 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
     hessian.plan(share)
 
     g, lower, upper = gradient.estimate(x, rng, share)
-    slope = Slope(lower, upper, f"‖∇f‖ in [{lower:.3g}, {upper:.3g}] against ε = {epsilon:.3g}",
-                  f"{gradient.batch_size} samples; raise batch_size to know more")
     look = product = None
-    if not np.isfinite(g).all():
-        slope = Slope()
-    elif lower <= epsilon:
+    if lower <= epsilon and np.isfinite(g).all():
         look, product = hessian.look(x, rng, share, length_scale(epsilon, gamma, lipschitz_hess),
                                      hvp_error, maxiter, resolution)
+        # The terms of ∇f(x) may be as large as Hx, of which they are the change from 0.
+        extra = max(4 * _UNIT * product.norm * norm(x), product.noise)
+        lower, upper = max(0.0, lower - extra), upper + extra
+    slope = Slope() if not np.isfinite(g).all() else Slope(
+        lower, upper, f"‖∇f‖ in [{lower:.3g}, {upper:.3g}] against ε = {epsilon:.3g}",
+        f"{gradient.batch_size} samples; raise batch_size to know more")
     verdict, message = judge(epsilon, gamma, failure_prob, slope, look, product, hessian.error)
     doubtful = verdict is Verdict.SOSP or recheck and verdict is not Verdict.CANNOT_TELL
     if doubtful and (oracle._sum is None or look and hessian.whole):
@@ -262,7 +265,7 @@ class _Gradient:
 
     def __init__(self, oracle, dim, epsilon, batch_size, grad_noise):
         self.oracle, self.dim, self.epsilon = oracle, dim, epsilon
-        self.terms, self.blocks = oracle._sum, 1
+        self.terms, self.blocks, self.rounding = oracle._sum, 1, 0.0
         self.batch_size = None if batch_size is None else integer("batch_size", batch_size)
         if self.terms is None:
             self.noise = oracle.grad_noise
@@ -326,11 +329,10 @@ class _Gradient:
         return median_of_means_error(self.noise, self.batch_size, blocks, failure_prob, **residual)
 
     def estimate(self, x, rng, failure_prob):
-        """ĝ and the limits of ‖∇f(x)‖; each of them fails with probability at most δ."""
+        """ĝ and the limits of ‖∇f(x)‖, rounding included; each fails with probability ≤ δ."""
         if self.whole:
-            g = self.oracle.sample().grad(x)
-            length = norm(g)
-            return g, length, length
+            g = self._mean(x)
+            return g, *self._rounded(norm(g), norm(g), norm(g))
         sizes = block_sizes(self.batch_size, self.blocks)
         if self.terms is None:
             kept, self.oracle.rng = self.oracle.rng, rng
@@ -347,17 +349,28 @@ class _Gradient:
         if not math.isfinite(length):
             return g, math.nan, math.nan
         if self.gaussian and length > 0:
-            return g, *norm_limits(length, self.noise / math.sqrt(self.dim), self.dim,
-                                   self.batch_size, failure_prob)
+            return g, *self._rounded(length, *norm_limits(
+                length, self.noise / math.sqrt(self.dim), self.dim, self.batch_size, failure_prob))
         # With the tolerance that the median reached, and room for the rounding of it.
         error = self._error(self.blocks, failure_prob, residual=residual + MEDIAN_TOL)
-        return g, max(0.0, length - error), length + error
+        return g, *self._rounded(length, length - error, length + error)
+
+    def _rounded(self, length, lower, upper):
+        """The limits with room for the rounding of the sum that the gradient is."""
+        error = max(self.rounding, 4 * _UNIT * length)
+        return max(0.0, lower - error), upper + error
+
+    def _mean(self, x, indices=None):
+        g = self.oracle.sample(indices).grad(x)
+        if self.terms is not None:
+            self.rounding = max(self.rounding, self.terms.rounding)
+        return g
 
     def _mean_of_terms(self, x, size, rng):
         """In parts where the draws are independent: memory does not grow with the batch."""
         if not (self.terms.replacement or self.blocks > 1):
-            return self.oracle.sample(_draw(self.terms, size, rng, False)).grad(x)
-        return sum([part / size * self.oracle.sample(_draw(self.terms, part, rng, True)).grad(x)
+            return self._mean(x, _draw(self.terms, size, rng, False))
+        return sum([part / size * self._mean(x, _draw(self.terms, part, rng, True))
                     for part in block_sizes(size, -(-size // _PART))])
 
 

@@ -558,3 +558,30 @@ def test_a_witness_speaks_from_eight_steps_on_and_costs_nothing():
         oracle.fun(x)
     assert re.search("in 8 of 8 steps", oracle.witness.verdict())
     assert (oracle.nfev, oracle.njev) == (9, 9)
+
+
+@pytest.mark.parametrize("name", ["fun", "grad", "hvp"])
+@pytest.mark.parametrize("ask", [check_derivatives, saddlelib.certify])
+def test_a_stopiteration_gets_out_as_it_is_at_whichever_call(ask, name):
+    """The values contradict the gradients, so that every question is asked."""
+    error, left = StopIteration("mine"), 0
+
+    def breaking(function):
+        def broken(*arguments):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise error
+            return function(*arguments)
+        return broken
+    known = dict(epsilon=100.0, curvature_tol=1.0) if ask is saddlelib.certify else {}
+    for calls in range(1000):
+        parts, left = dict(fun=lambda x: -f(x), grad=g, hvp=hv), calls
+        parts[name] = breaking(parts[name])
+        try:
+            ask(parts.pop("fun"), x=X, rng=0, **parts, **known)
+        except StopIteration as out:
+            assert out is error
+        else:
+            break
+    assert 0 < calls < 999

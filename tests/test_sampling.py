@@ -320,3 +320,15 @@ def test_derivatives_that_contradict_f_are_named_from_behind_the_noise():
     assert certify_samples(upside_down(-1), **options).verdict is Verdict.NEGATIVE_CURVATURE
     terms = FiniteSum(lambda x: -x @ x, lambda x, i: np.tile(2 * x, (i.size, 1)), 10, 3)
     assert certify_samples(terms, **options).verdict is Verdict.WRONG_DERIVATIVES
+
+
+def test_the_rounding_of_a_mean_is_part_of_the_limits():
+    """Terms of norm 10³ whose mean is zero: what is left of the sum is no slope."""
+    spread = np.random.default_rng(0).standard_normal((30, 4)) * 1e3
+    spread -= spread.mean(axis=0)
+    terms = FiniteSum(lambda x: x @ x / 2, lambda x, i: x + spread[i], 30, 4,
+                      hvps=lambda x, v, i: np.tile(v, (i.size, 1)))
+    seen = certify_samples(terms, np.zeros(4), epsilon=1e-30, curvature_tol=0.5, rng=0)
+    true = np.linalg.norm([math.fsum(column) / 30 for column in spread.T])
+    assert seen.grad_norm > 1e-15 and seen.verdict is Verdict.CANNOT_TELL
+    assert seen.grad_lower == 0 and true < seen.grad_upper < 1e-11

@@ -89,12 +89,16 @@ class Call:
             return minimize(fun, None, self.method, state=first.state, **parts, **more)
         return minimize(fun, self.x0, self.method, **parts, **more)
 
+    def spread(self):
+        """∇fᵢ − ∇f of the 30 terms of `sampled`, one a row."""
+        rows = np.random.default_rng(self.seed).standard_normal((30, self.truth.dim))
+        return (rows - rows.mean(0)) * 1e-3 * abs(self.truth.a * self.truth.s)
+
     def sampled(self, parts, fun):
         """The problem of certify_samples: a sum of 30 terms, or an oracle with noise."""
         if self.noise:
             return Oracle(fun, grad_noise=self.noise, rng=self.seed, **parts)
-        spread = np.random.default_rng(self.seed).standard_normal((30, self.truth.dim))
-        spread = (spread - spread.mean(0)) * 1e-3 * abs(self.truth.a * self.truth.s)
+        spread = self.spread()
         grad, hvp, t = parts["grad"], parts.get("hvp"), self.truth
 
         def grads(x, i):
@@ -310,7 +314,7 @@ def _functions(call):
     parts = dict(fun=fun, grad=grad)
     if call.derivatives == 1 or call.family == "wrong products" and call.derivatives != 2:
         parts["hvp"] = hvp
-    if call.derivatives == 2 or call.rule == "published" and call.method == "psd":
+    if call.derivatives == 2 or (call.rule, str(call.method)) == ("published", "psd"):
         parts["hess"] = hess
     if call.family in ("not finite", "wrong returns", "raises"):
         name, *rest = call.fault.split()

@@ -124,6 +124,9 @@ def _exception(call, error, seen):
         return "its own exception"  # of a function that was handed an x0 of another length
     if isinstance(error, (ValueError, TypeError)) and _NAMED.search(str(error)) and not outside:
         return "named error"
+    if isinstance(call.arguments.get("callback"), type) and \
+            "raised by the callback" in getattr(error, "__notes__", ()):
+        return "named error"  # of a class that takes no such arguments
     if call.door == "scipy" and not any("/saddlelib/" in frame.filename for frame in frames):
         return "refused by SciPy"
     where = "/".join(last.filename.split("/")[-2:])
@@ -202,6 +205,8 @@ def _asked(call):
 
 def _verdict(call, cert, x, seen, success):
     truth, (epsilon, tol), name = _truths(call, x), _asked(call), cert.verdict.name
+    if _denies_noise(call):
+        truth.grad_slack = math.inf
     tol = cert.curvature_tol if tol is None else tol
     fault = seen.problems.append
     kind = "wrong success" if success or name == "SOSP" else "wrong verdict"
@@ -227,6 +232,15 @@ def _verdict(call, cert, x, seen, success):
             and not _by_chance(call, cert, x, lambda c: truth.min_eig < c.min_eig_lower
                                - truth.eig_slack - 1e-6 * abs(c.min_eig_lower)):
         fault((NOT_VISIBLE if _luck(call, cert, truth) else "false interval", _where_of(call)))
+
+
+def _denies_noise(call):
+    """Whether ``grad_noise`` says that the terms of a sum differ by less than they do."""
+    stated = call.arguments.get("grad_noise")
+    if call.door != "certify_samples" or call.noise or stated is None:
+        return False
+    spread = call.spread() / abs(call.truth.a * call.truth.s)
+    return stated < math.sqrt((spread**2).sum() / len(spread)) * abs(call.truth.a * call.truth.s)
 
 
 def _luck(call, cert, truth):
