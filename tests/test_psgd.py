@@ -694,7 +694,7 @@ def test_a_batch_that_is_refused_costs_nothing_and_draws_nothing():
 
 
 def test_a_flat_point_ends_the_run_and_is_no_success():
-    """At the monkey saddle all curvature is zero: an episode would not make the tolerance test it."""
+    """At the monkey saddle all curvature is zero, and no episode makes the tolerance a test."""
     run = minimize(MonkeySaddle(), [0.0, 0.0], "psgd", grad_noise=1e-3, epsilon=1e-2,
                    step_size=0.05, rng=0, maxsamples=10**6)
     assert run.status == Status.VACUOUS and not run.success and run.state.episodes == 0
