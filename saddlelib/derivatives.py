@@ -158,6 +158,7 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
 
 def _product_contradicts(line, rho):
     """The second look at a product: the shortest step at which it is right says that it is."""
+    whole = line
     if line.stated and line.step > line.stated:  # beyond, f may be as different as it likes
         line = line.with_step(line.stated)
     lines = line.ever_closer()[::-1] + line.longer()
@@ -168,7 +169,9 @@ def _product_contradicts(line, rho):
             continue  # nothing moved, which says nothing
         found = one.product_contradicts(rho, last=one is lines[-1])
         if found:
-            return found
+            # Gradients that move only beyond the stated length: shorter steps may be lost in them.
+            lost = not one.quotient(1.0).any() and whole.quotient(1.0).any()
+            return "" if lost else found
     return ""
 
 
@@ -182,7 +185,10 @@ def _values_contradict(line, epsilon):
         if not wide.blur:
             break
         # Constants inside of f may make it rougher than its value lets one think.
-        wide = wide.wider()
+        before, wide = wide, wide.wider()
+        if math.isinf(before.blur) and wide._parabola() is None:
+            # Values that did not move, and now do: the grain of f shows in them.
+            return before.values_contradict(epsilon, grain=wide.grain())
     if line._parabola() is not None:  # the step is not too long for the gradients
         return ""
     for near in line.ever_closer()[1:]:
@@ -306,8 +312,16 @@ class _Line:
         floor = 8 * self.unit * max(abs(self.value(0.0)), abs(self.value(1.0)))
         return abs(change - (there + back) / 2) > 0.2 * said + floor
 
-    def values_contradict(self, epsilon=None, last=False):
-        """``last``: values that do not move against a slope are not put down to a short step."""
+    def grain(self):
+        """The smallest gap between two of the values; infinite where all are the same."""
+        f = np.array([self.value(tau) for tau in _GRID])
+        return float(np.diff(np.unique(f)).min(initial=math.inf)) if self.finite(f) else math.inf
+
+    def values_contradict(self, epsilon=None, last=False, grain=None):
+        """``last``: values that do not move against a slope are not put down to a short step.
+
+        ``grain``: that of f, where it was seen on a longer step.
+        """
         epsilon = epsilon or 0.0
         said = self._parabola()
         if said is None:
@@ -325,9 +339,10 @@ class _Line:
         errors = unit * np.sqrt(variance * np.diag(np.linalg.inv(powers.T @ powers)))
         fit = unit * fit
         # Where values do not move they are a staircase, or constant.
-        gap = np.diff(np.unique(f)).min(initial=math.inf)
+        gap = self.grain()
         steep = abs(slope) > max(abs(curvature), 0.1 * epsilon * self.step)
-        gap = 0.0 if last and steep and math.isinf(gap) else gap
+        if steep and math.isinf(gap):
+            gap = 0.0 if last else gap if grain is None else grain
         blur = np.maximum(_ERRORS * errors[1:],
                           max(_GAPS * gap, 64 * unit_of(f) * np.abs(f).max()))
         size, gross = np.abs(fit[1:]), _GROSS * (abs(slope) + abs(curvature) / 2)

@@ -585,3 +585,27 @@ def test_a_stopiteration_gets_out_as_it_is_at_whichever_call(ask, name):
         else:
             break
     assert 0 < calls < 999
+
+
+def test_a_product_is_not_accused_of_a_length_on_which_no_gradient_moves():
+    """A constant inside of ∇f swallows every step of γ/ρ = 10⁻³⁰, and no step that is longer."""
+    slope = 1 / np.cosh(0.1) ** 2
+    right = dict(grad=lambda x: np.tanh(x + 0.1) - np.tanh(0.1), hvp=lambda x, v: slope * v)
+    wrong = dict(grad=lambda x: np.zeros(3), hvp=lambda x, v: slope * v)
+    for parts, told in ((right, "SOSP"), (wrong, "WRONG_DERIVATIVES")):
+        def fun(x):
+            return np.sum(np.log(np.cosh(x + 0.1)) - np.tanh(0.1) * x) + 1e10
+        seen = saddlelib.certify(fun, np.zeros(3), epsilon=1e-30,
+                                 curvature_tol=0.9, lipschitz_hess=1e30, rng=0, **parts)
+        assert seen.verdict.name == told
+
+
+@pytest.mark.parametrize("linear, told", [(False, "WRONG_DERIVATIVES"), (True, "NOT_STATIONARY")])
+def test_values_that_do_not_move_against_a_slope_until_the_gradient_bends(linear, told):
+    """∇f = 1 − 30x³ at x = 0, where f has no linear term, or one with a large constant inside."""
+    def fun(x):
+        return -30 * np.sum(x**4) / 4 + 12345678.9 + (np.sum((x + 1e12) - 1e12) if linear else 0.0)
+    seen = saddlelib.certify(fun, np.zeros(5), grad=lambda x: 1.0 - 30 * x**3,
+                             hvp=lambda x, v: -90 * x**2 * v, epsilon=1e-3,
+                             lipschitz_hess=180.0, rng=0)
+    assert seen.verdict.name == told

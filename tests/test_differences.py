@@ -278,3 +278,15 @@ def test_refined_products_have_refined_errors():
     assert product.refine() and not product.can_refine
     off = np.linalg.norm(product(v) - (h + 2 * u + 3 * u**2) * v)
     assert product.misstep < lost / 10 and off <= product.one() < before / 10
+
+
+def test_in_one_dimension_a_constant_inside_of_the_gradient_does_not_pass_for_an_error_of_zero():
+    """sin(x + k) sees x in units of that of k: spacings near a whole number of them look exact."""
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        k, tol = 2 * math.pi * 2.0 ** rng.integers(10, 31), 10.0 ** rng.uniform(-3, -0.5)
+        rho, x = 10.0 ** rng.normal(0, 0.3), rng.choice([0.0, 0.3])
+        seen = certify(lambda x, k=k: float(np.cos(x[0] + k)), [x],
+                       grad=lambda x, k=k: -np.sin(x + k), epsilon=1.0, curvature_tol=tol,
+                       lipschitz_hess=rho, rng=0)
+        assert seen.min_eig_lower <= -math.cos(x + k) + math.ulp(k), (seed, seen)

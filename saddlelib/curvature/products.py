@@ -78,6 +78,8 @@ _NEAREST = 1e-250
 _ASTRAY = 0.1
 # An error of γc over this leaves room for 100 steps even where θ = 0 has all the weight.
 _MARGIN = 30
+# Where a parabola through three gradients is tested: the worst to be met by fractions.
+_BETWEEN = (math.sqrt(5) - 1) / 2
 # In so few dimensions one third difference may be small by chance.
 _FEW = 3
 # Forward differences are tried where their error is at most so many times what is wanted at worst.
@@ -400,6 +402,8 @@ class Differences(_Products):
         second = norm(ahead - 2 * self.g + behind)
         third = norm(0.25 * far - 1.5 * ahead + 2 * self.g - 0.75 * behind)
         product = (ahead - behind) / (2 * h)
+        if v.size == 1:
+            third = max(third, self._off_parabola(h, v, ahead, behind))
         grain, frozen = _grain(np.array([self.g, ahead, behind, far]))
         # What was noise on a shorter way is noise here as well.
         third = max([third, grain / 2, *(seen for way, seen in self.thirds if way < h)])
@@ -408,6 +412,16 @@ class Differences(_Products):
         error = noise / h + self.misstep * norm(product)
         known = math.isfinite(error) and self.misstep <= _ASTRAY
         return _Try(h, error if known else math.inf, second, noise, product, self.misstep, frozen)
+
+    def _off_parabola(self, h, v, ahead, behind):
+        """How far a gradient in between is from the parabola through those at −h, 0 and h.
+
+        In one dimension a constant inside of ∇f may round h to a whole number of its units. Then
+        3h is the triple of it and Δ₃ sees nothing; no such number fits 0.618 h as well.
+        """
+        part = _BETWEEN
+        odd, even = (ahead - behind) / 2, (ahead - 2 * self.g + behind) / 2
+        return norm(self._at(part * h, v) - self.g - part * odd - part * part * even)
 
     def _look_behind(self, one, v):
         """The same with a third difference to the other side: one alone may vanish by chance."""

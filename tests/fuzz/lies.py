@@ -2,7 +2,7 @@
 
 f, ∇f and Hv are looked at along a line x + tb. What can be seen there are a change of f against
 what the gradients say, and a change of the gradient against what the product says. A lie is visible
-when on at least `_SHARE` of random lines there is a step h, longer than `_STEPS` units of rounding
+when on at least `SHARE` of random lines there is a step h, longer than `_STEPS` units of rounding
 of x and shorter than `_SMOOTH` of the length on which F varies, at which
 
 - the deviation is more than `_GROSS` of what is said. The library promises to see a quarter; with
@@ -10,6 +10,10 @@ of x and shorter than `_SMOOTH` of the length on which F varies, at which
 - and more than `_VALUES` (`_GRADIENTS`) units of rounding of what was added up: the nine values of
   a fit, or a difference of two gradients, have to show a parabola in it, and who looks does not
   know the best h.
+
+Two limits are set by others. A change below the least normal number over a unit of rounding has no
+53 bits left for its errors; where h(∇²f)b or h²bᵀ(∇²f)b is that small, nothing is looked at. And
+a product is looked at no further away than min(ε/γ, γ/ρ), the length that matters to the caller.
 
 A certificate from some of the terms of a sum never asks for f, which costs all of them.
 """
@@ -22,10 +26,11 @@ import numpy as np
 
 from saddlelib import SampleCertificate
 
-_LINES, _SHARE, _GROSS = 64, 0.95, 0.35
+_LINES, SHARE, _GROSS = 64, 0.95, 0.35
 _STEPS, _SMOOTH = 1e3, 0.05
 _VALUES, _GRADIENTS = 1e4, 1e3
 _UNIT = 2.0**-53
+_LEAST = float(np.finfo(float).tiny) / _UNIT
 
 
 def visible(call, x, cert) -> bool:
@@ -35,14 +40,14 @@ def visible(call, x, cert) -> bool:
         return False
     with np.errstate(all="ignore"):
         lines = np.random.default_rng(0).standard_normal((_LINES, call.truth.dim))
-        look = _Lie(call, x)
-        return np.mean([look.seen(b / np.linalg.norm(b)) for b in lines]) >= _SHARE
+        look = _Lie(call, x, cert)
+        return np.mean([look.seen(b / np.linalg.norm(b)) for b in lines]) >= SHARE
 
 
 class _Lie:
     """What is true and what is told at x, in units of a and s so that nothing underflows."""
 
-    def __init__(self, call, x):
+    def __init__(self, call, x, cert):
         t, parts = call.truth, call.functions()
         self.call, self.x, self.t, self.parts = call, x, t, parts
         unit = t.a * t.s
@@ -57,6 +62,13 @@ class _Lie:
                         + t.base.fuzz)
         self.steps = np.geomspace(max(_STEPS * _UNIT * size, 1e-12), _SMOOTH, 20)
         self.resolved = _STEPS * _UNIT * size < _SMOOTH
+        # The length up to which a product is looked at.
+        rho, length = call.arguments.get("lipschitz_hess"), math.inf
+        if cert is not None:
+            length = cert.epsilon / cert.curvature_tol
+            length = min(length, cert.curvature_tol / rho) if rho else length
+        self.reach = min(_SMOOTH, length * abs(t.s))
+        self.nearest = _STEPS * _UNIT * size
 
     def _jacobian(self):
         """Of the told gradient, by what is wrong with it."""
@@ -76,8 +88,14 @@ class _Lie:
         slope, bend = (self.told - self.g) @ b, b @ (J - self.H) @ b
         off = np.abs(h * slope + h * h / 2 * bend)
         said = h * abs(self.told @ b) + h * h / 2 * abs(b @ J @ b)
-        by_values = (off > _GROSS * said) & (off > _VALUES * self.noise_f)
+        by_values = (off > _GROSS * said) & (off > _VALUES * self.noise_f) & ~self._underflows(h, b)
         return bool(by_values.any()) or self._product_seen(b)
+
+    def _underflows(self, h, b):
+        """Whether a change of the gradient or of f along b is next to nothing in float64."""
+        unit, Jb = self.t.a * self.t.s, self.J @ b
+        first, second = np.abs(h * np.linalg.norm(Jb) * unit), np.abs(h * h * (b @ Jb) * self.t.a)
+        return (0 < first) & (first < _LEAST) | (0 < second) & (second < _LEAST)
 
     def _product_seen(self, b):
         unit = self.t.a * self.t.s * self.t.s
@@ -90,5 +108,6 @@ class _Lie:
         true = self.J @ b
         off = float(np.linalg.norm(true - told))
         said = max(np.linalg.norm(true), np.linalg.norm(told))
-        h = self.steps[-1]
-        return off > _GROSS * said and off * h > _GRADIENTS * self.noise_g and math.isfinite(off)
+        h = self.reach
+        return (self.nearest < h and off > _GROSS * said and off * h > _GRADIENTS * self.noise_g
+                and math.isfinite(off) and not self._underflows(h, b))
