@@ -260,15 +260,16 @@ def _cannot_know(call, truth, epsilon, tol):
 
     They take their steps from min(ε/γ, γ/ρ), the length on which curvature can be lost. Where that
     is 10⁶ times the length on which F varies, F is another function out there; where it is less
-    than the unit of rounding of a constant inside of F', no step moves F' at all. And a stated
-    error of a product that is less than a unit of rounding of ‖H‖ is that of no difference.
+    than the unit of rounding of a constant inside of F', no step moves F' at all. And central
+    differences keep at best two thirds of the digits: who states an error of a product below that
+    part of ‖H‖ is believed, and wrong.
     """
     if not (call.derivatives == 0 or call.door == "certify_samples"):
         return False
     rho, stated = call.arguments.get("lipschitz_hess"), call.arguments.get("hvp_error")
     length = (min(epsilon / tol, tol / rho) if rho else epsilon / tol) * abs(call.truth.s)
     return (length > 1e6 or length <= call.truth.base.fuzz
-            or stated is not None and stated < _UNIT * truth.size)
+            or stated is not None and stated < _UNIT ** (2 / 3) * truth.size)
 
 
 def _excused(call, x):
