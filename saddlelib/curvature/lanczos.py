@@ -441,7 +441,7 @@ class _Run:
                         self.start, self.first)
         ritz = self.T.ritz_values()
         error, low = self.product.error(k), float(ritz[0])
-        self.product.norm = max(self.product.norm, abs(ritz[0]), abs(ritz[-1]))
+        self.product.norm = float(max(self.product.norm, abs(ritz[0]), abs(ritz[-1])))
         passed = self.T.decides(self.at_tol, self.component, error)
         lower = self.T.lower_bound(self.component, error, -self.tol if passed else -math.inf)
         if k == dim:  # nothing is left out, so no start can have missed it

@@ -230,10 +230,10 @@ def _grain(gradients):
 def _chance(dim):
     """What an error that was measured once is multiplied by: in few dimensions it may be luck.
 
-    The norm of d independent numbers is below a fortieth of its mean with a probability of about
-    1/40 for d = 1, and below an eleventh of it with one of 1/120 for d = 2.
+    The norm of d independent numbers is below 1/160 of its mean with a probability of about 1/160
+    for d = 1, and below 1/41 of it with one of 1/2100 for d = 2.
     """
-    return 1 + 40 / dim**2
+    return 1 + 160 / dim**2
 
 
 def _quality(one):

@@ -811,8 +811,8 @@ def _gap(fire_below, silent_above, failure_prob):
                          f"both fires and is silent")
     if s - a < 1e-12 * s or s < 1e-300:
         raise ValueError(f"silent_above = {s} is too close to fire_below = {a}: float64 does not "
-                         f"hold a threshold between them; use a wider gap or larger units of the "
-                         f"gradient")
+                         f"hold a threshold between them; use a wider gap, a larger epsilon or "
+                         f"larger units of the gradient")
     return a, s, _below_half(failure_prob)
 
 

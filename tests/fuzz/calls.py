@@ -252,6 +252,8 @@ def _spoil(call, rng):
             isinstance(value, list) and value == [1.0])
         if name == "jac" and ones and len(value) == call.truth.dim:
             continue  # a wrong gradient and no wrong type
+        if name == "maxiter" and isinstance(value, int) and value > 1500:
+            value = 1500 + value % 1500  # who asks for 10¹⁹ steps gets them
         if name == "x0":
             call.x0 = value
         elif name == "method":
