@@ -68,6 +68,8 @@ _ERRORS, _GROSS, _GAPS = 20.0, 0.25, 6.0
 # Where gradients are looked at besides 0 and 1: not at −1 or 1/2, which symmetry would make agree.
 _BACK, _MIDDLE = -0.7, 0.45
 _LOOKS = 4
+# A product that is smaller has lost digits to underflow.
+_UNDERFLOW = 1e-290
 # A shorter line begins so many units of rounding from x, or at this part of the length of interest.
 _NEAREST, _PART = 100, 0.01
 # Slopes below this part of ε do not matter: sums of large terms leave such in rounding.
@@ -146,7 +148,8 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
         if length is not None and _NEAREST * _UNIT * norm(x) > length:
             return ""  # every step leaves the part of f that matters
         line.error = hvp_error
-        found = _product_contradicts(line, rho) if line.given and line.product_suspect() else ""
+        suspect = line.given and not 0 < norm(hb) < _UNDERFLOW and line.product_suspect()
+        found = _product_contradicts(line, rho) if suspect else ""
         if found:
             return found
         for one in line.where_slopes_show(epsilon):

@@ -367,3 +367,26 @@ def test_a_product_is_not_accused_of_an_error_that_was_stated():
                        hvp=lambda x, v: 1.5 * v, epsilon=1e-3, curvature_tol=0.1, rng=0, **stated)
     assert seen().verdict is Verdict.WRONG_DERIVATIVES
     assert seen(hvp_error=0.5).verdict is not Verdict.WRONG_DERIVATIVES
+
+
+def test_curvature_that_underflows_is_not_certified():
+    """Denormal numbers have few digits left, and what is held against them fewer."""
+    for scale, verdict in ((1e-250, Verdict.SOSP), (1e-305, Verdict.CANNOT_TELL)):
+        seen = certify(**quadratic([scale, 2 * scale]), x=[0.0, 0.0], epsilon=scale,
+                       curvature_tol=0.1 * scale, rng=0)
+        assert seen.verdict is verdict
+    assert "underflow" in seen.message
+
+
+def test_a_product_of_the_wrong_sign_is_noticed_where_the_gradient_is_rough():
+    """Large constants inside leave the gradient steps of 10⁻⁶, and differences a few per cent."""
+    grain = 2.0**-20
+
+    def df(x):
+        return -np.sin(np.round(x / grain) * grain)
+    for seed in range(20):
+        for sign, verdict in ((1, Verdict.NEGATIVE_CURVATURE), (-1, Verdict.WRONG_DERIVATIVES)):
+            seen = certify(lambda x: np.cos(x).sum(), np.zeros(3), grad=df, epsilon=0.03,
+                           hvp=lambda x, v, sign=sign: -sign * np.cos(x) * v, curvature_tol=0.01,
+                           rng=seed)
+            assert seen.verdict is verdict

@@ -22,11 +22,16 @@ from .._norm import norm
 from ..derivatives import contradiction
 from ..oracle import Oracle
 from .lanczos import lanczos, start_component
-from .products import products
+from .products import Differences, products
 
 __all__ = ["Certificate", "Verdict", "certify"]
 
 _UNIT = np.finfo(float).eps / 2
+# Gradients that `contradiction` asks for where nothing is suspect; and the part of a product that
+# it has to be off to be called wrong.
+_UNSUSPECTED, _OFF = 2, 0.6
+# A product that is smaller has lost digits to underflow; lengths in units of ‖x‖ that mean little.
+_LEAST, _FAR = 1e-290, 1e3
 
 
 class Verdict(enum.Enum):
@@ -249,6 +254,9 @@ def judge(epsilon, curvature_tol, failure_prob, slope, look, product, deviation=
                 f"λ_min ≤ {above:.4g} < −{curvature_tol:.4g}")
     if not slope.upper <= epsilon:
         return Verdict.CANNOT_TELL, f"{slope.words}: {slope.doubt}"
+    if 0 < product.norm < _LEAST:
+        return Verdict.CANNOT_TELL, (f"the curvature, {product.norm:.2g}, has lost digits to "
+                                     f"underflow; use smaller units of x or larger ones of f")
     if look.lower - deviation >= -curvature_tol:
         if not curvature_tol < (1 - 64 * _UNIT) * product.norm + deviation:
             return Verdict.VACUOUS, f"{slope.words}; {_vacuous(curvature_tol, product.norm)}"
@@ -294,9 +302,41 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
         passes = verdict is Verdict.SOSP
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
+    before = oracle.njev
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,
                           epsilon=epsilon, length=length, hvp_error=hvp_error)
+    if not wrong and oracle.njev > before + _UNSUSPECTED and (oracle.has_hvp or oracle.has_hess):
+        wrong = _by_differences(oracle, x, g, look, length, rho, hvp_error)
     return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
+
+
+def _by_differences(oracle, x, g, look, length, rho, hvp_error):
+    """A given product that was suspect, held against differences that measure their error.
+
+    Two of them, at spacings ten times apart, have to agree with each other and not with it: a
+    length ε/γ that means nothing leads to differences from far away.
+    """
+    told, name = norm(look.first), "hvp" if oracle.has_hvp else "hess"
+    meant = length <= _FAR * max(norm(x), 1.0)  # and not the ε/γ of an ε that means nothing
+    if oracle.grad_noise or not (meant and _LEAST < told < math.inf):
+        return ""
+    seen, error = [], []
+    with np.errstate(all="ignore"):
+        for scale in (length, length / 10):
+            product = Differences(oracle.grad, x, g, scale, 0.05 * told)
+            seen.append(product(look.start))
+            change = 4 * rho * product.step if rho else 0.0
+            error.append(4 * product.one() + (hvp_error or 0.0) + change)
+    sizes = [norm(hv) for hv in seen]
+    if not _LEAST < min(sizes) <= max(sizes) < math.inf:
+        return ""  # nothing moved, which may be for want of digits, or too much
+    size = _OFF * max(told, *sizes)
+    apart = [norm(a - b) for a, b in ((seen[0], look.first), (seen[1], look.first), seen)]
+    if not (size + error[0] < apart[0] < math.inf and size < apart[1] and apart[2] < 0.4 * size):
+        return ""
+    return (f"grad and {name} contradict each other: differences of the gradient along a random "
+            f"unit vector b give ‖Hb‖ = {norm(seen[0]):.3g} and b·Hb = {look.start @ seen[0]:.3g}, "
+            f"where {name} states {told:.3g} and {look.start @ look.first:.3g}")
 
 
 def _grad_error(value):
