@@ -17,7 +17,6 @@ from scipy.stats import binom
 
 import saddlelib
 from saddlelib import Status, certify, certify_samples, minimize
-from saddlelib.curvature.products import NotSymmetric
 
 from .calls import RULES, draw
 from .lies import SHARE, visible
@@ -119,9 +118,10 @@ def _exception(call, error, seen):
     frames = traceback.extract_tb(error.__traceback__)
     last = frames[-1]
     outside = re.search(r"/(numpy|scipy|contextlib)\b", last.filename.split("saddlelib")[-1])
-    if "/fuzz/" in last.filename and any(
+    ours = max((i for i, frame in enumerate(frames) if "/saddlelib/" in frame.filename), default=0)
+    if any("/fuzz/" in frame.filename for frame in frames[ours + 1:]) and any(
             note.startswith("raised by") for note in getattr(error, "__notes__", ())):
-        return "its own exception"  # of a function that was handed an x0 of another length
+        return "its own exception"  # of a function, or of NumPy's that it called
     if isinstance(error, (ValueError, TypeError)) and _NAMED.search(str(error)) and not outside:
         return "named error"
     if isinstance(call.arguments.get("callback"), type) and \
@@ -205,6 +205,8 @@ def _asked(call):
 
 
 def _verdict(call, cert, x, seen, success):
+    if np.size(x) != call.truth.dim:
+        return  # of an x0 of another length, at which the functions are no longer each other's
     truth, (epsilon, tol), name = _truths(call, x), _asked(call), cert.verdict.name
     if _denies_noise(call):
         truth.grad_slack = math.inf
@@ -299,7 +301,7 @@ def _again(call, cert, x):
     asked = dict(epsilon=cert.epsilon, curvature_tol=cert.curvature_tol,
                  failure_prob=cert.failure_prob, lipschitz_hess=given.get("lipschitz_hess"))
     for seed in range(_AGAIN):
-        with contextlib.suppress(NotSymmetric):  # an error, and no certificate
+        with contextlib.suppress(ValueError):  # NotSymmetric, or an x0 of another length
             if call.door == "certify_samples":
                 yield certify_samples(call.sampled(dict(parts), fun), x, **{**given, "rng": seed})
             elif call.door == "certify":
