@@ -320,19 +320,17 @@ def _by_differences(oracle, x, g, look, length, rho, hvp_error):
     meant = length <= _FAR * max(norm(x), 1.0)  # and not the ε/γ of an ε that means nothing
     if oracle.grad_noise or not (meant and _LEAST < told < math.inf):
         return ""
-    seen, error = [], []
     with np.errstate(all="ignore"):
-        for scale in (length, length / 10):
-            product = Differences(oracle.grad, x, g, scale, 0.05 * told)
-            seen.append(product(look.start))
-            change = 4 * rho * product.step if rho else 0.0
-            error.append(4 * product.one() + (hvp_error or 0.0) + change)
+        product = Differences(oracle.grad, x, g, length, 0.05 * told)
+        seen = [product(look.start),
+                Differences(oracle.grad, x, g, length / 10, 0.05 * told)(look.start)]
+        error = 4 * product.one() + (hvp_error or 0.0) + (4 * rho * product.step if rho else 0.0)
     sizes = [norm(hv) for hv in seen]
     if not _LEAST < min(sizes) <= max(sizes) < math.inf:
         return ""  # nothing moved, which may be for want of digits, or too much
     size = _OFF * max(told, *sizes)
     apart = [norm(a - b) for a, b in ((seen[0], look.first), (seen[1], look.first), seen)]
-    if not (size + error[0] < apart[0] < math.inf and size < apart[1] and apart[2] < 0.4 * size):
+    if not (size + error < apart[0] < math.inf and size < apart[1] and apart[2] < 0.4 * size):
         return ""
     return (f"grad and {name} contradict each other: differences of the gradient along a random "
             f"unit vector b give ‖Hb‖ = {norm(seen[0]):.3g} and b·Hb = {look.start @ seen[0]:.3g}, "
