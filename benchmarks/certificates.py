@@ -108,7 +108,7 @@ def needed(problem, x, seed, epsilon):
     tol = tolerance(problem, epsilon)
     k, passed = before(lanczos(lambda v: problem.hvp(x, v), x.size, np.random.default_rng(seed)),
                        x.size, tol)
-    now = certify(problem.fun, x, grad=problem.grad, hvp=problem.hvp, epsilon=epsilon,
+    now = certify(problem.fun, x, jac=problem.grad, hessp=problem.hvp, epsilon=epsilon,
                   curvature_tol=tol, failure_prob=FAILURE_PROB, resolution=RESOLUTION, rng=seed)
     return Needed(k, passed, now.iterations, now.passed)
 
@@ -158,8 +158,8 @@ class Run:
 
 def minimized(problem, seed, epsilon, products=True):
     """The practical PSD with informed ℓ and ρ, with exact products or with gradients only."""
-    return minimize(problem.fun, start(problem), "psd", grad=problem.grad, epsilon=epsilon,
-                    hvp=problem.hvp if products else None, failure_prob=FAILURE_PROB, rng=seed,
+    return minimize(problem.fun, start(problem), "psd", jac=problem.grad, epsilon=epsilon,
+                    hessp=problem.hvp if products else None, failure_prob=FAILURE_PROB, rng=seed,
                     lipschitz_grad=problem.lipschitz_grad, lipschitz_hess=problem.lipschitz_hess,
                     maxiter=20_000)
 
@@ -266,7 +266,7 @@ def passes(least, kind, size, repeats):
     for seed in range(repeats):
         product = adversary(eigenvalues, kind, size, np.random.default_rng([seed, 1]))
         verdicts.append(certify(lambda x: 0.5 * x @ (eigenvalues * x), zero,
-                                grad=lambda x: eigenvalues * x, hvp=product, epsilon=TOL,
+                                jac=lambda x: eigenvalues * x, hessp=product, epsilon=TOL,
                                 curvature_tol=TOL, failure_prob=RISK, hvp_error=size,
                                 resolution=1e-6, rng=seed).verdict)
     return verdicts.count(Verdict.SOSP), verdicts.count(Verdict.NEGATIVE_CURVATURE)

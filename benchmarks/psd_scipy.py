@@ -60,7 +60,7 @@ def run_scipy(method, problem, x0, seed):
         r = scipy.optimize.minimize(oracle.fun, x, jac=oracle.grad, hessp=oracle.hvp, method=method,
                                     options=dict(gtol=EPSILON, maxiter=1000))
         before = oracle.nhvp
-        seen = certify(oracle, r.x, epsilon=EPSILON, jac=r.jac, rng=rng,
+        seen = certify(oracle, r.x, epsilon=EPSILON, grad_at_x=r.jac, rng=rng,
                        failure_prob=FAILURE_PROB / (count * (count + 1)), resolution=0.5)
         spent += oracle.nhvp - before
         certified = seen.passed

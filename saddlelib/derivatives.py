@@ -133,11 +133,11 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
     >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> x, b = np.zeros(2), np.array([0.6, 0.8])
-    >>> contradiction(Oracle(lambda x: x @ x, grad=lambda x: 2 * x), x, 2 * x, b, 2 * b, 2.0)
+    >>> contradiction(Oracle(lambda x: x @ x, jac=lambda x: 2 * x), x, 2 * x, b, 2 * b, 2.0)
     ''
-    >>> upside_down = Oracle(lambda x: -x @ x, grad=lambda x: 2 * x)
+    >>> upside_down = Oracle(lambda x: -x @ x, jac=lambda x: 2 * x)
     >>> print(contradiction(upside_down, x, 2 * x, b, 2 * b, 2.0)[:54])
-    fun and grad contradict each other along a random line
+    fun and jac contradict each other along a random line
     """
     if oracle.grad_noise or not np.isfinite(hb).all():
         return ""
@@ -375,9 +375,9 @@ class _Line:
     def _words(self, slope, curvature, true_slope, true_curvature):
         h = self.step
         ratio = _common_ratio([true_slope, 0.5 * true_curvature], [slope, 0.5 * curvature])
-        return (f"fun and grad contradict each other along a random line through x: within "
+        return (f"fun and jac contradict each other along a random line through x: within "
                 f"h = {h:.2g} the values of fun change with slope {true_slope / h:.3g} and "
-                f"curvature {true_curvature / h / h:.3g}, where grad states {slope / h:.3g} and "
+                f"curvature {true_curvature / h / h:.3g}, where jac states {slope / h:.3g} and "
                 f"{curvature / h / h:.3g}; {_fault('the gradient', ratio)}")
 
     # --- products against gradients ---
@@ -425,9 +425,9 @@ class _Line:
                 return ""
         if norm(near - self.hb) <= self.error + (4 * rho * short if rho else 0.0):
             return ""  # so much is stated, or the Hessian may change within the shortest step
-        kind = "hvp" if self.oracle.has_hvp else "hess"
+        kind = "hessp" if self.oracle.has_hvp else "hess"
         ratio = _common_ratio((ahead + behind) / 2, self.hb)
-        return (f"grad and {kind} contradict each other: differences of the gradient along a "
+        return (f"jac and {kind} contradict each other: differences of the gradient along a "
                 f"random unit vector b give ‖Hb‖ = {length:.3g} and b·Hb = {self.b @ ahead:.3g}, "
                 f"where {kind} states {norm(self.hb):.3g} and {self.b @ self.hb:.3g}; "
                 f"{_fault('the product', ratio)}")
@@ -493,7 +493,7 @@ class Witness:
     ...     x = 0.9**k * np.ones(2)
     ...     witness.saw(x, f=-x @ x, g=2 * x)
     >>> print(witness.verdict()[:65])
-    fun and grad contradict each other along the run: in 8 of 8 steps
+    fun and jac contradict each other along the run: in 8 of 8 steps
     """
 
     def __init__(self, least=8):
@@ -554,7 +554,7 @@ class Witness:
         if 1 / 1.8 < ratio < 1.8 or abs(ratio) < 0.05 or agree < 0.9 * ratios.size:
             return ""
         change, said = self._pairs[-1]
-        return (f"fun and grad contradict each other along the run: in {agree} of {ratios.size} "
+        return (f"fun and jac contradict each other along the run: in {agree} of {ratios.size} "
                 f"steps fun changed by {ratio:.3g} times what the gradients say, at last by "
                 f"{change:.3g} where they say {said:.3g}; {_fault('the gradient', ratio)}")
 
@@ -616,7 +616,7 @@ class DerivativeCheck:
         return f"DerivativeCheck(ok={self.ok}: {self.message})"
 
 
-def check_derivatives(fun, grad=None, x=None, *, hvp=None, hess=None, args=(), rng=None,
+def check_derivatives(fun, jac=None, x=None, *, hessp=None, hess=None, args=(), rng=None,
                       directions=3, scale=None) -> DerivativeCheck:
     r"""Are the gradient and the Hessian-vector products those of f? With words if they are not.
 
@@ -636,14 +636,14 @@ def check_derivatives(fun, grad=None, x=None, *, hvp=None, hess=None, args=(), r
     Parameters
     ----------
     fun : callable or Problem or FiniteSum or Oracle
-        ``fun(x, *args) -> float``. Whatever brings its own derivatives makes ``grad`` superfluous:
+        ``fun(x, *args) -> float``. Whatever brings its own derivatives makes ``jac`` superfluous:
         ``check_derivatives(problem, x)``.
-    grad : callable
-        ``grad(x, *args) -> (d,)``.
+    jac : callable
+        ``jac(x, *args) -> (d,)``, the gradient.
     x : array_like, shape (d,)
         A point in general position is best: not a stationary one.
-    hvp, hess : callable, optional
-        ``hvp(x, v, *args) -> (d,)``, ``hess(x, *args) -> (d, d)``; with both, hvp is looked at.
+    hessp, hess : callable, optional
+        ``hessp(x, v, *args) -> (d,)``, ``hess(x, *args) -> (d, d)``; with both, hessp is looked at.
     rng : numpy.random.Generator or int, optional
         For the directions; fresh entropy by default.
     directions : int
@@ -676,19 +676,19 @@ def check_derivatives(fun, grad=None, x=None, *, hvp=None, hess=None, args=(), r
     >>> check_derivatives(f, lambda x: -df(x), [0.5, 1.0], rng=0).message[-35:]
     'so the gradient has the wrong sign.'
     """
-    if grad is not None and x is None and not callable(grad):
-        grad, x = None, grad  # check_derivatives(problem, x)
+    if jac is not None and x is None and not callable(jac):
+        jac, x = None, jac  # check_derivatives(problem, x)
     if x is None:
         raise TypeError("x must be a point of shape (d,), got None; say where to look")
     if isinstance(fun, Oracle):
-        if any(given is not None for given in (grad, hvp, hess)):
-            raise TypeError("an Oracle brings its own derivatives; leave grad, hvp, hess out")
+        if any(given is not None for given in (jac, hessp, hess)):
+            raise TypeError("an Oracle brings its own derivatives; leave jac, hessp, hess out")
         if fun.grad_noise:
             raise ValueError(f"the gradients of this Oracle are noisy, grad_noise = "
                              f"{fun.grad_noise}; check one without noise")
         oracle = fun
     else:
-        oracle = Oracle(fun, grad=grad, hvp=hvp, hess=hess, args=args)
+        oracle = Oracle(fun, jac=jac, hessp=hessp, hess=hess, args=args)
     x = as_point("x", x, oracle.problem)
     directions = integer("directions", directions, least=2)
     if scale is None:
@@ -732,7 +732,7 @@ class _Check:
         self.slopes["gradient"], self.windows["gradient"] = math.nan, None
         self.remainders["gradient"] = np.full((len(self.v), self.steps.size), math.nan)
         if not (math.isfinite(self.f) and np.isfinite(self.g).all()):
-            what = "fun" if not math.isfinite(self.f) else "grad"
+            what = "fun" if not math.isfinite(self.f) else "jac"
             return None, f"Cannot tell: {what} is not finite at x."
         self.unit = max(unit_of(self.f, self.g), unit_of(self.g))
         self.noise = self._noise()
@@ -779,7 +779,7 @@ class _Check:
     def _does_not_move(self):
         said = float(np.abs(self.linear).max())
         seen = said > 1e3 * _UNIT32 * abs(self.f) + float(np.finfo(np.float32).tiny)
-        words = (f"fun does not change at all within {self.scale:.2g} of x, where grad says that "
+        words = (f"fun does not change at all within {self.scale:.2g} of x, where jac says that "
                  f"it changes by {said:.2g}")
         if seen:
             return False, f"Wrong: {words}; does fun use what it is given?"
@@ -816,7 +816,7 @@ class _Check:
         if relative <= 1e-5:
             return None, (f"Cannot tell: {line[0].lower()}{line[1:]} and it differs from the "
                           f"values by {relative:.1g} of its size: a small term that is missing, or "
-                          f"single precision inside of grad.")
+                          f"single precision inside of jac.")
         if relative <= 0.05 and self.steps[window[0]] > 1e-7 * self.scale:
             return None, (f"Cannot tell: {line[0].lower()}{line[1:]} and it differs from the "
                           f"values by {relative:.1g} of its size; but below h = "
@@ -873,7 +873,7 @@ class _Check:
         true = np.array([self._quotient(np.eye(1, d, i)[0], h) for i in some])
         off = np.abs(true - self.g[some])
         worst = [k for k in np.argsort(-off)[:3] if off[k] > 0.1 * off.max()]
-        named = ", ".join(f"{some[k]} ({true[k]:.3g} by differences, {self.g[some[k]]:.3g} by grad)"
+        named = ", ".join(f"{some[k]} ({true[k]:.3g} by differences, {self.g[some[k]]:.3g} by jac)"
                           for k in worst)
         count = np.count_nonzero(off > 0.1 * off.max())
         looked = f"{some.size} of the {d}" if d > some.size else f"all {d}"
@@ -888,7 +888,7 @@ class _Check:
         self.slopes["product"], self.windows["product"] = math.nan, None
         self.remainders["product"] = np.full((len(self.v), self.steps.size), math.nan)
         if self.oracle.has_hvp:
-            self.kind, product = "hvp", lambda v: self.oracle.hvp(self.x, v)
+            self.kind, product = "hessp", lambda v: self.oracle.hvp(self.x, v)
         else:
             matrix = self.oracle.hess(self.x)
             self.kind, product = "hess", lambda v: matrix @ v

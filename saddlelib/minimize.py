@@ -208,8 +208,8 @@ _RULES = {
 _NOISES = {"sample_noise", "noise_std", "noise_scale"}
 
 
-def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None, failure_prob=1e-4,
-             step_size=None, lipschitz_grad=None, lipschitz_hess=None, grad=None, hvp=None,
+def minimize(fun, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None, failure_prob=1e-4,
+             step_size=None, lipschitz_grad=None, lipschitz_hess=None, jac=None, hessp=None,
              hess=None, args=(), grad_noise=0.0, noise_df=None, rng=None, maxiter=100_000,
              maxfev=None, maxsamples=None, callback=None, trace=(), certificate=True, state=None,
              **options) -> OptimizeResult:
@@ -221,9 +221,9 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
 
     Parameters
     ----------
-    problem : Problem, FiniteSum or callable
+    fun : Problem, FiniteSum or callable
         A `saddlelib.problems.Problem`, a `saddlelib.oracle.FiniteSum`, or ``fun(x, *args)``
-        together with ``grad``.
+        together with ``jac``.
     x0 : array_like, shape (d,)
         The start. Leave it out when ``state`` is given.
     method : {"gd", "pgd", "psd", "psgd", "sgd", "cnc-sgd", "gdpolyak"}
@@ -242,8 +242,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
         η; 1/ℓ by default. The rules from the papers set it themselves.
     lipschitz_grad, lipschitz_hess : float, optional
         ℓ and ρ; what the problem states by default.
-    grad, hvp, hess, args : optional
-        Derivatives of a plain function, as for `saddlelib.Oracle`. The certificate uses ``hvp``,
+    jac, hessp, hess, args : optional
+        Derivatives of a plain function, as for `saddlelib.Oracle`. The certificate uses ``hessp``,
         else ``hess``, else differences of gradients.
     grad_noise : float
         σ: adds N(0, (σ²/d) I) to every gradient of the run. The certificate sees none of it, except
@@ -335,7 +335,7 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     Raises
     ------
     TypeError, ValueError
-        Naming the argument and the remedy. What ``problem``, its derivatives or ``callback`` raise
+        Naming the argument and the remedy. What ``fun``, its derivatives or ``callback`` raise
         passes through as it is, with notes that say from where and after which step.
 
     Examples
@@ -350,8 +350,8 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
     """
     rng = generator("rng", rng)
     noisy = nonnegative("grad_noise", grad_noise) > 0
-    drawn = noisy or isinstance(problem, FiniteSum)
-    oracle = Oracle(problem, grad=grad, hvp=hvp, hess=hess, args=args, grad_noise=grad_noise,
+    drawn = noisy or isinstance(fun, FiniteSum)
+    oracle = Oracle(fun, jac=jac, hessp=hessp, hess=hess, args=args, grad_noise=grad_noise,
                     rng=rng if drawn else None, noise_df=noise_df)
     known = oracle.problem
     epsilon = positive("epsilon", epsilon)
@@ -421,7 +421,7 @@ def minimize(problem, x0=None, method="gd", *, epsilon=1e-3, curvature_tol=None,
             try:
                 last = certify(oracle, x, epsilon=epsilon, failure_prob=failure_prob,
                                curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
-                               rng=_fork(state.rng), jac=jac if exact else None)
+                               rng=_fork(state.rng), grad_at_x=jac if exact else None)
                 seen = last if seen is None or last.verdict is Verdict.WRONG_DERIVATIVES else seen
             except NotSymmetric as error:
                 seen, status, note = None, Status.WRONG_DERIVATIVES, str(error)
@@ -622,7 +622,7 @@ def _from_scipy(method, fun, x0, args, jac, hess, hessp, bounds, constraints, ca
         del options["tol"]
     for name in ("disp", "return_all"):
         options.pop(name, None)
-    return minimize(fun, x0, method, grad=jac, hvp=hessp, hess=hess if callable(hess) else None,
+    return minimize(fun, x0, method, jac=jac, hessp=hessp, hess=hess if callable(hess) else None,
                     args=args, callback=callback, **options)
 
 

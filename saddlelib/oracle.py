@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,15 @@ _DRAWS = 1_000_000
 # A mini-batch of a heavy tail is drawn sample by sample: a second for so many, and hours beyond.
 _MOST_DRAWS = 20_000_000
 _LARGEST_BATCH = 10**300  # of Gaussian noise, whose mean is drawn at once
+
+
+class _Names(NamedTuple):
+    """What the user calls each function, for messages."""
+
+    fun: str
+    grad: str
+    hvp: str
+    hess: str
 
 
 class FiniteSum:
@@ -154,11 +164,11 @@ class Oracle:
 
     Parameters
     ----------
-    problem : Problem, FiniteSum or callable
+    fun : Problem, FiniteSum or callable
         A `saddlelib.problems.Problem`, a `FiniteSum`, or ``fun(x, *args) -> float``.
-    grad, hvp, hess : callable, optional
-        For a plain function: ``grad(x, *args) -> (d,)``, ``hvp(x, v, *args) -> (d,)`` and
-        ``hess(x, *args) -> (d, d)``. Only ``grad`` is required.
+    jac, hessp, hess : callable, optional
+        For a plain function: ``jac(x, *args) -> (d,)``, its gradient, ``hessp(x, v, *args) -> (d,)``
+        and ``hess(x, *args) -> (d, d)``. Only ``jac`` is required.
     args : tuple, optional
         Extra arguments of all four functions.
     grad_noise : float, optional
@@ -202,44 +212,42 @@ class Oracle:
     --------
     >>> import numpy as np
     >>> from saddlelib import Oracle
-    >>> oracle = Oracle(lambda x: x @ x, grad=lambda x: 2 * x)
+    >>> oracle = Oracle(lambda x: x @ x, jac=lambda x: 2 * x)
     >>> oracle.fun(np.ones(3)), oracle.grad(np.ones(3)), (oracle.nfev, oracle.njev)
     (3.0, array([2., 2., 2.]), (1, 1))
     """
 
-    def __init__(self, problem, *, grad=None, hvp=None, hess=None, args=(), grad_noise=0.0,
+    def __init__(self, fun, *, jac=None, hessp=None, hess=None, args=(), grad_noise=0.0,
                  rng=None, noise_df=None):
-        if callable(problem):
-            if not callable(grad):
+        if callable(fun):
+            if not callable(jac):
                 raise TypeError(
-                    f"grad (jac in scipy.optimize.minimize) must be a function that returns the "
-                    f"gradient, got {grad!r}; the methods here are first-order methods"
+                    f"jac must be a function that returns the gradient, got {jac!r}; the methods "
+                    f"here are first-order methods"
                 )
-            for name, given in (("hvp", hvp), ("hess", hess)):
+            for name, given in (("hessp", hessp), ("hess", hess)):
                 if given is not None and not callable(given):
                     raise TypeError(f"{name} must be a function or None, got {given!r}")
             args = args if isinstance(args, tuple) else (args,)
-            problem, grad = _noted("fun", problem), _noted("grad", grad)
-            hvp, hess = _noted("hvp", hvp), _noted("hess", hess)
+            self.names = _Names("fun", "jac", "hessp", "hess")
+            fun, jac, hessp, hess = map(_noted, self.names, (fun, jac, hessp, hess))
             # Copies: a function of the user's may write into what it is handed.
-            self._fun = lambda x: problem(x.copy(), *args)
-            self._grad = lambda x: grad(x.copy(), *args)
-            self._hvp = hvp and (lambda x, v: hvp(x.copy(), v.copy(), *args))
+            self._fun = lambda x: fun(x.copy(), *args)
+            self._grad = lambda x: jac(x.copy(), *args)
+            self._hvp = hessp and (lambda x, v: hessp(x.copy(), v.copy(), *args))
             self._hess = hess and (lambda x: hess(x.copy(), *args))
             self.problem = None
-        elif all(hasattr(problem, name) for name in ("fun", "grad", "hvp", "hess", "dim")):
-            if grad is not None or hvp is not None or hess is not None:
-                raise TypeError("a Problem brings its own derivatives; leave grad, hvp, hess out")
-            names = "fun", "grad", "hvp", "hess"
-            functions = [getattr(problem, name) for name in names]
-            if not isinstance(problem, FiniteSum):  # which says itself where an error is from
-                functions = map(_noted, names, functions)
+        elif all(hasattr(fun, name) for name in ("fun", "grad", "hvp", "hess", "dim")):
+            if jac is not None or hessp is not None or hess is not None:
+                raise TypeError("a Problem brings its own derivatives; leave jac, hessp, hess out")
+            self.names = _Names("fun", "grad", "hvp", "hess")
+            functions = [getattr(fun, name) for name in self.names]
+            if not isinstance(fun, FiniteSum):  # which says itself where an error is from
+                functions = map(_noted, self.names, functions)
             self._fun, self._grad, self._hvp, self._hess = functions
-            self.problem = problem
+            self.problem = fun
         else:
-            raise TypeError(
-                f"problem must be a saddlelib Problem or a function fun(x), got {problem!r}"
-            )
+            raise TypeError(f"fun must be a function fun(x) or a saddlelib Problem, got {fun!r}")
         grad_noise = nonnegative("grad_noise", grad_noise)
         if grad_noise > 0 and rng is None:
             raise ValueError("grad_noise > 0 needs rng, a seed or a numpy Generator")
@@ -252,7 +260,7 @@ class Oracle:
             if grad_noise == 0:
                 raise ValueError("noise_df is the shape of the noise; give its size grad_noise > 0 "
                                  "as well")
-        self._sum = problem if isinstance(problem, FiniteSum) else None
+        self._sum = fun if isinstance(fun, FiniteSum) else None
         if self._sum is not None and grad_noise > 0:
             raise ValueError("the noise of a FiniteSum comes from its mini-batches; leave "
                              "grad_noise out")
@@ -302,7 +310,7 @@ class Oracle:
         """
         self.njev += 1
         self.nsamples += self.samples_of_f
-        g = _vector("grad", self._grad(x), x.shape)
+        g = _vector(self.names.grad, self._grad(x), x.shape)
         if self.witness is not None:
             self.witness.saw(x, g=g)  # without the noise
         return g + self._noise(x.size, 1) if self.grad_noise else g
@@ -332,7 +340,7 @@ class Oracle:
         self.nsamples += batch_size
         if self._sum is not None:
             return _vector("grads", self._sum.mean_grad(x, self.last_batch), x.shape)
-        g = _vector("grad", self._grad(x), x.shape)
+        g = _vector(self.names.grad, self._grad(x), x.shape)
         return g + self._noise(x.size, batch_size) if self.grad_noise else g
 
     def sample(self, indices=None) -> Sample:
@@ -375,10 +383,10 @@ class Oracle:
     def hvp(self, x, v) -> np.ndarray:
         """Hessian at x times v, both of shape (d,)."""
         if self._hvp is None:
-            raise TypeError("no hvp was given")
+            raise TypeError(f"no {self.names.hvp} was given")
         self.nhvp += 1
         self.nsamples += self.samples_of_f
-        return _vector("hvp", self._hvp(x, v), x.shape)
+        return _vector(self.names.hvp, self._hvp(x, v), x.shape)
 
     def hess(self, x) -> np.ndarray:
         """Hessian at x, shape (d, d)."""
@@ -444,7 +452,7 @@ class Sample:
         oracle.njev += 1
         oracle.nsamples += oracle.samples_of_f if self.indices is None else self.indices.size
         if self.indices is None:
-            return _vector("grad", oracle._grad(x), x.shape)
+            return _vector(oracle.names.grad, oracle._grad(x), x.shape)
         return _vector("grads", oracle._sum.mean_grad(x, self.indices), x.shape)
 
     def hvp(self, x, v) -> np.ndarray:

@@ -107,19 +107,19 @@ class Ravine:
         return v
 
 
-def analyze(problem, x=None, *, grad=None, hvp=None, tangents=None, rank_tol=1e-6, spacing=1e-3,
+def analyze(fun, x=None, *, jac=None, hessp=None, tangents=None, rank_tol=1e-6, spacing=1e-3,
             starts=200, rng=0) -> Ravine:
     """Find the ravine at a minimizer and decide on fourth-order growth.
 
     Parameters
     ----------
-    problem : Problem or None
-        None where ``grad``, and ``hvp`` if there is one, are given instead; or what
+    fun : Problem or None
+        None where ``jac``, and ``hessp`` if there is one, are given instead; or what
         `torch_derivatives` returns.
     x : array_like, shape (d,), optional
         The minimizer; the first that the problem lists by default.
-    grad, hvp : callable, optional
-        ``grad(x) -> (d,)``, ``hvp(x, v) -> (d,)``. Third and fourth derivatives are central
+    jac, hessp : callable, optional
+        ``jac(x) -> (d,)``, ``hessp(x, v) -> (d,)``. Third and fourth derivatives are central
         differences of Hessian-vector products, or of gradients, at ``spacing`` and at twice that;
         where the two disagree the verdict is "cannot tell".
     tangents : array_like, shape (d, s), optional
@@ -150,11 +150,11 @@ def analyze(problem, x=None, *, grad=None, hvp=None, tangents=None, rank_tol=1e-
     """
     positive("rank_tol", rank_tol), positive("spacing", spacing)
     if x is None:
-        if not len(getattr(problem, "minimizers", ())):
+        if not len(getattr(fun, "minimizers", ())):
             raise ValueError("give x, the minimizer to look at")
-        x = problem.minimizers[0]
+        x = fun.minimizers[0]
     x = as_point("x", x)
-    given = _derivatives(problem, grad, hvp, spacing)
+    given = _derivatives(fun, jac, hessp, spacing)
     H = given.hess_times(x, np.eye(x.size))
     values, vectors = np.linalg.eigh((H + H.T) / 2)
     top = max(float(values[-1]), 0.0)
@@ -260,7 +260,7 @@ def torch_derivatives(fun):
 # Derivatives ------------------------------------------------------------------------
 
 
-def _derivatives(problem, grad, hvp, spacing):
+def _derivatives(fun, jac, hessp, spacing):
     if isinstance(problem, _Autograd):
         return problem
     if problem is not None:

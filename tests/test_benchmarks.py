@@ -171,8 +171,8 @@ def test_the_bound_on_the_spread_passes_what_is_flat_and_nothing_else():
             steps = certificates.lanczos(lambda v, h=h: h * v, 60, np.random.default_rng(seed))
             k, passed = certificates.before(steps, 60, tol)
             assert passed is passes and k <= 60
-            now = certify(lambda x, h=h: h @ x**2 / 2, zero, grad=lambda x, h=h: h * x,
-                          hvp=lambda x, v, h=h: h * v, epsilon=1e-3, curvature_tol=tol, rng=seed)
+            now = certify(lambda x, h=h: h @ x**2 / 2, zero, jac=lambda x, h=h: h * x,
+                          hessp=lambda x, v, h=h: h * v, epsilon=1e-3, curvature_tol=tol, rng=seed)
             assert now.passed is passes
             if passes:
                 assert now.iterations <= k

@@ -13,8 +13,8 @@ from saddlelib.problems import MonkeySaddle, QuarticSaddle, catalogue
 def quadratic(eigenvalues):
     """½ Σ λᵢ xᵢ² as three plain functions: axis-aligned, so a fixed start could miss it."""
     eigenvalues = np.asarray(eigenvalues, dtype=float)
-    return dict(problem=lambda x: 0.5 * x @ (eigenvalues * x), grad=lambda x: eigenvalues * x,
-                hvp=lambda x, v: eigenvalues * v)
+    return dict(fun=lambda x: 0.5 * x @ (eigenvalues * x), jac=lambda x: eigenvalues * x,
+                hessp=lambda x, v: eigenvalues * v)
 
 
 def spectra(rng, tol, side):
@@ -109,7 +109,7 @@ def test_negative_curvature_within_the_tolerance_is_said_with_its_factor():
 
 def test_a_given_hessian_serves_as_well():
     p = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
-    seen = certify(p.fun, np.zeros(3), grad=p.grad, hess=p.hess, epsilon=1e-3,
+    seen = certify(p.fun, np.zeros(3), jac=p.grad, hess=p.hess, epsilon=1e-3,
                    lipschitz_hess=p.lipschitz_hess, rng=0)
     assert seen.verdict is Verdict.NEGATIVE_CURVATURE and (seen.nhev, seen.nhvp) == (1, 0)
 
@@ -128,7 +128,7 @@ def test_noise_in_the_products_is_admitted_instead_of_hidden():
 
 
 def test_an_epsilon_below_the_rounding_of_the_gradient_is_not_decided():
-    f = dict(problem=lambda x: 0.5 * (x[0] - 1) ** 2, grad=lambda x: x - 1, hvp=lambda x, v: v)
+    f = dict(fun=lambda x: 0.5 * (x[0] - 1) ** 2, jac=lambda x: x - 1, hessp=lambda x, v: v)
     x = np.array([1 + 2.3e-16])
     seen = certify(**f, x=x, epsilon=2e-16, curvature_tol=0.1, rng=0)
     assert seen.verdict is Verdict.CANNOT_TELL and "error 4e-16 of the gradient" in seen.message
@@ -184,11 +184,11 @@ GOOD = dict(quadratic([1.0, 2.0]), x=[0.0, 0.0], epsilon=1e-3, curvature_tol=0.1
     (dict(x=[[0.0, 0.0]]), ValueError, "shape"),
     (dict(x=[1j, 0]), TypeError, "real"),
     (dict(x=["a", "b"]), TypeError, "real"),
-    (dict(grad=None), TypeError, "grad"),
-    (dict(grad=lambda x: np.zeros(3)), ValueError, "grad must return shape"),
-    (dict(hvp=lambda x, v: 1.0), ValueError, "hvp must return shape"),
-    (dict(hvp=3), TypeError, "hvp"),
-    (dict(problem=3), TypeError, "problem"),
+    (dict(jac=None), TypeError, "grad"),
+    (dict(jac=lambda x: np.zeros(3)), ValueError, "grad must return shape"),
+    (dict(hessp=lambda x, v: 1.0), ValueError, "hvp must return shape"),
+    (dict(hessp=3), TypeError, "hvp"),
+    (dict(fun=3), TypeError, "problem"),
     (dict(hvp_error=-1.0), ValueError, "hvp_error"),
     (dict(hvp_error=np.nan), ValueError, "hvp_error"),
     (dict(grad_error=-1.0), ValueError, "grad_error"),
@@ -204,8 +204,8 @@ def test_what_is_given_must_be_symmetric():
     """The matrix [[1, 10], [0, 1]] is no Hessian: an error says so, or the gradients do."""
     matrix, said = np.array([[1.0, 10.0], [0.0, 1.0]]), 0
     for seed in range(200):
-        options = dict(problem=lambda x: 0.5 * x @ x, x=[0.0, 0.0], grad=lambda x: x,
-                       hvp=lambda x, v: matrix @ v, epsilon=1e-3, curvature_tol=1.0, rng=seed)
+        options = dict(fun=lambda x: 0.5 * x @ x, x=[0.0, 0.0], jac=lambda x: x,
+                       hessp=lambda x, v: matrix @ v, epsilon=1e-3, curvature_tol=1.0, rng=seed)
         try:
             assert certify(**options).verdict is Verdict.WRONG_DERIVATIVES
         except ValueError as error:
@@ -217,7 +217,7 @@ def test_what_is_given_must_be_symmetric():
 def test_a_field_that_is_no_gradient_is_named(by):
     """A rotation is no gradient: its derivative is not symmetric, by products or by differences."""
     turn = np.eye(30) + np.roll(np.eye(30), 1, axis=1)
-    functions = dict(problem=lambda x: 0.5 * x @ x, grad=lambda x: turn @ x)
+    functions = dict(fun=lambda x: 0.5 * x @ x, jac=lambda x: turn @ x)
     if by == "hvp":
         functions["hvp"] = lambda x, v: turn @ v
     with pytest.raises(ValueError, match=f"{by} is not"):
@@ -226,15 +226,15 @@ def test_a_field_that_is_no_gradient_is_named(by):
 
 def test_a_product_that_is_not_linear_is_named():
     with pytest.raises(ValueError, match="linear in v"):
-        certify(lambda x: 0.5 * x @ x, np.zeros(20), grad=lambda x: x, epsilon=1e-3,
-                hvp=lambda x, v: v + np.abs(v) / 2, curvature_tol=0.1, rng=0)
+        certify(lambda x: 0.5 * x @ x, np.zeros(20), jac=lambda x: x, epsilon=1e-3,
+                hessp=lambda x, v: v + np.abs(v) / 2, curvature_tol=0.1, rng=0)
 
 
 @pytest.mark.parametrize("broken, words", [
-    (dict(grad=lambda x: -x, hvp=lambda x, v: -v, problem=lambda x: 0.5 * x @ x), "sign"),
-    (dict(grad=lambda x: 2 * x, hvp=lambda x, v: 2 * v, problem=lambda x: 0.5 * x @ x), "0.5"),
-    (dict(grad=lambda x: x, hvp=lambda x, v: 3 * v, problem=lambda x: 0.5 * x @ x), "hvp"),
-    (dict(grad=lambda x: x, hvp=lambda x, v: 0 * v + v[0] * 0, problem=lambda x: 0.5 * x @ x),
+    (dict(jac=lambda x: -x, hessp=lambda x, v: -v, fun=lambda x: 0.5 * x @ x), "sign"),
+    (dict(jac=lambda x: 2 * x, hessp=lambda x, v: 2 * v, fun=lambda x: 0.5 * x @ x), "0.5"),
+    (dict(jac=lambda x: x, hessp=lambda x, v: 3 * v, fun=lambda x: 0.5 * x @ x), "hvp"),
+    (dict(jac=lambda x: x, hessp=lambda x, v: 0 * v + v[0] * 0, fun=lambda x: 0.5 * x @ x),
      "zero where it should not be"),
 ])
 def test_derivatives_that_contradict_the_function_do_not_pass(broken, words):
@@ -243,15 +243,15 @@ def test_derivatives_that_contradict_the_function_do_not_pass(broken, words):
 
 
 def test_a_point_where_f_is_not_finite_does_not_pass():
-    seen = certify(lambda x: np.nan, [0.0, 0.0], grad=lambda x: x, hvp=lambda x, v: v, epsilon=1e-3,
+    seen = certify(lambda x: np.nan, [0.0, 0.0], jac=lambda x: x, hessp=lambda x, v: v, epsilon=1e-3,
                    curvature_tol=0.1, rng=0)
     assert seen.verdict is Verdict.CANNOT_TELL and "f(x) = nan" in seen.message
 
 
 def test_no_number_at_the_ends_of_float64_passes_by_accident():
     """A norm that overflows, a tolerance that would underflow, a probability of 10⁻³⁰⁰."""
-    seen = certify(lambda x: x.sum(), np.full(3, 1e160), grad=np.ones_like,
-                   hvp=lambda x, v: 0 * v, epsilon=1e-3, lipschitz_hess=1.0)
+    seen = certify(lambda x: x.sum(), np.full(3, 1e160), jac=np.ones_like,
+                   hessp=lambda x, v: 0 * v, epsilon=1e-3, lipschitz_hess=1.0)
     assert seen.verdict is Verdict.NOT_STATIONARY
 
     def f(x):
@@ -259,12 +259,12 @@ def test_no_number_at_the_ends_of_float64_passes_by_accident():
 
     def df(x):
         return np.array([x[0]**3 - x[0], 2 * x[1]])
-    seen = certify(lambda x: 1e-165 * f(x), [0.0, 0.0], grad=lambda x: 1e-165 * df(x),
+    seen = certify(lambda x: 1e-165 * f(x), [0.0, 0.0], jac=lambda x: 1e-165 * df(x),
                    hess=lambda x: 1e-165 * np.diag([3 * x[0]**2 - 1, 2]),
                    epsilon=1e-168, lipschitz_hess=6e-165)
     assert seen.verdict is Verdict.NEGATIVE_CURVATURE
     for x, verdict in (([0.0, 0.0], Verdict.NEGATIVE_CURVATURE), ([1.0, 0.0], Verdict.SOSP)):
-        assert certify(f, x, grad=df, epsilon=1e-3, lipschitz_hess=6.0,
+        assert certify(f, x, jac=df, epsilon=1e-3, lipschitz_hess=6.0,
                        failure_prob=1e-300).verdict is verdict
 
 
@@ -310,14 +310,14 @@ def well_grad(x):
 ])
 def test_what_is_handed_in_has_the_right_type_and_shape(change, error, words):
     with pytest.raises(error, match=words):
-        certify(**{**dict(problem=well, x=[0.0, 0.0], grad=well_grad, epsilon=0.1,
+        certify(**{**dict(fun=well, x=[0.0, 0.0], jac=well_grad, epsilon=0.1,
                           curvature_tol=0.1), **change})
 
 
 @pytest.mark.parametrize("hvp_error", [None, 1e-9])
 def test_differences_over_steps_that_rounding_swallows_say_nothing(hvp_error):
     """At 10¹⁶ the next number is 2 away: no step as short as the well can be made."""
-    seen = certify(lambda x: well(x - 1e16), [1e16, 1e16], grad=lambda x: well_grad(x - 1e16),
+    seen = certify(lambda x: well(x - 1e16), [1e16, 1e16], jac=lambda x: well_grad(x - 1e16),
                    epsilon=0.1, curvature_tol=0.1, hvp_error=hvp_error, rng=0)
     assert seen.verdict is Verdict.CANNOT_TELL and seen.min_eig_lower == -np.inf
 
@@ -325,7 +325,7 @@ def test_differences_over_steps_that_rounding_swallows_say_nothing(hvp_error):
 def test_gradients_in_float32_bound_the_eigenvalue_in_one_dimension():
     """Their differences are often equal by rounding, which is no sign of their being exact."""
     for x in np.linspace(0.4, 0.6, 41):
-        seen = certify(lambda x: float(x[0]**4) / 4, [x], grad=lambda x: (x**3).astype(np.float32),
+        seen = certify(lambda x: float(x[0]**4) / 4, [x], jac=lambda x: (x**3).astype(np.float32),
                        epsilon=4e-4, lipschitz_hess=6.0, rng=0)
         assert seen.min_eig_lower <= 3 * x**2
 
@@ -333,17 +333,17 @@ def test_gradients_in_float32_bound_the_eigenvalue_in_one_dimension():
 def test_the_steps_of_differences_stay_within_float64():
     """A length ε/γ that underflows, and one that overflows."""
     for epsilon, tol in ((1e-300, 1e200), (1e300, 1e-200), (1e-160, 1.0)):
-        certify(well, [0.3, 0.0], grad=well_grad, epsilon=epsilon, curvature_tol=tol, rng=0)
+        certify(well, [0.3, 0.0], jac=well_grad, epsilon=epsilon, curvature_tol=tol, rng=0)
 
 
 @pytest.mark.parametrize("broken, verdict", [
-    (dict(x=[1.0, 1.0], hvp=lambda x, v: -(3 * x**2 - 1) * v), Verdict.NEGATIVE_CURVATURE),
-    (dict(x=[1.0, 1.0], grad=lambda x: well_grad(x) + 1.0), Verdict.NOT_STATIONARY),
-    (dict(x=[1.0, 1.0], grad=lambda x: -well_grad(x)), Verdict.NEGATIVE_CURVATURE),
+    (dict(x=[1.0, 1.0], hessp=lambda x, v: -(3 * x**2 - 1) * v), Verdict.NEGATIVE_CURVATURE),
+    (dict(x=[1.0, 1.0], jac=lambda x: well_grad(x) + 1.0), Verdict.NOT_STATIONARY),
+    (dict(x=[1.0, 1.0], jac=lambda x: -well_grad(x)), Verdict.NEGATIVE_CURVATURE),
 ])
 def test_wrong_derivatives_are_named_also_where_nothing_passes(broken, verdict):
     """A minimizer, as a product or a gradient of the wrong sign, or one that is off, tell it."""
-    given = dict(problem=well, grad=well_grad, epsilon=1e-3, curvature_tol=0.1, rng=0)
+    given = dict(fun=well, jac=well_grad, epsilon=1e-3, curvature_tol=0.1, rng=0)
     assert certify(**{**given, **broken}).verdict is Verdict.WRONG_DERIVATIVES
     believed = certify(**{**given, **broken}, recheck=False)
     assert believed.verdict is verdict and believed.nfev == 0
@@ -355,16 +355,16 @@ def test_a_large_constant_or_a_point_far_out_hides_no_wrong_sign():
         for sign, verdict in ((1, Verdict.SOSP), (-1, Verdict.WRONG_DERIVATIVES)):
             seen = certify(
                 lambda x, far=far, constant=constant: well(x - far) + constant, [far + 1.0] * 3,
-                grad=lambda x, far=far: well_grad(x - far), epsilon=0.01, lipschitz_hess=6.0, rng=1,
-                hvp=lambda x, v, far=far, sign=sign: sign * (3 * (x - far)**2 - 1) * v)
+                jac=lambda x, far=far: well_grad(x - far), epsilon=0.01, lipschitz_hess=6.0, rng=1,
+                hessp=lambda x, v, far=far, sign=sign: sign * (3 * (x - far)**2 - 1) * v)
             assert seen.verdict is verdict, (far, constant, sign)
 
 
 def test_a_product_is_not_accused_of_an_error_that_was_stated():
     """Half of it is off at the bottom of a bowl: a lie, or what hvp_error said."""
     def seen(**stated):
-        return certify(lambda x: 0.5 * x @ x, np.zeros(3), grad=lambda x: x,
-                       hvp=lambda x, v: 1.5 * v, epsilon=1e-3, curvature_tol=0.1, rng=0, **stated)
+        return certify(lambda x: 0.5 * x @ x, np.zeros(3), jac=lambda x: x,
+                       hessp=lambda x, v: 1.5 * v, epsilon=1e-3, curvature_tol=0.1, rng=0, **stated)
     assert seen().verdict is Verdict.WRONG_DERIVATIVES
     assert seen(hvp_error=0.5).verdict is not Verdict.WRONG_DERIVATIVES
 
@@ -386,7 +386,7 @@ def test_a_product_of_the_wrong_sign_is_noticed_where_the_gradient_is_rough():
         return -np.sin(np.round(x / grain) * grain)
     for seed in range(20):
         for sign, verdict in ((1, Verdict.NEGATIVE_CURVATURE), (-1, Verdict.WRONG_DERIVATIVES)):
-            seen = certify(lambda x: np.cos(x).sum(), np.zeros(3), grad=df, epsilon=0.03,
-                           hvp=lambda x, v, sign=sign: -sign * np.cos(x) * v, curvature_tol=0.01,
+            seen = certify(lambda x: np.cos(x).sum(), np.zeros(3), jac=df, epsilon=0.03,
+                           hessp=lambda x, v, sign=sign: -sign * np.cos(x) * v, curvature_tol=0.01,
                            rng=seed)
             assert seen.verdict is verdict

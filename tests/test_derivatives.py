@@ -34,7 +34,7 @@ def hv(x, v):
 
 
 def test_slopes_of_right_derivatives_are_two_and_three():
-    check = check_derivatives(f, g, X, hvp=hv, rng=0)
+    check = check_derivatives(f, g, X, hessp=hv, rng=0)
     assert check.ok is True
     assert abs(check.slopes["gradient"] - 2) < 0.05 and abs(check.slopes["product"] - 3) < 0.05
     low, high = check.windows["gradient"]
@@ -55,12 +55,12 @@ def test_no_problem_has_the_derivatives_of_another(problem):
                  lambda x: problem.grad(x) + 0.1 * x, lambda x: problem.grad(x) + 0.1 * one):
         assert check_derivatives(problem.fun, grad, x, rng=0).ok is False
     for factor in (-1.0, 0.0, 1.001, 2.0):
-        assert check_derivatives(problem.fun, problem.grad, x, rng=0, hvp=lambda x, v, c=factor:
+        assert check_derivatives(problem.fun, problem.grad, x, rng=0, hessp=lambda x, v, c=factor:
                                  c * problem.hvp(x, v)).ok is False
 
 
 def test_counts_are_those_that_the_docstring_states():
-    oracle = Oracle(f, grad=g, hvp=hv)
+    oracle = Oracle(f, jac=g, hessp=hv)
     check = check_derivatives(oracle, X, rng=0, directions=3)
     assert (check.nfev, check.njev, check.nhvp, check.nhev) == (41 * 3 + 8, 13, 4, 0)
     assert (oracle.nfev, oracle.njev, oracle.nhvp, oracle.nhev) == (41 * 3 + 8, 13, 4, 0)
@@ -102,7 +102,7 @@ def test_a_missing_term_is_named_with_its_coordinates():
     (lambda x, v: hv(x, v) + 0.1 * np.roll(v, 1), "It is not symmetric"),
     (lambda x, v: hv(x, v) * (1 + 0.1 * np.abs(v).sum()), "It is not linear")])
 def test_wrong_products_are_named(wrong, words):
-    check = check_derivatives(f, g, X, hvp=wrong, rng=0)
+    check = check_derivatives(f, g, X, hessp=wrong, rng=0)
     assert check.ok is False and words in check.message and "falls like h^2: right" in check.message
     assert check.slopes["product"] < 2.3  # as without any product
 
@@ -112,15 +112,15 @@ def test_symmetry_and_linearity_are_seen_where_differences_are_too_rough_to_say(
     def wild(x):
         return g(x) + 1e3 * np.sin(1e14 * x)
 
-    check = check_derivatives(f, wild, X, hvp=lambda x, v: hv(x, v) + np.roll(v, 1), rng=0)
+    check = check_derivatives(f, wild, X, hessp=lambda x, v: hv(x, v) + np.roll(v, 1), rng=0)
     assert check.ok is False and "It is not symmetric" in check.message
 
 
 def test_quadratic_and_linear_functions_have_no_remainder():
     b = np.arange(1.0, 7.0)
-    linear = check_derivatives(lambda x: b @ x + 2, lambda x: b, X, hvp=lambda x, v: 0 * v, rng=0)
+    linear = check_derivatives(lambda x: b @ x + 2, lambda x: b, X, hessp=lambda x, v: 0 * v, rng=0)
     assert linear.ok is True and np.isinf(linear.slopes["gradient"])
-    quadratic = check_derivatives(lambda x: x @ x, lambda x: 2 * x, X, hvp=lambda x, v: 2 * v,
+    quadratic = check_derivatives(lambda x: x @ x, lambda x: 2 * x, X, hessp=lambda x, v: 2 * v,
                                   rng=0)
     assert quadratic.ok is True and np.isinf(quadratic.slopes["product"])
     assert abs(quadratic.slopes["gradient"] - 2) < 0.05
@@ -145,7 +145,7 @@ def test_float32_is_judged_by_its_own_rounding():
         return g(np.float32(x))
 
     x = X.astype(np.float32)
-    right = check_derivatives(f32, g32, x, hvp=lambda x, v: hv(np.float32(x), np.float32(v)), rng=0)
+    right = check_derivatives(f32, g32, x, hessp=lambda x, v: hv(np.float32(x), np.float32(v)), rng=0)
     assert right.ok is True and right.noise > 1e-9
     assert check_derivatives(f32, lambda x: -g32(x), x, rng=0).ok is False
     assert check_derivatives(f, g32, X, rng=0).ok is True
@@ -154,7 +154,7 @@ def test_float32_is_judged_by_its_own_rounding():
 
 
 def test_at_a_stationary_point_it_looks_beside_it():
-    right = check_derivatives(f, g, 0 * X, hvp=hv, rng=0)
+    right = check_derivatives(f, g, 0 * X, hessp=hv, rng=0)
     assert right.ok is True and right.message.startswith("At a point near x, which is stationary")
     assert 0 < np.linalg.norm(right.x) < 0.11
     doubled = check_derivatives(f, lambda x: 2 * g(x), 0 * X, rng=0)
@@ -164,7 +164,7 @@ def test_at_a_stationary_point_it_looks_beside_it():
 @pytest.mark.parametrize("scale", [1e-150, 1e-30, 1e30, 1e100])
 def test_units_do_not_matter(scale):
     def check(fun, grad, product, x):
-        return check_derivatives(fun, grad, x, hvp=product, rng=0)
+        return check_derivatives(fun, grad, x, hessp=product, rng=0)
 
     assert check(lambda x: scale * f(x), lambda x: scale * g(x),
                  lambda x, v: scale * hv(x, v), X).ok is True
@@ -183,7 +183,7 @@ def test_what_is_not_smooth_or_not_finite_cannot_be_told():
     assert "grad is not finite" in check_derivatives(f, lambda x: x * np.inf, X, rng=0).message
     lost = check_derivatives(lambda x: f(x) if (x == X).all() else np.nan, g, X, rng=0)
     assert lost.ok is None and "give a smaller scale" in lost.message
-    nan = check_derivatives(f, g, X, hvp=lambda x, v: v * np.nan, rng=0)
+    nan = check_derivatives(f, g, X, hessp=lambda x, v: v * np.nan, rng=0)
     assert nan.ok is None and "hvp: it is not finite" in nan.message
     flat = check_derivatives(lambda x: 3.1, g, X, rng=0)
     assert flat.ok is False and "does fun use what it is given?" in flat.message
@@ -192,11 +192,11 @@ def test_what_is_not_smooth_or_not_finite_cannot_be_told():
     assert far.ok is None  # float32 does not resolve the waves there, and the steps leap over them
     near = check_derivatives(lambda x: np.sum(np.maximum(x - X, 0)**2 + x),
                              lambda x: 2 * np.maximum(x - X, 0) + 1, X,
-                             hvp=lambda x, v: 2 * (x > X) * v, rng=0)
+                             hessp=lambda x, v: 2 * (x > X) * v, rng=0)
     assert near.ok is None and "Cannot tell about hvp" in near.message
     small = check_derivatives(lambda x: x @ x / 2 + 1e-14 * np.cos(1e7 * x).sum(),
                               lambda x: x - 1e-7 * np.sin(1e7 * x), X,
-                              hvp=lambda x, v: v - np.cos(1e7 * x) * v, rng=0)
+                              hessp=lambda x, v: v - np.cos(1e7 * x) * v, rng=0)
     assert small.ok is not False
     jumps = check_derivatives(lambda x: f(x) + float(x[0] > X[0]), g, X, rng=0)
     assert jumps.ok is None and "jumps" in jumps.message
@@ -214,9 +214,9 @@ def test_bad_input_is_refused_by_name():
     with pytest.raises(ValueError, match="scale must be a finite number > 0"):
         check_derivatives(f, g, X, scale=0.0)
     with pytest.raises(ValueError, match="are noisy"):
-        check_derivatives(Oracle(f, grad=g, grad_noise=1.0, rng=0), X)
+        check_derivatives(Oracle(f, jac=g, grad_noise=1.0, rng=0), X)
     with pytest.raises(TypeError, match="brings its own derivatives"):
-        check_derivatives(Oracle(f, grad=g), g, X)
+        check_derivatives(Oracle(f, jac=g), g, X)
 
 
 def test_a_finite_sum_is_checked_as_a_whole():
@@ -233,7 +233,7 @@ def test_the_same_rng_gives_the_same_check_and_a_repr_that_says_it():
 
 
 def test_the_picture_draws_the_remainders_and_the_slopes_they_should_have():
-    check = check_derivatives(f, g, X, hvp=hv, rng=0)
+    check = check_derivatives(f, g, X, hessp=hv, rng=0)
     ax = check.plot()
     assert ax.get_xscale() == ax.get_yscale() == "log" and ax.get_xlabel() and ax.get_ylabel()
     dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
@@ -257,7 +257,7 @@ def direction(rng, dim):
 
 def ask(fun, grad, product, x, rng, **options):
     """What `contradiction` says, and what it cost; with product=None, Hb is a difference."""
-    oracle, b = Oracle(fun, grad=grad, hvp=product), direction(rng, x.size)
+    oracle, b = Oracle(fun, jac=grad, hessp=product), direction(rng, x.size)
     h = 1e-6 * max(np.linalg.norm(x), 1e-8)
     hb = product(x, b) if product else (grad(x + h * b) - grad(x - h * b)) / (2 * h)
     words = contradiction(oracle, x, grad(x), b, hb, 2 * np.linalg.norm(hb), **options)
@@ -435,7 +435,7 @@ def test_a_check_never_calls_right_derivatives_wrong():
         if x.size > 100 or (kind == "ripple" and "float32" in how) or (
                 how == "units of x" and not x.any()):  # its scale has to be given
             continue
-        check = check_derivatives(fun, grad, x, hvp=product, rng=rng)
+        check = check_derivatives(fun, grad, x, hessp=product, rng=rng)
         assert check.ok is not False, (kind, how, x.size, check.message)
         answers.append(check.ok)
     assert answers.count(True) > 0.7 * len(answers)
@@ -458,11 +458,11 @@ def test_right_derivatives_are_never_accused():
 
 def test_noise_and_what_is_not_finite_are_no_contradiction():
     x, b = np.ones(2), np.array([0.6, 0.8])
-    noisy = Oracle(lambda x: -x @ x, grad=lambda x: 2 * x, grad_noise=1.0, rng=0)
+    noisy = Oracle(lambda x: -x @ x, jac=lambda x: 2 * x, grad_noise=1.0, rng=0)
     assert contradiction(noisy, x, 2 * x, b, 2 * b, 2.0) == "" and noisy.calls == 0
-    lost = Oracle(lambda x: np.nan, grad=lambda x: 2 * x)
+    lost = Oracle(lambda x: np.nan, jac=lambda x: 2 * x)
     assert contradiction(lost, x, 2 * x, b, 2 * b, 2.0) == ""
-    wall = Oracle(lambda x: x @ x if (x == 1).all() else np.inf, grad=lambda x: 2 * x)
+    wall = Oracle(lambda x: x @ x if (x == 1).all() else np.inf, jac=lambda x: 2 * x)
     assert contradiction(wall, x, 2 * x, b, 2 * b, 2.0) == ""
 
 
@@ -499,7 +499,7 @@ def watched(monkeypatch, *args, **options):
 
 
 def test_a_run_with_a_gradient_of_the_wrong_sign_is_seen(monkeypatch):
-    result, said = watched(monkeypatch, lambda x: -x @ x, [0.5, 1.0], "psd", grad=lambda x: 2 * x,
+    result, said = watched(monkeypatch, lambda x: -x @ x, [0.5, 1.0], "psd", jac=lambda x: 2 * x,
                            step_size=0.2, lipschitz_hess=6.0, rng=0)
     assert result.status == Status.WRONG_DERIVATIVES and not result.success
     assert "the gradient has the wrong sign" in result.message
@@ -549,7 +549,7 @@ def test_a_witness_pairs_values_and_gradients_of_the_same_point():
 
 
 def test_a_witness_speaks_from_eight_steps_on_and_costs_nothing():
-    oracle = Oracle(lambda x: x @ x, grad=lambda x: -x)
+    oracle = Oracle(lambda x: x @ x, jac=lambda x: -x)
     oracle.witness = Witness()
     for k in range(9):
         assert oracle.witness.verdict() == ""
@@ -576,7 +576,7 @@ def test_a_stopiteration_gets_out_as_it_is_at_whichever_call(ask, name):
         return broken
     known = dict(epsilon=100.0, curvature_tol=1.0) if ask is saddlelib.certify else {}
     for calls in range(1000):
-        parts, left = dict(fun=lambda x: -f(x), grad=g, hvp=hv), calls
+        parts, left = dict(fun=lambda x: -f(x), jac=g, hessp=hv), calls
         parts[name] = breaking(parts[name])
         try:
             ask(parts.pop("fun"), x=X, rng=0, **parts, **known)
@@ -590,8 +590,8 @@ def test_a_stopiteration_gets_out_as_it_is_at_whichever_call(ask, name):
 def test_a_product_is_not_accused_of_a_length_on_which_no_gradient_moves():
     """A constant inside of ∇f swallows every step of γ/ρ = 10⁻³⁰, and no step that is longer."""
     slope = 1 / np.cosh(0.1) ** 2
-    right = dict(grad=lambda x: np.tanh(x + 0.1) - np.tanh(0.1), hvp=lambda x, v: slope * v)
-    wrong = dict(grad=lambda x: np.zeros(3), hvp=lambda x, v: slope * v)
+    right = dict(jac=lambda x: np.tanh(x + 0.1) - np.tanh(0.1), hessp=lambda x, v: slope * v)
+    wrong = dict(jac=lambda x: np.zeros(3), hessp=lambda x, v: slope * v)
     for parts, told in ((right, "SOSP"), (wrong, "WRONG_DERIVATIVES")):
         def fun(x):
             return np.sum(np.log(np.cosh(x + 0.1)) - np.tanh(0.1) * x) + 1e10
@@ -605,7 +605,7 @@ def test_values_that_do_not_move_against_a_slope_until_the_gradient_bends(linear
     """∇f = 1 − 30x³ at x = 0, where f has no linear term, or one with a large constant inside."""
     def fun(x):
         return -30 * np.sum(x**4) / 4 + 12345678.9 + (np.sum((x + 1e12) - 1e12) if linear else 0.0)
-    seen = saddlelib.certify(fun, np.zeros(5), grad=lambda x: 1.0 - 30 * x**3,
-                             hvp=lambda x, v: -90 * x**2 * v, epsilon=1e-3,
+    seen = saddlelib.certify(fun, np.zeros(5), jac=lambda x: 1.0 - 30 * x**3,
+                             hessp=lambda x, v: -90 * x**2 * v, epsilon=1e-3,
                              lipschitz_hess=180.0, rng=0)
     assert seen.verdict.name == told

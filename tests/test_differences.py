@@ -23,7 +23,7 @@ def cosine(shift):
 def test_a_strict_maximum_with_large_constants_inside_is_never_certified(shift, dim):
     f, df = cosine(shift)
     for seed in range(10):
-        seen = certify(f, np.zeros(dim), grad=df, epsilon=1e-3, lipschitz_hess=2 * math.pi,
+        seen = certify(f, np.zeros(dim), jac=df, epsilon=1e-3, lipschitz_hess=2 * math.pi,
                        rng=seed)
         told = Verdict.NEGATIVE_CURVATURE
         assert seen.verdict in ((told,) if shift < 1e9 else (told, Verdict.CANNOT_TELL))
@@ -36,7 +36,7 @@ def test_the_maximum_is_not_certified_from_samples_nor_at_the_end_of_a_run():
         assert certify_samples(terms, np.zeros(200), epsilon=1e-3, lipschitz_hess=2 * math.pi,
                                rng=seed).verdict is Verdict.NEGATIVE_CURVATURE
     for method in ("psd", "gd"):
-        run = minimize(f, np.zeros(200), method, grad=df, epsilon=1e-3, lipschitz_grad=1.0,
+        run = minimize(f, np.zeros(200), method, jac=df, epsilon=1e-3, lipschitz_grad=1.0,
                        lipschitz_hess=2 * math.pi, rng=0)
         assert run.success == (method == "psd")
         assert run.success == (run.fun == pytest.approx(-200 / (4 * math.pi**2)))
@@ -53,7 +53,7 @@ def test_a_convex_function_is_never_called_a_saddle(tol):
 
     def df(w):
         return -(A.T @ (y / (1 + np.exp(y * (A @ w))))) / 20
-    seen = [certify(f, np.zeros(50), grad=df, epsilon=1.0, curvature_tol=tol, rng=seed).verdict
+    seen = [certify(f, np.zeros(50), jac=df, epsilon=1.0, curvature_tol=tol, rng=seed).verdict
             for seed in range(20)]
     assert set(seen) <= {Verdict.SOSP, Verdict.CANNOT_TELL}
     if tol == 1e-2:
@@ -74,7 +74,7 @@ def test_a_coordinate_near_1e8_hides_no_saddle(dim):
     def f(x):
         u = x[0] - 1e8
         return -u * u / 2 + rho * abs(u)**3 / 6 + 0.5 * x[1:] @ x[1:]
-    seen = [certify(f, x, grad=df, epsilon=1e-3, curvature_tol=0.5, lipschitz_hess=rho,
+    seen = [certify(f, x, jac=df, epsilon=1e-3, curvature_tol=0.5, lipschitz_hess=rho,
                     rng=seed).verdict for seed in range(20)]
     assert Verdict.SOSP not in seen and seen.count(Verdict.NEGATIVE_CURVATURE) >= 10
 
@@ -88,9 +88,9 @@ def test_single_precision_is_seen(name, rounded):
     def f(x):
         return float((x**4 / 4 - x**2 / 2).sum())
     for seed in range(10):
-        seen = certify(f, np.ones(5), grad=rounded, epsilon=1e-3, lipschitz_hess=6.0, rng=seed)
+        seen = certify(f, np.ones(5), jac=rounded, epsilon=1e-3, lipschitz_hess=6.0, rng=seed)
         assert seen.passed and seen.min_eig_lower <= 2 and seen.min_eig >= 2 - seen.hvp_error
-    run = minimize(f, np.zeros(5), "psd", grad=rounded, step_size=0.3, lipschitz_hess=6.0, rng=0)
+    run = minimize(f, np.zeros(5), "psd", jac=rounded, step_size=0.3, lipschitz_hess=6.0, rng=0)
     assert run.success and run.njev < 60
 
 
@@ -99,7 +99,7 @@ def test_the_stated_error_covers_the_truth_on_every_problem(problem):
     rng = np.random.default_rng(5)
     for x in problem.region.sample(rng, 20):
         exact = np.linalg.eigvalsh(problem.hess(x))[0]
-        seen = certify(problem.fun, x, grad=problem.grad, epsilon=1e-3, curvature_tol=1e-4,
+        seen = certify(problem.fun, x, jac=problem.grad, epsilon=1e-3, curvature_tol=1e-4,
                        lipschitz_hess=problem.lipschitz_hess, resolution=1e-6, failure_prob=1e-9,
                        rng=rng)
         assert seen.nhvp == 0 and seen.njev > 0
@@ -135,12 +135,12 @@ def test_one_product_is_off_by_no_more_than_it_says(noise):
 
 def test_a_stated_error_is_believed():
     f, df = cosine(0.0)
-    tight = certify(f, np.full(50, 0.5), grad=df, epsilon=1e-3, lipschitz_hess=2 * math.pi, rng=0)
-    loose = certify(f, np.full(50, 0.5), grad=df, epsilon=1e-3, lipschitz_hess=2 * math.pi, rng=0,
+    tight = certify(f, np.full(50, 0.5), jac=df, epsilon=1e-3, lipschitz_hess=2 * math.pi, rng=0)
+    loose = certify(f, np.full(50, 0.5), jac=df, epsilon=1e-3, lipschitz_hess=2 * math.pi, rng=0,
                     grad_error=1e-5)
     assert tight.passed and loose.hvp_error > 1e3 * tight.hvp_error
     assert loose.min_eig_lower < tight.min_eig_lower and loose.njev > tight.njev
-    blunt = certify(f, np.full(50, 0.5), grad=lambda x: df(x) + 9e-4 / math.sqrt(50), epsilon=1e-3,
+    blunt = certify(f, np.full(50, 0.5), jac=lambda x: df(x) + 9e-4 / math.sqrt(50), epsilon=1e-3,
                     lipschitz_hess=2 * math.pi, rng=0, grad_error=(2e-4, 0.01))
     assert blunt.verdict is Verdict.CANNOT_TELL and "error 0.0002 of the gradient" in blunt.message
 
@@ -149,11 +149,11 @@ def test_a_product_costs_one_gradient_where_that_is_exact_enough():
     """At a saddle, and at the minimizers of the factorization that cost 11,033 gradients before."""
     p = MatrixFactorization.from_eigenvalues(np.linspace(1, 0.5, 3), n=100, rng=0)
     for seed in range(5):
-        run = minimize(p.fun, np.zeros(p.dim), "psd", grad=p.grad, step_size=1 / p.lipschitz_grad,
+        run = minimize(p.fun, np.zeros(p.dim), "psd", jac=p.grad, step_size=1 / p.lipschitz_grad,
                        lipschitz_hess=p.lipschitz_hess, rng=seed)
         with_products = minimize(p, np.zeros(p.dim), "psd", rng=seed)
         assert run.success and run.njev <= with_products.njev + 2 * with_products.nhvp
-    oracle = Oracle(p.fun, grad=p.grad)
+    oracle = Oracle(p.fun, jac=p.grad)
     seen = certify(oracle, np.zeros(p.dim), epsilon=1e-3, lipschitz_hess=p.lipschitz_hess, rng=0)
     assert seen.verdict is Verdict.NEGATIVE_CURVATURE and seen.njev <= seen.iterations + 6
 
@@ -161,16 +161,16 @@ def test_a_product_costs_one_gradient_where_that_is_exact_enough():
 def test_a_gradient_that_is_not_finite_nearby_is_a_verdict():
     def df(x):
         return np.where(np.linalg.norm(x) > 1e-30, np.nan, x)
-    seen = certify(lambda x: x @ x, np.zeros(3), grad=df, epsilon=1e-3, curvature_tol=0.1, rng=0)
+    seen = certify(lambda x: x @ x, np.zeros(3), jac=df, epsilon=1e-3, curvature_tol=0.1, rng=0)
     assert seen.verdict is Verdict.CANNOT_TELL and "not finite" in seen.message
 
 
 def test_a_linear_function_is_flat_and_a_swallowed_step_says_so():
-    seen = certify(lambda x: 1e-5 * x.sum(), np.zeros(4), grad=lambda x: np.full(4, 1e-5),
+    seen = certify(lambda x: 1e-5 * x.sum(), np.zeros(4), jac=lambda x: np.full(4, 1e-5),
                    epsilon=1e-3, curvature_tol=0.1, rng=0)
     assert seen.verdict is Verdict.VACUOUS and "flat" in seen.message
     f, df = cosine(2.0**60)  # no step that the function knows of
-    assert not certify(f, np.zeros(4), grad=df, epsilon=1.0, curvature_tol=0.1, rng=0).passed
+    assert not certify(f, np.zeros(4), jac=df, epsilon=1.0, curvature_tol=0.1, rng=0).passed
 
 
 # What is confined to one coordinate ---------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_a_saddle_whose_only_rough_coordinate_is_the_negative_one_never_passes(k
     rng, told = np.random.default_rng(3), []
     for seed in range(20):
         f, df, x = hidden(kind, dim, rng)
-        told.append(certify(f, x, grad=df, epsilon=1e-3, curvature_tol=0.1, rng=seed).verdict)
+        told.append(certify(f, x, jac=df, epsilon=1e-3, curvature_tol=0.1, rng=seed).verdict)
     assert set(told) <= {Verdict.NEGATIVE_CURVATURE, Verdict.CANNOT_TELL}
     if kind in ("constant", "single", "table"):
         assert told.count(Verdict.NEGATIVE_CURVATURE) >= 12
@@ -224,7 +224,7 @@ def test_a_saddle_whose_only_rough_coordinate_is_the_negative_one_never_passes(k
 def test_curvature_that_changes_along_one_coordinate_alone_is_looked_at_from_closer():
     """f = −x₁²/2 + 10⁶x₁⁴/4 + ½Σxᵢ² and an ε of the wrong size: −1 ends at a step of 10⁻³."""
     seen = [certify(lambda x: -0.5 * x[0]**2 + 0.25e6 * x[0]**4 + 0.5 * x[1:] @ x[1:],
-                    np.zeros(1000), grad=lambda x: np.append(-x[0] + 1e6 * x[0]**3, x[1:]),
+                    np.zeros(1000), jac=lambda x: np.append(-x[0] + 1e6 * x[0]**3, x[1:]),
                     epsilon=1.0, curvature_tol=0.1, rng=seed).verdict for seed in range(40)]
     assert set(seen) <= {Verdict.NEGATIVE_CURVATURE, Verdict.CANNOT_TELL}
 
@@ -232,7 +232,7 @@ def test_curvature_that_changes_along_one_coordinate_alone_is_looked_at_from_clo
 def test_where_every_step_is_lost_nothing_is_known():
     far = np.full(20, 4.5e13)
     for seed in range(5):
-        seen = certify(lambda x: -0.5 * ((x - far) @ (x - far)), far, grad=lambda x: far - x,
+        seen = certify(lambda x: -0.5 * ((x - far) @ (x - far)), far, jac=lambda x: far - x,
                        epsilon=1e-5, curvature_tol=0.1, rng=seed)
         assert seen.verdict is Verdict.CANNOT_TELL and seen.min_eig_lower == -math.inf
 
@@ -287,6 +287,6 @@ def test_in_one_dimension_a_constant_inside_of_the_gradient_does_not_pass_for_an
         k, tol = 2 * math.pi * 2.0 ** rng.integers(10, 31), 10.0 ** rng.uniform(-3, -0.5)
         rho, x = 10.0 ** rng.normal(0, 0.3), rng.choice([0.0, 0.3])
         seen = certify(lambda x, k=k: float(np.cos(x[0] + k)), [x],
-                       grad=lambda x, k=k: -np.sin(x + k), epsilon=1.0, curvature_tol=tol,
+                       jac=lambda x, k=k: -np.sin(x + k), epsilon=1.0, curvature_tol=tol,
                        lipschitz_hess=rho, rng=0)
         assert seen.min_eig_lower <= -math.cos(x + k) + math.ulp(k), (seed, seen)

@@ -290,7 +290,7 @@ def test_safe_halves_a_step_that_is_too_long_for_the_start():
 def test_safe_refuses_a_function_that_is_not_deterministic():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="two values at one point.*deterministic"):
-        minimize(lambda x: ROSENBROCK.fun(x) + rng.random(), X0, "gdpolyak", grad=ROSENBROCK.grad,
+        minimize(lambda x: ROSENBROCK.fun(x) + rng.random(), X0, "gdpolyak", jac=ROSENBROCK.grad,
                  step_size=0.0125, epsilon=1e-20, certificate=False, maxiter=3000)
 
 
@@ -428,7 +428,7 @@ def test_bad_options_are_named(change, error, words):
 
 
 def test_a_plain_function_has_to_say_what_f_star_is():
-    plain = dict(grad=HALF.grad, epsilon=1e-5, certificate=False, step_size=0.5, x0=HALF0)
+    plain = dict(jac=HALF.grad, epsilon=1e-5, certificate=False, step_size=0.5, x0=HALF0)
     with pytest.raises(ValueError, match="needs f_star.*'restarts'.*'safe'"):
         minimize(HALF.fun, method="gdpolyak", rule="published", epoch_length=9, **plain)
     for options in (dict(), dict(rule="plateau"), dict(rule="curvature", f_star=0.0)):
@@ -438,7 +438,7 @@ def test_a_plain_function_has_to_say_what_f_star_is():
 
 def test_safe_goes_on_where_no_curvature_can_be_seen():
     """A plane: both gradients are equal and κ is 0, at every step."""
-    result = minimize(lambda x: float(x.sum()), np.zeros(3), "gdpolyak", grad=np.ones_like,
+    result = minimize(lambda x: float(x.sum()), np.zeros(3), "gdpolyak", jac=np.ones_like,
                       step_size=0.125, epsilon=1e-3, certificate=False, maxiter=60)
     assert result.status == Status.MAXITER and result.fun == -3 * 60 * 0.125
 
@@ -456,7 +456,7 @@ def test_no_rule_divides_by_a_square_that_left_float64(rule, scale):
     known = {} if rule in ("constant", "backtracking", "restarts", "plateau") else dict(f_star=0.0)
     result = minimize(fun, [1.0, 1.0], method, epsilon=1e-8 * scale, step_size=None if rule in (
         "polyak", "capped") else 0.2 / scale, certificate=False, maxiter=300, rng=0,
-        grad=lambda x: scale * np.array([x[0]**3, x[1]]), **{**known, **options})
+        jac=lambda x: scale * np.array([x[0]**3, x[1]]), **{**known, **options})
     assert np.isfinite(result.x).all() and result.fun <= fun([1.0, 1.0])
     assert result.status in (Status.NOT_LOOKED_AT, Status.MAXITER, Status.PRECISION)
 
@@ -468,7 +468,7 @@ def test_steps_so_short_that_their_product_vanishes_have_a_curvature():
 
 
 def test_an_epoch_that_grows_without_bound_is_long_and_no_error():
-    oracle = Oracle(lambda x: float(x @ x), grad=lambda x: 2 * x)
+    oracle = Oracle(lambda x: float(x @ x), jac=lambda x: 2 * x)
     method = GDPolyak(0.1, 1, f_star=0.0, growth=1.7e308, factor=0.1)
     state = method.init(oracle, np.ones(2))
     for _ in range(5):
@@ -480,6 +480,6 @@ def test_an_epoch_that_grows_without_bound_is_long_and_no_error():
 def test_a_step_is_never_halved_to_zero():
     """With a gradient of the wrong sign every short step raises f, however short it is."""
     result = minimize(lambda x: float(x[0]), [1e-10], "gdpolyak", step_size=1e-322, epsilon=1.0,
-                      grad=lambda x: np.array([-1e308]), certificate=False, maxiter=400)
+                      jac=lambda x: np.array([-1e308]), certificate=False, maxiter=400)
     assert result.status == Status.MAXITER and result.x == [1e-10] and result.state.raised > 8
     assert result.state.step_size == 5e-324

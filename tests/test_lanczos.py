@@ -14,8 +14,8 @@ from saddlelib.curvature.products import Given
 def quadratic(eigenvalues, hvp=None):
     """½ Σ λᵢ xᵢ² at its stationary point, with products of one's own."""
     eigenvalues = np.asarray(eigenvalues, dtype=float)
-    return dict(problem=lambda x: 0.5 * x @ (eigenvalues * x), grad=lambda x: eigenvalues * x,
-                x=np.zeros(eigenvalues.size), hvp=hvp or (lambda x, v: eigenvalues * v))
+    return dict(fun=lambda x: 0.5 * x @ (eigenvalues * x), jac=lambda x: eigenvalues * x,
+                x=np.zeros(eigenvalues.size), hessp=hvp or (lambda x, v: eigenvalues * v))
 
 
 def sphere(rng, dim):

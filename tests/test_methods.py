@@ -247,7 +247,7 @@ def test_theorem_8_runs_in_float64_on_the_smallest_factorization():
         return np.array([(s - 2) * x[0], s * x[1]])
     for x in np.random.default_rng(0).standard_normal((5, 2)):
         assert grad(x) == pytest.approx(problem.grad(x))
-    result = minimize(problem.fun, np.zeros(2), "pgd", rule="jin2017", grad=grad, hvp=problem.hvp,
+    result = minimize(problem.fun, np.zeros(2), "pgd", rule="jin2017", jac=grad, hessp=problem.hvp,
                       epsilon=k.epsilon, lipschitz_grad=k.lipschitz_grad, failure_prob=0.1,
                       lipschitz_hess=k.lipschitz_hess, delta_f=k.delta_f, beta=k.beta,
                       local_iterations=steps, maxiter=200_000, rng=0)
@@ -294,7 +294,7 @@ def test_too_small_a_beta_never_looks_like_success():
 def test_where_the_search_gives_up_there_is_no_local_phase():
     problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
     for fun, status in ((lambda x: 1e16, Status.PRECISION), (lambda x: np.nan, Status.NONFINITE)):
-        result = minimize(fun, np.zeros(2), "pgd", grad=problem.grad, hvp=problem.hvp, rng=0,
+        result = minimize(fun, np.zeros(2), "pgd", jac=problem.grad, hessp=problem.hvp, rng=0,
                           step_size=0.5, lipschitz_hess=4.0, beta=1.0, local_iterations=5)
         assert result.status == status and result.state.local is None and result.nit == 0
 
@@ -311,20 +311,20 @@ def test_a_gradient_step_takes_numbers_points_and_batches():
 
 def test_backtracking_ends_where_the_value_is_not_finite_and_never_hangs():
     """A slope without end doubles the step until float64 ends; a nan has no decrease."""
-    down = minimize(lambda x: -x[0], [0.0], "gd", rule="backtracking", grad=lambda x: -np.ones(1),
-                    hvp=lambda x, v: 0 * v, step_size=1.0, curvature_tol=1.0, maxiter=5000)
+    down = minimize(lambda x: -x[0], [0.0], "gd", rule="backtracking", jac=lambda x: -np.ones(1),
+                    hessp=lambda x, v: 0 * v, step_size=1.0, curvature_tol=1.0, maxiter=5000)
     assert down.status in (Status.NONFINITE, Status.PRECISION) and np.isfinite(down.x).all()
     assert down.nfev < 10_000
     for value in (np.nan, np.inf, -np.inf):
         end = minimize(lambda x, value=value: value, [1.0], "gd", rule="backtracking",
-                       grad=lambda x: x, hvp=lambda x, v: v, step_size=1.0, curvature_tol=1.0)
+                       jac=lambda x: x, hessp=lambda x, v: v, step_size=1.0, curvature_tol=1.0)
         assert end.status == Status.NONFINITE and end.nit == 0 and end.nfev < 10
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e160, 1e200])
 def test_small_gradients_are_told_from_zero_at_every_scale(scale):
     """‖∇f‖ = 5·scale against thresholds 1 % on either side of it."""
-    oracle = Oracle(lambda x: 0.0, grad=lambda x: scale * np.array([3.0, 4.0]))
+    oracle = Oracle(lambda x: 0.0, jac=lambda x: scale * np.array([3.0, 4.0]))
     for factor, finished in ((4.95, None), (5.05, "stationary")):
         state = GradientDescent(1.0, factor * scale).init(oracle, np.zeros(2))
         assert state.finished == finished
@@ -346,6 +346,6 @@ def test_numbers_that_no_float64_holds_are_refused_by_name():
 def test_second_differences_at_spacings_whose_squares_leave_float64_have_an_end(spacing, finished):
     """(‖hv‖ − 2·0 + ‖hv‖)/h² is 2/h; below 1e-162 no float64 holds the difference γh²."""
     method = PSDProbe(0.1, 1.0, 1.0, 0.1, spacing, 4)
-    oracle = Oracle(lambda x: math.hypot(*x), grad=lambda x: 0 * x)
+    oracle = Oracle(lambda x: math.hypot(*x), jac=lambda x: 0 * x)
     state = method.step(oracle, method.init(oracle, np.zeros(3), rng=0))
     assert state.finished == finished and state.min_quotient == pytest.approx(2 / spacing)

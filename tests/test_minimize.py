@@ -191,7 +191,7 @@ def test_the_keyboard_ends_a_run_without_losing_it():
         if next(calls) == 20:
             raise KeyboardInterrupt
         return QUARTIC.grad(x)
-    result = minimize(QUARTIC.fun, [0.1, 1.0, 1.0], "gd", grad=grad, hvp=QUARTIC.hvp,
+    result = minimize(QUARTIC.fun, [0.1, 1.0, 1.0], "gd", jac=grad, hessp=QUARTIC.hvp,
                       step_size=0.1, curvature_tol=0.1)
     assert result.status == Status.INTERRUPTED and result.nit == 19 and not result.success
     assert minimize(QUARTIC, state=result.state, step_size=0.1, curvature_tol=0.1).success
@@ -256,7 +256,7 @@ def test_what_is_not_finite_ends_the_run_at_the_last_finite_point(method, which)
     if which == "grad":
         def grad(x):
             return QUARTIC.grad(x) if x[1] > 0.5 else np.array([0.0, np.nan, 0.0])
-        result = minimize(QUARTIC.fun, [0.1, 1.0, 1.0], method, grad=grad, hvp=QUARTIC.hvp,
+        result = minimize(QUARTIC.fun, [0.1, 1.0, 1.0], method, jac=grad, hessp=QUARTIC.hvp,
                           step_size=0.1, curvature_tol=0.1, rng=0)
         assert result.x[1] > 0.5
     else:
@@ -266,13 +266,13 @@ def test_what_is_not_finite_ends_the_run_at_the_last_finite_point(method, which)
 
 
 def test_a_start_with_an_infinite_gradient_is_returned_as_it_is():
-    result = minimize(QUARTIC.fun, np.ones(3), grad=lambda x: np.full(3, np.inf),
-                      hvp=QUARTIC.hvp, step_size=0.1, curvature_tol=0.1)
+    result = minimize(QUARTIC.fun, np.ones(3), jac=lambda x: np.full(3, np.inf),
+                      hessp=QUARTIC.hvp, step_size=0.1, curvature_tol=0.1)
     assert result.status == Status.NONFINITE and result.nit == 0
 
 
 def test_a_decrease_that_float64_cannot_see_is_said_with_its_numbers():
-    shifted = dict(grad=QUARTIC.grad, hvp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3)
+    shifted = dict(jac=QUARTIC.grad, hessp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3)
     result = minimize(lambda x: 1.0 + QUARTIC.fun(x), np.zeros(3), "pgd", rule="jin2017",
                       epsilon=1e-7, delta_f=1.0, rng=0, **shifted)
     assert result.status == Status.PRECISION and not result.success and result.nit == 0
@@ -281,13 +281,13 @@ def test_a_decrease_that_float64_cannot_see_is_said_with_its_numbers():
 
 def test_a_perturbation_that_float64_cannot_see_is_said_with_its_numbers():
     far = np.array([0.0, 1e9, 1e9])
-    flat = dict(grad=lambda x: QUARTIC.grad(x - far), hvp=lambda x, v: QUARTIC.hvp(x - far, v))
+    flat = dict(jac=lambda x: QUARTIC.grad(x - far), hessp=lambda x, v: QUARTIC.hvp(x - far, v))
     result = minimize(lambda x: QUARTIC.fun(x - far), far, "pgd", step_size=0.5,
                       curvature_tol=0.3, epsilon=1e-3, perturbation_radius=1e-9, rng=0, **flat)
     assert result.status == Status.PRECISION and "1.2e-07" in result.message
 
 
-DOUBLE_WELL = dict(grad=lambda x: np.array([x[0]**3 - x[0], 2 * x[1]]), step_size=0.2,
+DOUBLE_WELL = dict(jac=lambda x: np.array([x[0]**3 - x[0], 2 * x[1]]), step_size=0.2,
                    lipschitz_hess=6.0, rng=0)
 
 
@@ -334,7 +334,7 @@ def test_a_run_that_leaves_the_finite_numbers_names_its_step():
 @pytest.mark.parametrize("name", ["fun", "grad", "hvp"])
 @pytest.mark.parametrize("method", ["gd", "psd", "pgd", "psgd"])
 def test_what_a_function_raises_gets_out_as_it_is_and_says_from_where(method, name, error):
-    parts = dict(fun=QUARTIC.fun, grad=QUARTIC.grad, hvp=QUARTIC.hvp)
+    parts = dict(fun=QUARTIC.fun, jac=QUARTIC.grad, hessp=QUARTIC.hvp)
     error, good, calls = error if isinstance(error, Exception) else error(), parts[name], []
 
     def broken(*arguments):
@@ -359,10 +359,10 @@ def test_a_stopiteration_of_fun_is_not_taken_for_that_of_the_callback():
         raise AssertionError("asked although fun raised")
     for callback in (modern, None):
         with pytest.raises(StopIteration):
-            minimize(fun, np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp, step_size=0.2,
+            minimize(fun, np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp, step_size=0.2,
                      lipschitz_hess=4.3, callback=callback)
     with pytest.raises(StopIteration):
-        minimize(fun, np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp, step_size=0.2,
+        minimize(fun, np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp, step_size=0.2,
                  lipschitz_hess=4.3, trace="fun", callback=lambda xk: None)
 
 
@@ -475,18 +475,18 @@ def test_a_stochastic_run_on_terms_goes_on_bit_for_bit(method, options):
     (dict(method="sgd", batch_size=101), "at most the 100 samples"),
     (dict(sample_noise=0.1, maxsamples=0), "maxsamples"),
     (dict(sample_noise=0.1, grad_noise=0.1), "mini-batches"),
-    (dict(problem=QUARTIC, grad_noise=0.2, sample_noise=0.1), "at least grad_noise"),
-    (dict(problem=QUARTIC, noise_df=3), "grad_noise > 0"),
+    (dict(fun=QUARTIC, grad_noise=0.2, sample_noise=0.1), "at least grad_noise"),
+    (dict(fun=QUARTIC, noise_df=3), "grad_noise > 0"),
 ])
 def test_what_a_stochastic_method_cannot_work_with_is_named(change, words):
-    good = dict(problem=TERMS, x0=np.ones(3), method="psgd", step_size=0.3, epsilon=0.03, rng=0)
+    good = dict(fun=TERMS, x0=np.ones(3), method="psgd", step_size=0.3, epsilon=0.03, rng=0)
     with pytest.raises(ValueError, match=words):
         minimize(**{**good, **change})
     with pytest.raises(TypeError, match="no option momentum.*sample_noise"):
         minimize(TERMS, np.ones(3), "psgd", momentum=0.9)
 
 
-GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp,
+GOOD = dict(fun=QUARTIC.fun, x0=np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
             step_size=0.2, lipschitz_hess=4.3)
 
 
@@ -538,12 +538,12 @@ GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.h
     (dict(maxiter=1e3), TypeError, "maxiter"),
     (dict(maxfev=0), ValueError, "maxfev"),
     (dict(trace=("loss",)), ValueError, "trace"),
-    (dict(grad=lambda x: np.zeros(2)), ValueError, "grad must return shape"),
-    (dict(grad=lambda x: np.zeros((3, 1))), ValueError, "grad must return shape"),
-    (dict(grad=lambda x: "no"), TypeError, "grad must return real"),
-    (dict(grad=None), TypeError, "grad"),
-    (dict(problem=lambda x: x, method="pgd", x0=np.zeros(3)), ValueError, "fun must return one"),
-    (dict(problem="f"), TypeError, "problem"),
+    (dict(jac=lambda x: np.zeros(2)), ValueError, "grad must return shape"),
+    (dict(jac=lambda x: np.zeros((3, 1))), ValueError, "grad must return shape"),
+    (dict(jac=lambda x: "no"), TypeError, "grad must return real"),
+    (dict(jac=None), TypeError, "grad"),
+    (dict(fun=lambda x: x, method="pgd", x0=np.zeros(3)), ValueError, "fun must return one"),
+    (dict(fun="f"), TypeError, "problem"),
     (dict(grad_noise=-1.0), ValueError, "grad_noise"),
     (dict(grad_noise="a"), TypeError, "grad_noise"),
     (dict(grad_noise=0.1, noise_df="a"), TypeError, "noise_df"),
@@ -562,7 +562,7 @@ GOOD = dict(problem=QUARTIC.fun, x0=np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.h
     (dict(trace=[["x"]]), ValueError, "trace"),
     (dict(certificate="no"), TypeError, "certificate"),
     (dict(x0=None, state=3), TypeError, "state"),
-    (dict(grad=lambda x: [[1.0], [1.0, 2.0]]), ValueError, "grad must return real"),
+    (dict(jac=lambda x: [[1.0], [1.0, 2.0]]), ValueError, "grad must return real"),
     (dict(rule="polyak", f_star="a", step_size=None), TypeError, "f_star"),
     (dict(method="gdpolyak", f_star="a"), TypeError, "f_star"),
     (dict(method="gdpolyak", validation=lambda x: "a"), TypeError, "validation"),
@@ -590,14 +590,14 @@ def test_the_state_of_another_function_is_no_success_of_this_one(method, maxiter
     first = minimize(double_well, [0.5, 1.0], method, maxiter=maxiter, **DOUBLE_WELL)
     assert first.success == (maxiter == 1000)
     tilted = dict(method=method, state=first.state, **known,
-                  grad=lambda x: DOUBLE_WELL["grad"](x) + [0.1, 0.0])
+                  jac=lambda x: DOUBLE_WELL["grad"](x) + [0.1, 0.0])
     if first.success:
         with pytest.raises(ValueError, match="state is of a run on another function.*x0=state.x"):
             minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
     else:  # the first step is one of the old function, and the rest makes up for it
         end = minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
         assert end.success and np.linalg.norm(tilted["grad"](end.x)) <= 1e-3
-    again = minimize(double_well, method=method, state=first.state, grad=DOUBLE_WELL["grad"],
+    again = minimize(double_well, method=method, state=first.state, jac=DOUBLE_WELL["grad"],
                      **known)
     assert again.success and again.nit >= first.nit
 
@@ -611,7 +611,7 @@ def test_a_state_of_another_method_is_refused_by_name():
 
 def test_an_attribute_that_a_function_misses_is_the_functions_own_affair():
     with pytest.raises(AttributeError, match="missing") as info:
-        minimize(lambda x: x.missing, np.ones(3), grad=QUARTIC.grad, hvp=QUARTIC.hvp,
+        minimize(lambda x: x.missing, np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
                  step_size=0.2, lipschitz_hess=4.3, trace="fun")
     assert "raised by fun" in info.value.__notes__
 
@@ -635,7 +635,7 @@ def test_gradients_whose_squares_overflow_are_large_and_those_that_vanish_are_sm
         for method, options in (("gd", {}), ("gd", dict(rule="backtracking")), ("pgd", {}),
                                 ("gdpolyak", {})):
             result = minimize(lambda x, a=a: a * x @ x / 2, [1.0, 2.0], method, rng=0,
-                              grad=lambda x, a=a: a * x, hvp=lambda x, v, a=a: a * v, maxiter=200,
+                              jac=lambda x, a=a: a * x, hessp=lambda x, v, a=a: a * v, maxiter=200,
                               epsilon=1e-2 * a, step_size=0.5 / a, curvature_tol=0.1 * a,
                               certificate=False, **options)
             assert np.linalg.norm(result.x) <= 1e-2 and result.nit >= 1, (a, method, options)
@@ -670,7 +670,7 @@ def test_a_problem_knows_its_dimension_and_brings_its_own_derivatives():
     with pytest.raises(ValueError, match="3 coordinates"):
         minimize(QUARTIC, np.zeros(4))
     with pytest.raises(TypeError, match="its own derivatives"):
-        minimize(QUARTIC, np.zeros(3), grad=QUARTIC.grad)
+        minimize(QUARTIC, np.zeros(3), jac=QUARTIC.grad)
     with pytest.raises(ValueError, match="no finite f"):
         minimize(MonkeySaddle(), np.zeros(2), "pgd", rule="jin2017")
 
@@ -682,7 +682,7 @@ def test_user_functions_may_reuse_buffers_and_write_into_their_argument():
         buffer[:] = QUARTIC.grad(x)
         x[:] = 0
         return buffer
-    rough = minimize(QUARTIC.fun, np.ones(3), grad=grad, hvp=QUARTIC.hvp, step_size=0.2,
+    rough = minimize(QUARTIC.fun, np.ones(3), jac=grad, hessp=QUARTIC.hvp, step_size=0.2,
                      lipschitz_hess=4.3, rng=0)
     assert (rough.x == minimize(QUARTIC, np.ones(3), step_size=0.2, rng=0).x).all()
 

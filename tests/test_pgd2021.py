@@ -231,7 +231,7 @@ def test_a_state_of_one_rule_goes_on_with_another():
 def test_a_test_that_float64_cannot_carry_is_not_made(shift, note):
     """ℱ/2 = 3·10⁻¹⁷ here: at f = 1 the outcome of the test would be rounding."""
     result = minimize(lambda x: shift + QUARTIC.fun(x), SADDLE, "pgd", rule="jin2021",
-                      grad=QUARTIC.grad, hvp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3,
+                      jac=QUARTIC.grad, hessp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3,
                       epsilon=1e-5, delta_f=1.0, rng=0)
     assert result.status == Status.PRECISION and not result.success and result.nit == 0
     assert note in result.message and result.perturbed_at == ()
@@ -240,8 +240,8 @@ def test_a_test_that_float64_cannot_carry_is_not_made(shift, note):
 def test_a_perturbation_that_float64_swallows_is_said():
     far = np.array([1e6, 1e6, 1e6])
     result = minimize(lambda x: QUARTIC.fun(x - far), far, "pgd", rule="jin2021", epsilon=0.02,
-                      grad=lambda x: QUARTIC.grad(x - far),
-                      hvp=lambda x, v: QUARTIC.hvp(x - far, v), lipschitz_grad=2.0,
+                      jac=lambda x: QUARTIC.grad(x - far),
+                      hessp=lambda x, v: QUARTIC.hvp(x - far, v), lipschitz_grad=2.0,
                       lipschitz_hess=4.3, delta_f=1.0, rng=0)
     assert result.status == Status.PRECISION and "1.2e-10" in result.message
 
@@ -254,7 +254,7 @@ def test_a_value_that_is_not_finite_ends_the_run_before_it(value, from_value):
 
     def fun(x):
         return QUARTIC.fun(x) if next(count) < from_value else value
-    result = minimize(fun, SADDLE, "pgd", rule="jin2021", grad=QUARTIC.grad, hvp=QUARTIC.hvp,
+    result = minimize(fun, SADDLE, "pgd", rule="jin2021", jac=QUARTIC.grad, hessp=QUARTIC.hvp,
                       lipschitz_grad=2.0, lipschitz_hess=4.3, epsilon=0.02, delta_f=1.0, rng=0)
     assert result.status == Status.NONFINITE and not result.success
     assert len(result.perturbed_at) == from_value // 2
@@ -267,14 +267,14 @@ def test_a_gradient_that_is_not_finite_inside_an_episode_ends_at_the_last_finite
 
     def grad(x):
         return QUARTIC.grad(x) if next(count) < 12 else np.full(3, np.nan)
-    result = minimize(QUARTIC.fun, SADDLE, "pgd", rule="jin2021", grad=grad, hvp=QUARTIC.hvp,
+    result = minimize(QUARTIC.fun, SADDLE, "pgd", rule="jin2021", jac=grad, hessp=QUARTIC.hvp,
                       lipschitz_grad=2.0, lipschitz_hess=4.3, epsilon=0.02, delta_f=1.0, rng=0)
     assert result.status == Status.NONFINITE and np.isfinite(result.jac).all()
     assert result.nit == 10 and result.njev == 13 and result.perturbed_at == (0,)
 
 
-PLAIN = dict(problem=QUARTIC.fun, x0=SADDLE, method="pgd", rule="jin2021", grad=QUARTIC.grad,
-             hvp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3, delta_f=1.0)
+PLAIN = dict(fun=QUARTIC.fun, x0=SADDLE, method="pgd", rule="jin2021", jac=QUARTIC.grad,
+             hessp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3, delta_f=1.0)
 
 
 @pytest.mark.parametrize("change, error, words", [

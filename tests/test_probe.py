@@ -90,12 +90,12 @@ def test_a_run_of_psd_probe_can_be_cut_anywhere():
 
 def test_psd_probe_says_where_float64_ends():
     method = PSDProbe.published(dim=3, **CONSTANTS)
-    high = Oracle(lambda x: 1e12 + QUARTIC.fun(x), grad=QUARTIC.grad)
+    high = Oracle(lambda x: 1e12 + QUARTIC.fun(x), jac=QUARTIC.grad)
     state = run(method, high, np.zeros(3), 0)[-1]
     assert state.finished == "precision" and state.nit == 0
     assert "cannot see a curvature of 0.065" in state.note and "float64 resolves" in state.note
     far = np.full(3, 1e9)
-    away = Oracle(lambda x: QUARTIC.fun(x - far), grad=lambda x: QUARTIC.grad(x - far))
+    away = Oracle(lambda x: QUARTIC.fun(x - far), jac=lambda x: QUARTIC.grad(x - far))
     swallowed = PSDProbe(0.4, 1e-3, 0.05, 1e-9, 0.02, 20)
     state = run(swallowed, away, far, 0)[-1]
     assert state.finished == "precision" and "1.2e-07" in state.note
@@ -104,7 +104,7 @@ def test_psd_probe_says_where_float64_ends():
 
 def test_psd_probe_stops_where_values_are_not_finite():
     method = PSDProbe.published(dim=3, **CONSTANTS)
-    state = run(method, Oracle(lambda x: np.nan, grad=QUARTIC.grad), np.zeros(3), 0)[-1]
+    state = run(method, Oracle(lambda x: np.nan, jac=QUARTIC.grad), np.zeros(3), 0)[-1]
     assert state.finished == "nonfinite" and state.nit == 0 and "not finite" in state.note
 
 
@@ -119,7 +119,7 @@ def test_lanczos_probe_is_certified_psd_that_knows_gradients_alone(start):
     """Given every derivative it does what `CertifiedPSD` does with the gradient, bit for bit."""
     sound = lanczos()
     options = {k: v for k, v in vars(sound).items() if k != "probe_count"}
-    rich, poor = Oracle(QUARTIC), Oracle(QUARTIC.fun, grad=QUARTIC.grad)
+    rich, poor = Oracle(QUARTIC), Oracle(QUARTIC.fun, jac=QUARTIC.grad)
     ours = run(sound, rich, start, 5)
     twin = run(CertifiedPSD(**options), poor, start, 5)
     np.testing.assert_array_equal([s.x for s in ours], [s.x for s in twin])
@@ -157,7 +157,7 @@ def test_no_search_for_a_spacing_takes_more_than_27_gradients():
         for noise in (0.0, 1e-8, 1.0, np.nan):
             def grad(x, scale=scale, noise=noise):
                 return np.sin(x / scale) + noise * rng.standard_normal(4)
-            oracle = Oracle(lambda x: 0.0, grad=grad)
+            oracle = Oracle(lambda x: 0.0, jac=grad)
             product = Differences(oracle.grad, np.ones(4), np.ones(4), scale=1.0, wanted=1e-12)
             with np.errstate(all="ignore"):
                 product(np.full(4, 0.5))
@@ -237,6 +237,6 @@ def test_minimize_tells_what_each_probe_returned():
         few.state.certificate_cost[i] == 0 for i in (2, 3))
     with pytest.raises(ValueError, match="rule='probe' sets step_size"):
         minimize(p, p.saddles[-1], "psd", rule="probe", step_size=0.1)
-    nan = minimize(lambda x: np.nan, np.zeros(3), "psd", rule="probe", grad=QUARTIC.grad,
+    nan = minimize(lambda x: np.nan, np.zeros(3), "psd", rule="probe", jac=QUARTIC.grad,
                    lipschitz_grad=2.0, lipschitz_hess=4.3, rng=0)
     assert nan.status == Status.NONFINITE and not nan.success

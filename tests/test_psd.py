@@ -98,7 +98,7 @@ def test_spent_episodes_are_told_apart_from_success():
 
 
 def test_a_hessian_that_is_not_finite_is_not_a_success():
-    result = minimize(QUARTIC.fun, np.zeros(3), "psd", rule="published", grad=QUARTIC.grad,
+    result = minimize(QUARTIC.fun, np.zeros(3), "psd", rule="published", jac=QUARTIC.grad,
                       hess=lambda x: np.full((3, 3), np.nan), lipschitz_grad=2.0,
                       lipschitz_hess=4.3, delta_f=1.0, rng=0)
     assert result.status == Status.CANNOT_TELL and result.nit == 0
@@ -159,8 +159,8 @@ def test_one_value_is_enough_for_a_displacement_that_meets_the_guarantee():
     method = CertifiedPSD.practical(step_size=0.1, epsilon=1e-3, dim=2, lipschitz_hess=3.003,
                                     line_search=False)
     oracle = Oracle(lambda x: -x[0]**2 / 4 + abs(x[0])**3 / 2 + x[1]**2 / 4,
-                    grad=lambda x: np.array([-x[0] / 2 + 1.5 * abs(x[0]) * x[0], x[1] / 2]),
-                    hvp=lambda x, v: np.array([(3 * abs(x[0]) - 0.5) * v[0], v[1] / 2]))
+                    jac=lambda x: np.array([-x[0] / 2 + 1.5 * abs(x[0]) * x[0], x[1] / 2]),
+                    hessp=lambda x, v: np.array([(3 * abs(x[0]) - 0.5) * v[0], v[1] / 2]))
     state = method.step(oracle, method.init(oracle, np.zeros(2), rng=0))
     assert np.linalg.norm(state.last_perturbation) == pytest.approx(1 / 3.003)
     assert oracle.nfev == 2
@@ -168,7 +168,7 @@ def test_one_value_is_enough_for_a_displacement_that_meets_the_guarantee():
 
 def test_a_direction_that_does_not_lower_f_gives_way_to_chance():
     """Lengths are tried down to the radius of the perturbation, one value each."""
-    method, oracle = certified(), Oracle(lambda x: 0.0, grad=QUARTIC.grad, hvp=QUARTIC.hvp)
+    method, oracle = certified(), Oracle(lambda x: 0.0, jac=QUARTIC.grad, hessp=QUARTIC.hvp)
     state = method.step(oracle, method.init(oracle, np.zeros(3), rng=0))
     assert state.left == method.episode_length - 1
     assert np.linalg.norm(state.last_perturbation) <= method.perturbation_radius
@@ -261,7 +261,7 @@ def test_every_step_lowers_f_by_what_the_step_size_guarantees(problem):
 def bowl(eigenvalues):
     """½ Σ λᵢ xᵢ² as plain functions."""
     h = np.asarray(eigenvalues, dtype=float)
-    return dict(problem=lambda x: 0.5 * x @ (h * x), grad=lambda x: h * x, hvp=lambda x, v: h * v)
+    return dict(fun=lambda x: 0.5 * x @ (h * x), jac=lambda x: h * x, hessp=lambda x, v: h * v)
 
 
 def test_the_length_of_one_descent_is_tried_first_in_the_next():
@@ -339,7 +339,7 @@ def test_a_wrong_lipschitz_constant_does_not_make_f_rise():
 
 
 def test_where_f_cannot_be_read_the_step_is_eta():
-    hidden = dict(bowl([1.0, 4.0]), problem=lambda x: 1e20 + 0.5 * x @ (np.array([1.0, 4.0]) * x))
+    hidden = dict(bowl([1.0, 4.0]), fun=lambda x: 1e20 + 0.5 * x @ (np.array([1.0, 4.0]) * x))
     method = CertifiedPSD.practical(step_size=0.25, epsilon=1e-6, dim=2, lipschitz_hess=1.0)
     oracle, x = Oracle(**hidden), np.array([1.0, 1.0])
     state = method.init(oracle, x, rng=0)
@@ -353,7 +353,7 @@ def test_where_f_cannot_be_read_the_step_is_eta():
 def test_a_line_search_that_never_succeeds_ends(lie):
     """Values that are not numbers, or belong to another function: the step is η after all."""
     method = CertifiedPSD.practical(step_size=0.25, epsilon=1e-6, dim=2, lipschitz_hess=1.0)
-    oracle, x = Oracle(lie, grad=lambda x: x), np.array([1.0, 1.0])
+    oracle, x = Oracle(lie, jac=lambda x: x), np.array([1.0, 1.0])
     state = method.step(oracle, method.init(oracle, x, rng=0))
     np.testing.assert_array_equal(state.x, 0.75 * x)
     assert oracle.njev == 2 and oracle.nfev < 40 and np.isnan(state.value)
@@ -510,7 +510,7 @@ def test_certified_psd_needs_fewer_gradients_than_the_published_one():
 
 def test_plain_functions_are_enough():
     """No Hessian and no product: differences of gradients certify, and are counted as gradients."""
-    result = minimize(QUARTIC.fun, np.zeros(3), "psd", grad=QUARTIC.grad, rng=0,
+    result = minimize(QUARTIC.fun, np.zeros(3), "psd", jac=QUARTIC.grad, rng=0,
                       lipschitz_grad=QUARTIC.lipschitz_grad, lipschitz_hess=QUARTIC.lipschitz_hess)
     cost = result.state.certificate_cost
     assert result.success and result.nhvp == result.nhev == 0 < cost[1]
@@ -519,8 +519,8 @@ def test_plain_functions_are_enough():
 
 @pytest.mark.parametrize("use_direction", [True, False])
 def test_a_decrease_that_float64_cannot_see_is_said(use_direction):
-    result = minimize(lambda x: 1e16 + QUARTIC.fun(x), np.zeros(3), "psd", grad=QUARTIC.grad,
-                      hvp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3, rng=0,
+    result = minimize(lambda x: 1e16 + QUARTIC.fun(x), np.zeros(3), "psd", jac=QUARTIC.grad,
+                      hessp=QUARTIC.hvp, lipschitz_grad=2.0, lipschitz_hess=4.3, rng=0,
                       use_direction=use_direction)
     assert result.status == Status.PRECISION and not result.success and result.nit == 0
     assert "float64 resolves f = 1e+16" in result.message
@@ -532,13 +532,13 @@ def test_a_perturbation_that_float64_swallows_is_said(rule):
     options = (dict(rule=rule, lipschitz_grad=2.0, delta_f=1.0) if rule == "published" else
                dict(use_direction=False, step_size=0.5, perturbation_radius=1e-9))
     result = minimize(lambda x: QUARTIC.fun(x - far), far, "psd", rng=0, epsilon=1e-17
-                      if rule == "published" else 1e-3, grad=lambda x: QUARTIC.grad(x - far),
+                      if rule == "published" else 1e-3, jac=lambda x: QUARTIC.grad(x - far),
                       hess=lambda x: QUARTIC.hess(x - far), lipschitz_hess=4.3, **options)
     assert result.status == Status.PRECISION and "1.2e-07" in result.message
 
 
 def test_noise_reaches_the_steps_and_not_the_certificates():
-    result = minimize(QUARTIC.fun, np.zeros(3), "psd", grad=QUARTIC.grad, grad_noise=1e-3,
+    result = minimize(QUARTIC.fun, np.zeros(3), "psd", jac=QUARTIC.grad, grad_noise=1e-3,
                       epsilon=5e-3, lipschitz_grad=2.0, lipschitz_hess=4.3, rng=1, maxiter=3000)
     assert result.status in (Status.CERTIFIED, Status.CANNOT_TELL)
     if result.certificate.verdict is not Verdict.NOT_STATIONARY:

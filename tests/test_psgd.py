@@ -423,7 +423,7 @@ def test_heavy_tails_refuse_a_batch_that_no_one_can_draw():
 def test_small_noise_ends_certified_like_none(noise):
     def fun(x):
         return x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
-    result = minimize(fun, [0.0, 1.0], "psgd", grad=lambda x: np.array([x[0]**3 - x[0], 2 * x[1]]),
+    result = minimize(fun, [0.0, 1.0], "psgd", jac=lambda x: np.array([x[0]**3 - x[0], 2 * x[1]]),
                       grad_noise=noise, step_size=0.2, lipschitz_hess=6.0, rng=0, maxiter=500)
     assert result.success and abs(abs(result.x[0]) - 1) < 1e-2
 
@@ -479,7 +479,7 @@ def test_the_step_of_certified_psgd_keeps_the_floor_of_the_noise():
 
 def test_false_alarms_cost_no_more_than_the_steps():
     """A trigger that always fires, on a slope: looks that lead nowhere are as dear as the steps."""
-    slope = Oracle(lambda x: x[0], grad=lambda x: np.array([1.0, 0.0]), grad_noise=0.5, rng=0)
+    slope = Oracle(lambda x: x[0], jac=lambda x: np.array([1.0, 0.0]), grad_noise=0.5, rng=0)
     method = CertifiedPSGD(0.1, 10, 100.0, TriggerRule(400, 0.5), 0.5, 1.0, 0.1, 1e-3, 10)
     state = method.init(slope, np.zeros(2))
     for _ in range(2000):
@@ -632,7 +632,7 @@ def test_without_rng_a_run_takes_the_generator_of_its_oracle():
 
 def test_a_perturbation_that_float64_swallows_ends_the_run_and_says_so():
     far = np.array([0.0, 1e9, 1e9])
-    oracle = Oracle(lambda x: QUARTIC.fun(x - far), grad=lambda x: QUARTIC.grad(x - far))
+    oracle = Oracle(lambda x: QUARTIC.fun(x - far), jac=lambda x: QUARTIC.grad(x - far))
     method = PSGD(0.25, 2, 1e-3, 1e-9, 5, 5)
     state = method.step(oracle, method.init(oracle, far, rng=0))
     assert state.finished == "precision" and state.episodes == 0 and oracle.njev == 1

@@ -87,14 +87,14 @@ def test_the_bend_of_the_ravine_is_what_decides(curve, verdict):
         H = np.array([[12 * x**2 - 4 * curve * y, -4 * curve * x], [-4 * curve * x, 2.0]])
         return H @ v
 
-    for derivatives in (dict(grad=grad, hvp=hvp), dict(grad=grad)):
+    for derivatives in (dict(jac=grad, hessp=hvp), dict(jac=grad)):
         found = analyze(None, [0.0, 0.0], **derivatives)
         assert found.verdict is verdict, found
         assert found.constant == pytest.approx(1 - curve**2, abs=1e-5)
 
 
 def test_third_derivatives_along_the_kernel_rule_a_minimizer_out():
-    found = analyze(None, [0.0, 0.0], grad=lambda z: np.array([3 * z[0] ** 2, 2 * z[1]]))
+    found = analyze(None, [0.0, 0.0], jac=lambda z: np.array([3 * z[0] ** 2, 2 * z[1]]))
     assert found.verdict is Growth.NO and "third derivative" in found.message
 
 

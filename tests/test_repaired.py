@@ -143,7 +143,7 @@ def far_bowl(epsilon):
     unit = np.spacing(far)
     assert 1 / 8 < unit / method.perturbation_radius <= 1 / 4
     return method, far, unit, Oracle(lambda x: 0.015 * float((x[0] - far)**2),
-                                     grad=lambda x: 0.03 * (x - far))
+                                     jac=lambda x: 0.03 * (x - far))
 
 
 def test_steps_that_rounding_has_lost_count_for_nothing():
@@ -189,7 +189,7 @@ def test_an_episode_that_succeeds_has_lowered_f_by_half_also_where_everything_is
     method = RepairedPSD.proved(1.0, 1.0, 0.01, 2, 1.0)
     far = 2.0 ** math.floor(math.log2(grid * method.perturbation_radius / math.sqrt(2) * 2**52))
     h, succeeded = np.array([-1.0, 1.0]), 0
-    oracle = Oracle(lambda x: float(h @ (x - far)**2) / 2, grad=lambda x: h * (x - far))
+    oracle = Oracle(lambda x: float(h @ (x - far)**2) / 2, jac=lambda x: h * (x - far))
     for seed in range(40):
         state = method.init(oracle, np.array([far, far]), seed)
         for _ in range(method.episode_length):

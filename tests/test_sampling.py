@@ -135,8 +135,8 @@ def slope_at(norm, dim=1):
     """A linear function whose gradient has this norm, under a bowl that the look would pass."""
     gradient = np.zeros(dim)
     gradient[0] = norm
-    return lambda rng: Oracle(lambda x: gradient @ x + x @ x, grad=lambda x: gradient + 2 * x,
-                              hvp=lambda x, v: 2.0 * v, grad_noise=math.sqrt(dim), rng=rng)
+    return lambda rng: Oracle(lambda x: gradient @ x + x @ x, jac=lambda x: gradient + 2 * x,
+                              hessp=lambda x, v: 2.0 * v, grad_noise=math.sqrt(dim), rng=rng)
 
 
 def false_passes(seeds, attempts, **options):
@@ -300,10 +300,10 @@ def test_what_is_not_finite_cannot_be_told():
     (dict(attempt=0), "attempt"),
     (dict(attempt=10**5, failure_prob=1e-295), "failure_prob = 1e-295 leaves attempt = 100000"),
     (dict(curvature_tol=None), "lipschitz_hess"),
-    (dict(problem=Oracle(QUARTIC), grad_noise=1.0), "knows its own"),
+    (dict(fun=Oracle(QUARTIC), grad_noise=1.0), "knows its own"),
 ])
 def test_what_it_cannot_work_with_is_named(change, words):
-    good = dict(problem=bowls([0.5, 1.0, 3.0], 2.0), x=np.zeros(3), rng=0, **FULL)
+    good = dict(fun=bowls([0.5, 1.0, 3.0], 2.0), x=np.zeros(3), rng=0, **FULL)
     good.update(change)
     if isinstance(good["problem"], Oracle):
         good["curvature_tol"] = 0.1
@@ -314,7 +314,7 @@ def test_what_it_cannot_work_with_is_named(change, words):
 def test_derivatives_that_contradict_f_are_named_from_behind_the_noise():
     """−∇f for ∇f: the maximum of f would pass for its minimum, noise or not."""
     def upside_down(sign):
-        return Oracle(lambda x: -x @ x, grad=lambda x: sign * 2 * x, grad_noise=0.01, rng=0)
+        return Oracle(lambda x: -x @ x, jac=lambda x: sign * 2 * x, grad_noise=0.01, rng=0)
     options = dict(x=np.zeros(3), epsilon=0.1, curvature_tol=0.5, rng=0)
     assert certify_samples(upside_down(1), **options).verdict is Verdict.WRONG_DERIVATIVES
     assert certify_samples(upside_down(-1), **options).verdict is Verdict.NEGATIVE_CURVATURE

@@ -101,9 +101,9 @@ class Certificate:
         return f"Certificate({self.verdict.name}: {self.message})"
 
 
-def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz_hess=None,
-            grad=None, hvp=None, hess=None, args=(), rng=None, maxiter=None, resolution=0.05,
-            hvp_error=None, grad_error=None, jac=None, recheck=True) -> Certificate:
+def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz_hess=None,
+            jac=None, hessp=None, hess=None, args=(), rng=None, maxiter=None, resolution=0.05,
+            hvp_error=None, grad_error=None, grad_at_x=None, recheck=True) -> Certificate:
     r"""Decide whether x is an (ε, √(ρε))-second-order stationary point.
 
     That is ‖∇f(x)‖₂ ≤ ε and λ_min(∇²f(x)) ≥ −√(ρε) (Nesterov & Polyak 2006; Jin et al. 2017).
@@ -130,8 +130,8 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
 
     Parameters
     ----------
-    problem : Problem or callable or Oracle
-        With a plain ``fun``, give ``grad``, and ``hvp`` or ``hess`` if there is one. Without them,
+    fun : Problem or callable or Oracle
+        With a plain function, give ``jac``, its gradient, and ``hessp`` or ``hess`` if there is one. Without them,
         Hv comes from differences of gradients whose error is measured: one gradient a product where
         that is exact enough, two where not, some for the measurement, mostly three, and one more
         before a point passes. They see no structure of f that is finer than 10⁻⁵ ε/curvature_tol.
@@ -160,7 +160,7 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
         ‖error‖₂ of a gradient g, absolute or as (absolute, relative), that is a + r‖g‖. It is
         believed. Default: a few units of rounding of the terms of g for the comparison with ε, and
         what is measured for differences.
-    jac : ndarray, shape (d,), optional
+    grad_at_x : ndarray, shape (d,), optional
         ∇f(x), when the caller has it already.
     recheck : bool
         False for a caller who looks at f himself where a point does not pass: only one that passes
@@ -177,13 +177,13 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     >>> import numpy as np, saddlelib
     >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
     >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
-    >>> saddlelib.certify(f, [0., 0.], grad=df, epsilon=1e-3, lipschitz_hess=6., rng=0).verdict.name
+    >>> saddlelib.certify(f, [0., 0.], jac=df, epsilon=1e-3, lipschitz_hess=6., rng=0).verdict.name
     'NEGATIVE_CURVATURE'
-    >>> saddlelib.certify(f, [1., 0.], grad=df, epsilon=1e-3, lipschitz_hess=6., rng=0).verdict.name
+    >>> saddlelib.certify(f, [1., 0.], jac=df, epsilon=1e-3, lipschitz_hess=6., rng=0).verdict.name
     'SOSP'
     """
-    oracle = problem if isinstance(problem, Oracle) else Oracle(
-        problem, grad=grad, hvp=hvp, hess=hess, args=args)
+    oracle = fun if isinstance(fun, Oracle) else Oracle(
+        fun, jac=jac, hessp=hessp, hess=hess, args=args)
     x = as_point("x", x, oracle.problem)
     epsilon = positive("epsilon", epsilon)
     failure_prob = probability("failure_prob", failure_prob)
@@ -192,10 +192,11 @@ def certify(problem, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipsc
     maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
     resolution, grad_error = positive("resolution", resolution), _grad_error(grad_error)
     hvp_error = None if hvp_error is None else nonnegative("hvp_error", hvp_error)
-    rng, jac = generator("rng", rng), None if jac is None else as_gradient("jac", jac, x)
+    rng, g = generator("rng", rng), None if grad_at_x is None else as_gradient(
+        "grad_at_x", grad_at_x, x)
     before = counts(oracle)
 
-    g = oracle.grad(x) if jac is None else jac
+    g = oracle.grad(x) if g is None else g
     grad_norm = norm(g)
     look, product = None, None
     if np.isfinite(g).all():
@@ -316,7 +317,7 @@ def _by_differences(oracle, x, g, look, length, rho, hvp_error):
     Two of them, at spacings ten times apart, have to agree with each other and not with it: a
     length ε/γ that means nothing leads to differences from far away.
     """
-    told, name = norm(look.first), "hvp" if oracle.has_hvp else "hess"
+    told, name = norm(look.first), "hessp" if oracle.has_hvp else "hess"
     meant = length <= _FAR * max(norm(x), 1.0)  # and not the ε/γ of an ε that means nothing
     if oracle.grad_noise or not (meant and _LEAST < told < math.inf):
         return ""
@@ -332,7 +333,7 @@ def _by_differences(oracle, x, g, look, length, rho, hvp_error):
     apart = [norm(a - b) for a, b in ((seen[0], look.first), (seen[1], look.first), seen)]
     if not (size + error < apart[0] < math.inf and size < apart[1] and apart[2] < 0.4 * size):
         return ""
-    return (f"grad and {name} contradict each other: differences of the gradient along a random "
+    return (f"jac and {name} contradict each other: differences of the gradient along a random "
             f"unit vector b give ‖Hb‖ = {norm(seen[0]):.3g} and b·Hb = {look.start @ seen[0]:.3g}, "
             f"where {name} states {told:.3g} and {look.start @ look.first:.3g}")
 

@@ -97,7 +97,7 @@ def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, g
     ``component`` the c of `curvature.lanczos`; differences are made as exact as it asks for.
     """
     if oracle.has_hvp:
-        return Given(lambda v: oracle.hvp(x, v), "hvp", hvp_error)
+        return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error)
     if oracle.has_hess:
         matrix = oracle.hess(x)
         return Given(lambda v: matrix @ v, "hess", hvp_error)
@@ -265,7 +265,7 @@ class Differences(_Products):
     """
 
     def __init__(self, grad, x, g, scale, wanted, stated=None, grad_error=None):
-        super().__init__("grad", stated)
+        super().__init__("jac", stated)
         self.grad, self.x, self.g, self.wanted, self.grad_error = grad, x, g, wanted, grad_error
         scale = min(max(scale, _NEAREST), 1 / _NEAREST)
         self.first, self.largest = _FIRST * scale, _LARGEST * scale
@@ -332,9 +332,9 @@ class Differences(_Products):
         return self._error[kind] + self.hidden + (self.misstep + 16 * _UNIT) * self.norm
 
     def _complaint(self, difference):
-        return (f"grad is not the gradient of a function here: the differences of grad along u and "
+        return (f"jac is not the gradient of a function here: the differences of jac along u and "
                 f"v make ⟨u, Hv⟩ and ⟨v, Hu⟩ differ by {difference:.2g}, where ‖Hv‖ is "
-                f"{self.norm:.2g}. Check grad; `saddlelib.check_derivatives` says more")
+                f"{self.norm:.2g}. Check jac; `saddlelib.check_derivatives` says more")
 
     def _at(self, h, v):
         """The gradient at x + hv, as nearly as x + hv can be reached."""

@@ -113,7 +113,7 @@ def polynomial(seed, fourth):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_decomposition_theorem_on_random_polynomials(seed):
     fun, grad, Q, D3, D4 = polynomial(seed, 6.0)
-    found, curvatures = analyze(None, np.zeros(5), grad=grad), np.array([7.0, 3.0, 1.0])
+    found, curvatures = analyze(None, np.zeros(5), jac=grad), np.array([7.0, 3.0, 1.0])
     assert found.curvatures == pytest.approx([1.0, 3.0, 7.0], rel=1e-6)
     rng = np.random.default_rng(seed)
     for angle in rng.uniform(0, np.pi, 3):
@@ -145,7 +145,7 @@ def test_the_decomposition_theorem_on_random_polynomials(seed):
 
 def test_where_the_form_is_negative_there_is_no_minimizer():
     fun, grad, *_ = polynomial(0, -6.0)
-    found = analyze(None, np.zeros(5), grad=grad)
+    found = analyze(None, np.zeros(5), jac=grad)
     assert found.verdict is Growth.NO
     assert fun(found.point(0.02 * found.direction)) < 0
 
@@ -156,7 +156,7 @@ def test_convexity_makes_the_ravine_straight(seed):
     rng = np.random.default_rng(seed)
     a, b = rng.standard_normal((2, 4)), rng.standard_normal((6, 4))
     soft = analyze(None, np.zeros(4),
-                   grad=lambda x: a.T @ np.tanh(a @ x) + 4 * b.T @ (b @ x) ** 3)
+                   jac=lambda x: a.T @ np.tanh(a @ x) + 4 * b.T @ (b @ x) ** 3)
     bent = analyze(RavineRosenbrock(10.0))
     for found, power in ((soft, 3), (bent, 2)):
         v = found.kernel @ np.ones(found.kernel.shape[1])

@@ -30,7 +30,7 @@ def fired(method, fun, dim, seeds, x=None):
     """In how many of many checks the published probe fires."""
     x, count = np.zeros(dim) if x is None else x, 0
     for seed in range(seeds):
-        oracle = Oracle(fun, grad=lambda x: np.zeros(dim))
+        oracle = Oracle(fun, jac=lambda x: np.zeros(dim))
         count += method.step(oracle, method.init(oracle, x, seed)).finished is None
     return count
 
@@ -139,7 +139,7 @@ def test_between_gamma_and_four_thirds_of_it_no_direction_sees_the_saddle(dim, f
         least = smallest_quotients(method, fun, dim, 300, np.random.default_rng(1))
         assert (least > -GAMMA).all()
     if factor > 1:  # gradients of the same function do see it
-        found = certify(fun, np.zeros(dim), grad=grad, epsilon=EPSILON, lipschitz_hess=RHO,
+        found = certify(fun, np.zeros(dim), jac=grad, epsilon=EPSILON, lipschitz_hess=RHO,
                         failure_prob=0.1, rng=0)
         assert found.verdict is Verdict.NEGATIVE_CURVATURE
 
@@ -225,7 +225,7 @@ def test_without_a_choice_of_sign_the_displacement_may_go_up_seven_times_what_it
     r, tilt = method.perturbation_radius, np.array([EPSILON, 0.0])
     problem = spectrum(dim, curvature, 1.0)
     oracle = Oracle(lambda x: problem.fun(x) + tilt @ x,
-                    grad=lambda x: problem.grad(x) + tilt * (1 - 1e-12))
+                    jac=lambda x: problem.grad(x) + tilt * (1 - 1e-12))
     change = []
     for seed in range(100):
         state = method.step(oracle, method.init(oracle, np.zeros(dim), seed))

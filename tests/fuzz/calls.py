@@ -313,7 +313,7 @@ def _functions(call):
             bits = np.ascontiguousarray(x, dtype=float).view(np.uint64)
             mixed = (bits ^ (bits >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15)
             return t.grad(x) + size * ((mixed >> np.uint64(11)) / 2.0**53 - 0.5)
-    parts = dict(fun=fun, grad=grad)
+    parts = dict(fun=fun, jac=grad)
     if call.derivatives == 1 or call.family == "wrong products" and call.derivatives != 2:
         parts["hvp"] = hvp
     if call.derivatives == 2 or (call.rule, str(call.method)) == ("published", "psd"):

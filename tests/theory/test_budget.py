@@ -160,8 +160,8 @@ def test_a_lost_coordinate_ends_the_run_before_it_can_return_the_saddle():
     """cos(x₁ − X) + x₂²/2 + x₃²/2 at X = 2³⁶, with a radius of a third of a unit of X."""
     far = 2.0**36
     x0, radius = np.array([far, 0.0, 0.0]), np.spacing(far) / 3
-    f = dict(problem=lambda x: math.cos(x[0] - far) + (x[1:] @ x[1:]) / 2,
-             grad=lambda x: np.r_[-math.sin(x[0] - far), x[1:]])
+    f = dict(fun=lambda x: math.cos(x[0] - far) + (x[1:] @ x[1:]) / 2,
+             jac=lambda x: np.r_[-math.sin(x[0] - far), x[1:]])
     for seed in range(20):
         methods = [PGD(1.0, radius, 1e-3, 1e-12, 100), PSD(1.0, 1e-3, 0.5, radius, 100, 5),
                    RepairedPSD(1.0, 1e-3, radius, 1e-12, 1.0, 100)]

@@ -76,7 +76,7 @@ def test_every_pair_of_sizes_has_an_answer_or_an_error_that_names_an_argument(fu
 
 def quartic(rule, **options):
     return minimize(lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2, [0.0, 1.0], "psd", rule=rule,
-                    grad=lambda x: np.array([x[0]**3 - x[0], 2 * x[1]]),
+                    jac=lambda x: np.array([x[0]**3 - x[0], 2 * x[1]]),
                     hess=lambda x: np.diag([3 * x[0]**2 - 1, 2.0]), maxiter=30, rng=0, **options)
 
 
