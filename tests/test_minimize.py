@@ -300,12 +300,12 @@ def double_well(x):
 def test_success_needs_a_finite_value(method, value):
     """Where the gradient is small f is not finite; the point before it is the last finite one."""
     def fun(x):
-        return value if np.linalg.norm(DOUBLE_WELL["grad"](x)) < 1e-2 else double_well(x)
+        return value if np.linalg.norm(DOUBLE_WELL["jac"](x)) < 1e-2 else double_well(x)
     result = minimize(fun, [0.5, 1.0], method, **DOUBLE_WELL)
     assert result.status == Status.NONFINITE and not result.success
     assert result.fun == double_well(result.x) and np.isfinite(result.fun)
     assert result.certificate is None and "λ_min" not in result.message
-    np.testing.assert_array_equal(result.jac, DOUBLE_WELL["grad"](result.x))
+    np.testing.assert_array_equal(result.jac, DOUBLE_WELL["jac"](result.x))
 
 
 def test_where_f_is_finite_nowhere_the_end_is_returned_and_says_so():
@@ -331,7 +331,7 @@ def test_a_run_that_leaves_the_finite_numbers_names_its_step():
 
 @pytest.mark.parametrize("error", [StopIteration, StopIteration("mine"), ValueError("mine"),
                                    AttributeError("mine"), ZeroDivisionError("mine")])
-@pytest.mark.parametrize("name", ["fun", "grad", "hvp"])
+@pytest.mark.parametrize("name", ["fun", "jac", "hessp"])
 @pytest.mark.parametrize("method", ["gd", "psd", "pgd", "psgd"])
 def test_what_a_function_raises_gets_out_as_it_is_and_says_from_where(method, name, error):
     parts = dict(fun=QUARTIC.fun, jac=QUARTIC.grad, hessp=QUARTIC.hvp)
@@ -339,7 +339,7 @@ def test_what_a_function_raises_gets_out_as_it_is_and_says_from_where(method, na
 
     def broken(*arguments):
         calls.append(1)
-        if len(calls) > (3 if name == "grad" else 0):
+        if len(calls) > (3 if name == "jac" else 0):
             raise error
         return good(*arguments)
     parts[name] = broken
@@ -347,7 +347,7 @@ def test_what_a_function_raises_gets_out_as_it_is_and_says_from_where(method, na
         minimize(parts.pop("fun"), [0.1, 1.0, 1.0], method, step_size=0.2, lipschitz_hess=4.3,
                  rng=0, **parts)
     assert info.value is error and f"raised by {name}" in error.__notes__
-    if name == "grad":
+    if name == "jac":
         assert "after step 2" in error.__notes__
 
 
@@ -538,12 +538,12 @@ GOOD = dict(fun=QUARTIC.fun, x0=np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
     (dict(maxiter=1e3), TypeError, "maxiter"),
     (dict(maxfev=0), ValueError, "maxfev"),
     (dict(trace=("loss",)), ValueError, "trace"),
-    (dict(jac=lambda x: np.zeros(2)), ValueError, "grad must return shape"),
-    (dict(jac=lambda x: np.zeros((3, 1))), ValueError, "grad must return shape"),
-    (dict(jac=lambda x: "no"), TypeError, "grad must return real"),
-    (dict(jac=None), TypeError, "grad"),
+    (dict(jac=lambda x: np.zeros(2)), ValueError, "jac must return shape"),
+    (dict(jac=lambda x: np.zeros((3, 1))), ValueError, "jac must return shape"),
+    (dict(jac=lambda x: "no"), TypeError, "jac must return real"),
+    (dict(jac=None), TypeError, "jac"),
     (dict(fun=lambda x: x, method="pgd", x0=np.zeros(3)), ValueError, "fun must return one"),
-    (dict(fun="f"), TypeError, "problem"),
+    (dict(fun="f"), TypeError, "fun must be"),
     (dict(grad_noise=-1.0), ValueError, "grad_noise"),
     (dict(grad_noise="a"), TypeError, "grad_noise"),
     (dict(grad_noise=0.1, noise_df="a"), TypeError, "noise_df"),
@@ -562,7 +562,7 @@ GOOD = dict(fun=QUARTIC.fun, x0=np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
     (dict(trace=[["x"]]), ValueError, "trace"),
     (dict(certificate="no"), TypeError, "certificate"),
     (dict(x0=None, state=3), TypeError, "state"),
-    (dict(jac=lambda x: [[1.0], [1.0, 2.0]]), ValueError, "grad must return real"),
+    (dict(jac=lambda x: [[1.0], [1.0, 2.0]]), ValueError, "jac must return real"),
     (dict(rule="polyak", f_star="a", step_size=None), TypeError, "f_star"),
     (dict(method="gdpolyak", f_star="a"), TypeError, "f_star"),
     (dict(method="gdpolyak", validation=lambda x: "a"), TypeError, "validation"),
@@ -590,14 +590,14 @@ def test_the_state_of_another_function_is_no_success_of_this_one(method, maxiter
     first = minimize(double_well, [0.5, 1.0], method, maxiter=maxiter, **DOUBLE_WELL)
     assert first.success == (maxiter == 1000)
     tilted = dict(method=method, state=first.state, **known,
-                  jac=lambda x: DOUBLE_WELL["grad"](x) + [0.1, 0.0])
+                  jac=lambda x: DOUBLE_WELL["jac"](x) + [0.1, 0.0])
     if first.success:
         with pytest.raises(ValueError, match="state is of a run on another function.*x0=state.x"):
             minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
     else:  # the first step is one of the old function, and the rest makes up for it
         end = minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
-        assert end.success and np.linalg.norm(tilted["grad"](end.x)) <= 1e-3
-    again = minimize(double_well, method=method, state=first.state, jac=DOUBLE_WELL["grad"],
+        assert end.success and np.linalg.norm(tilted["jac"](end.x)) <= 1e-3
+    again = minimize(double_well, method=method, state=first.state, jac=DOUBLE_WELL["jac"],
                      **known)
     assert again.success and again.nit >= first.nit
 

@@ -156,7 +156,7 @@ def test_bad_input_is_named():
         (lambda: analyze(f, [0.1, 0.1]), ValueError, "not stationary|no minimizer"),
         (lambda: analyze(QuadraticSaddle([-1.0, 1.0]), [0.0, 0.0]), ValueError, "no minimizer"),
         (lambda: analyze(Octopus(2), [0.0]), ValueError, "shape|minimizer"),
-        (lambda: analyze(None, [0.0]), TypeError, "grad must be a function"),
+        (lambda: analyze(None, [0.0]), TypeError, "jac must be a function"),
         (lambda: analyze(QuadraticSaddle([-1.0, 1.0])), ValueError, "give x"),
         (lambda: analyze(f, rank_tol=0), ValueError, "rank_tol"),
         (lambda: analyze(f, tangents=[[0.0], [1.0]]), ValueError, "tangents must lie in"),

@@ -392,7 +392,8 @@ class CertifiedPSD(Method):
     def _certify(self, oracle, state, jac, failure_prob, **options):
         return certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
                        failure_prob=failure_prob, lipschitz_hess=self.lipschitz_hess,
-                       resolution=_RESOLUTION, rng=state.rng, grad_at_x=jac, recheck=False, **options)
+                       resolution=_RESOLUTION, rng=state.rng, grad_at_x=jac, recheck=False,
+                       **options)
 
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""
