@@ -261,13 +261,13 @@ def torch_derivatives(fun):
 
 
 def _derivatives(fun, jac, hessp, spacing):
-    if isinstance(problem, _Autograd):
-        return problem
-    if problem is not None:
-        grad, hvp = problem.grad, problem.hvp
-    if not callable(grad):
-        raise TypeError(f"grad must be a function that returns the gradient, got {grad!r}")
-    return _Differences(grad, hvp, spacing)
+    if isinstance(fun, _Autograd):
+        return fun
+    if fun is not None:
+        jac, hessp = fun.grad, fun.hvp
+    if not callable(jac):
+        raise TypeError(f"jac must be a function that returns the gradient, got {jac!r}")
+    return _Differences(jac, hessp, spacing)
 
 
 @dataclass(frozen=True)

@@ -660,7 +660,7 @@ def test_a_message_carries_the_numbers_of_its_certificate():
 
 
 def test_every_verdict_has_a_status_and_only_sosp_is_a_success():
-    from saddlelib.minimize import _OF_VERDICT
+    from saddlelib.report import _OF_VERDICT
     assert [verdict for verdict, status in _OF_VERDICT.items() if status == Status.CERTIFIED] == [
         Verdict.SOSP]
     assert set(Verdict) - set(_OF_VERDICT) == {Verdict.CANNOT_TELL}
