@@ -82,12 +82,6 @@ class Given:
             formula = f" = {rule.step}" if rule.step else ""
             raise ValueError(f"rule={rule.name!r} sets step_size{formula} itself; leave step_size "
                              f"out")
-        idle = [name for name in ("delta_f", "sample_noise") if self.told.get(name) is not None
-                and name not in rule.constants.values() and not (
-                    name == "sample_noise" and _NOISES & set(rule.constants.values()))]
-        if idle:
-            raise TypeError(f"{rule} has no option {', '.join(idle)}; it takes "
-                            f"{', '.join(rule.options) or 'none'}")
         missing = [constant for parameter, constant in rule.constants.items()
                    if constant.startswith("lipschitz") and rule.requires(parameter)
                    and _stated(self.oracle, constant, self.told.get(constant)) is None]
@@ -97,9 +91,9 @@ class Given:
                              f"needs no constants")
         found = {}
         for parameter, constant in rule.constants.items():
-            if constant == "delta_f" and options.get("iota") is not None:
-                continue  # Δ_f is only there to find ι
-            found[parameter] = self[constant]
+            # Δ_f is only there to find ι.
+            needless = constant == "delta_f" and options.get("iota") is not None
+            found[parameter] = self.told.get("delta_f") if needless else self[constant]
         return found
 
     def __getitem__(self, name):
@@ -142,8 +136,8 @@ class Given:
         f_star = _stated(self.oracle, "f_star", None)
         delta_f = self.oracle.fun(self.x0) - (-math.inf if f_star is None else f_star)
         if not math.isfinite(delta_f):
-            raise ValueError("give delta_f, an upper bound of f(x0) − f*; this problem states no "
-                             "finite f*")
+            raise ValueError("this rule needs delta_f, an upper bound of f(x0) − f*; the problem "
+                             "states no finite f*")
         self.known_delta_f = max(delta_f, np.finfo(float).tiny)
         return self.known_delta_f
 
@@ -199,10 +193,13 @@ def build(method, given, options):
     """
     options = dict(options)
     rule = find(method, options.pop("rule", None))
-    unknown = sorted(set(options) - set(rule.options))
+    uses = set(rule.constants.values())
+    more = ["delta_f"] * ("delta_f" in uses) + ["sample_noise"] * bool(_NOISES & uses)
+    told = {name for name in ("delta_f", "sample_noise") if given.told.get(name) is not None}
+    unknown = sorted(set(options) - set(rule.options) | told - set(more))
     if unknown:
         raise TypeError(f"{rule} has no option {', '.join(unknown)}; it takes "
-                        f"{', '.join(rule.options) or 'none'}; saddlelib.show_options("
+                        f"{', '.join([*rule.options, *more]) or 'none'}; saddlelib.show_options("
                         f"{rule.method!r}, {rule.name!r}) says what they are")
     absent = [name for name in rule.options if rule.requires(name) and name not in options]
     if absent:

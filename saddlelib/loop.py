@@ -61,6 +61,8 @@ _SENTENCES = {
 
 # How many steps a run takes before it asks again whether its gradients fit its values.
 _LISTEN = 64
+# A method may look around without counting that as a step, but not for ever.
+_MOST_IDLE = 100
 
 
 class Budget(NamedTuple):
@@ -151,23 +153,25 @@ class _Progress:
 
     def __init__(self, oracle, state, budget, watch):
         self.oracle, self.budget, self.watch = oracle, budget, watch
-        self.first = state.nit
-        self.steps, self.stopped, self.reported = 0, None, None
+        self.first = self.last = state.nit
+        self.idle, self.stopped, self.reported = 0, None, None
         oracle.report = self.report
 
     def spent(self):
-        return self.budget.spent(self.oracle, self.steps)
+        steps = self.last - self.first + max(0, self.idle - _MOST_IDLE)
+        return self.budget.spent(self.oracle, steps)
 
     def made(self, state) -> Status | None:
         """After a step of the method; why to stop, if so."""
-        self.steps = max(self.steps + 1, state.nit - self.first)
+        self.idle = self.idle + 1 if state.nit <= self.last else 0
+        self.last = state.nit
         if self.stopped is None and state.nit != self.reported:
             self._show(state)
         return self.stopped
 
     def report(self, state) -> bool:
         """Within a step: an iterate of a solver that has a loop of its own. Whether to stop."""
-        self.steps, self.reported = max(self.steps, state.nit - self.first), state.nit
+        self.last = self.reported = state.nit
         self._show(state)
         self.stopped = self.stopped or self.spent()
         return self.stopped is not None
