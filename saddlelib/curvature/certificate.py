@@ -210,6 +210,8 @@ class Question:
         Also a function of the largest ‖Hv‖ that was seen, > 0 and not falling.
     known : products.Scales, optional
         What a run knows already; needed where ``curvature_tol`` is a function.
+    measure : bool
+        Whether the errors of differences are measured from the start all the same.
     deep : float or callable, optional
         As for `lanczos`: curvature below −deep is enough to leave x.
     confirm : bool
@@ -229,6 +231,7 @@ class Question:
     known: Scales | None = None
     deep: float | Callable | None = None
     confirm: bool = True
+    measure: bool = False
 
     def ask(self, oracle, x, g=None, rng=None, value=None) -> Certificate:
         """The certificate at x, with ∇f(x) and f(x) if they are known."""
@@ -247,7 +250,7 @@ def _answer(question, oracle, x, g, rng, value):
         scale = (length_scale(epsilon, tol, rho) if question.known is None
                  else question.known.length)
         product = products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
-                           grad_error=grad_error, known=question.known)
+                           grad_error=grad_error, known=None if question.measure else question.known)
         look = lanczos(product, x.size, tol, failure_prob, rng, question.maxiter,
                        question.resolution, question.deep, question.confirm)
         tol = look.tol
