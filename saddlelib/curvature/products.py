@@ -93,16 +93,24 @@ class NotSymmetric(ValueError):
 def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, grad_error=None):
     """The best products there are: ``hvp``, else ``hess``, else differences of gradients.
 
+    Where gradients are differences of values themselves and d is small, second differences.
     ``scale`` is the length on which curvature of the size of the tolerance can be lost, and
     ``component`` the c of `curvature.lanczos`; differences are made as exact as it asks for.
     """
+    from .values import MOST, SecondDifferences  # which are products of this file
+
     if oracle.has_hvp:
-        return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error)
+        return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error, oracle)
     if oracle.has_hess:
-        matrix = oracle.hess(x)
-        return Given(lambda v: matrix @ v, "hess", hvp_error)
+        matrix = oracle.hess_operator(x)
+        return Given(lambda v: matrix @ v, "hess", hvp_error, oracle)
+    if oracle.by_values and x.size <= MOST:
+        return SecondDifferences(oracle.fun, x, scale, curvature_tol, hvp_error, oracle.unit)
     wanted = curvature_tol * component / _MARGIN
-    return Differences(oracle.grad, x, g, scale, wanted, hvp_error, grad_error)
+    found = Differences(oracle.grad, x, g, scale, wanted, hvp_error, grad_error)
+    if oracle.by_values:
+        found.remedy = SecondDifferences.remedy.replace("second differences", "differences")
+    return found
 
 
 class _Products:
@@ -118,6 +126,7 @@ class _Products:
 
     can_refine = False
     noise = 0.0  # of a gradient, where it was measured
+    remedy = ""  # what to do about errors that are too large, in words
 
     def __init__(self, name, stated):
         self.name, self.stated, self.norm = name, stated, 0.0
@@ -181,18 +190,18 @@ class _Products:
 
 
 class Given(_Products):
-    """Products that the user gives, as a function of v."""
+    """Products that the user gives, as a function of v; the oracle knows how they are rounded."""
 
-    def __init__(self, product, name, stated):
+    def __init__(self, product, name, stated, oracle):
         super().__init__(name, stated)
-        self.product = product
+        self.product, self.oracle = product, oracle
 
     def __call__(self, v):
         """Hv."""
         return self._seen(self.product(v))
 
     def _own(self):
-        return 16 * _UNIT * self.norm
+        return 16 * self.oracle.unit * self.norm
 
 
 class _Try(NamedTuple):
