@@ -49,24 +49,25 @@ class SecondDifferences(_Products):
 
     Parameters
     ----------
-    fun : callable
+    oracle : Oracle
+        Of the values; it knows how they are rounded.
     x : ndarray, shape (d,)
     scale : float
         The length on which curvature of the size of the tolerance can be lost, γ/ρ or ε/γ.
-    curvature_tol : float
-        γ.
+    tol : callable
+        γ as a function of ‖H‖.
     stated : float or None
         The error of a product, where the caller states it.
-    unit : float
-        The unit of rounding of the values.
+    hess_norm : float
+        ‖H‖ as far as it is known before.
     """
 
     remedy = "; they are second differences of values of fun, so give jac for smaller ones"
 
-    def __init__(self, fun, x, scale, curvature_tol, stated=None, unit=_UNIT):
+    def __init__(self, oracle, x, scale, tol, stated=None, hess_norm=0.0):
         super().__init__("fun", stated)
-        self.fun, self.x, self.unit = fun, x, unit
-        self.scale, self.curvature_tol = scale, curvature_tol
+        self.oracle, self.fun, self.x = oracle, oracle.fun, x
+        self.scale, self.tol, self.hess_norm = scale, tol, hess_norm
         self.matrix = None
 
     def __call__(self, v):
@@ -94,6 +95,7 @@ class SecondDifferences(_Products):
 
     def _build(self):
         self.value = self.fun(self.x)
+        self.wanted = _PART * (self.tol(self.hess_norm) or self.tol(self._size()))
         self._choose_spacing()
         h, x = self.h, self.x
         once = np.array([self._there(i) for i in range(x.size)])  # f(x + heᵢ), f(x − heᵢ)
@@ -111,7 +113,7 @@ class SecondDifferences(_Products):
         dim, largest = self.x.size, _LARGEST * self.scale
         self.sigma = self.unit * abs(self.value)
         for _ in range(2):  # noise is measured on a line that is short for the spacing
-            wanted = math.sqrt(2 * dim * self.sigma / (_PART * self.curvature_tol))
+            wanted = math.sqrt(2 * dim * self.sigma / self.wanted) if self.wanted > 0 else math.inf
             least = 1e3 * _UNIT * float(np.abs(self.x).max())
             self.h = min(max(wanted, 1e-3 * largest, least), max(largest, least))
             measured = 2 * differences.noise(self.fun, self.x, 0.1 * self.h)
@@ -120,10 +122,17 @@ class SecondDifferences(_Products):
             self.sigma = measured
         for _ in range(_TRIES):
             self.bent = self._bent()
-            if not self.bent > max(_PART * self.curvature_tol, self._rounding()):
+            if not self.bent > max(self.wanted, self._rounding()):
                 break
             # Where O(h²) meets O(h⁻²); not at once, because more than h² may be in it.
             self.h *= max((self._rounding() / self.bent)**0.25, 0.1)
+
+    def _size(self):
+        """Some ‖Hw‖ at least, for a tolerance that depends on it: |wᵀHw| along random w."""
+        h = 0.01 * _LARGEST * self.scale
+        sizes = [abs(self._along(w, h)) for w in uniform_sphere(
+            np.random.default_rng(1), self.x.size, 1.0, _TESTS)]
+        return max(sizes) if math.isfinite(max(sizes)) else 0.0
 
     def _rounding(self):
         return 2 * self.x.size * self.sigma / self.h**2

@@ -1,1 +1,5 @@
-"""Where problems come in and answers go out: doors translate and hold no algorithm."""
+"""The doors: what people call, translated into a method, an oracle and a run."""
+
+from .minimize import certified, gd, minimize, pgd, psd, psgd
+
+__all__ = ["certified", "gd", "minimize", "pgd", "psd", "psgd"]
