@@ -53,7 +53,8 @@ def test_a_histogram_counts_everything_once():
 def test_a_certificate_draws_its_ritz_values_between_the_bound_and_the_tolerance():
     problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
     seen = certify(problem, np.zeros(3), epsilon=1e-3, rng=0)
-    assert -0.5 <= seen.ritz_values[0] < -seen.curvature_tol and (np.diff(seen.ritz_values) > 0).all()
+    assert -0.5 <= seen.ritz_values[0] < -seen.curvature_tol
+    assert (np.diff(seen.ritz_values) > 0).all()
     ax = seen.plot()
     values, bar, end = (line.get_xydata() for line in ax.lines)
     np.testing.assert_array_equal(values.T, [np.arange(1, 1 + seen.iterations), seen.ritz_values])
