@@ -8,12 +8,14 @@ True
 
 from .curvature import Certificate, Verdict, certify
 from .derivatives import DerivativeCheck, check_derivatives
-from .minimize import Status, gd, minimize, pgd, psd, psgd
+from .doors import certified, gd, minimize, pgd, psd, psgd
+from .loop import Status
+from .methods import show_options
 from .oracle import Oracle
 from .sampling import SampleCertificate, certify_samples
 
 __version__ = "0.1.0"
 
 __all__ = ["Certificate", "DerivativeCheck", "Oracle", "SampleCertificate", "Status", "Verdict",
-           "certify", "certify_samples", "check_derivatives", "gd", "minimize", "pgd", "psd",
-           "psgd"]
+           "certified", "certify", "certify_samples", "check_derivatives", "gd", "minimize", "pgd",
+           "psd", "psgd", "show_options"]

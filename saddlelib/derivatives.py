@@ -136,7 +136,7 @@ def contradiction(oracle, x, g, b, hb, curvature_scale, rho=None, value=None, *,
     >>> contradiction(Oracle(lambda x: x @ x, jac=lambda x: 2 * x), x, 2 * x, b, 2 * b, 2.0)
     ''
     >>> upside_down = Oracle(lambda x: -x @ x, jac=lambda x: 2 * x)
-    >>> print(contradiction(upside_down, x, 2 * x, b, 2 * b, 2.0)[:54])
+    >>> print(contradiction(upside_down, x, 2 * x, b, 2 * b, 2.0)[:53])
     fun and jac contradict each other along a random line
     """
     if oracle.grad_noise or not np.isfinite(hb).all():
@@ -492,7 +492,7 @@ class Witness:
     >>> for k in range(9):
     ...     x = 0.9**k * np.ones(2)
     ...     witness.saw(x, f=-x @ x, g=2 * x)
-    >>> print(witness.verdict()[:65])
+    >>> print(witness.verdict()[:64])
     fun and jac contradict each other along the run: in 8 of 8 steps
     """
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._arguments import as_point, integer, positive
+from .loop import Status
 from .methods import SGD, Method, State, Wait, gd_step
 from .methods.base import perturb
-from .minimize import Status
 from .oracle import Oracle
 
 __all__ = ["Runs", "first_time", "run", "settle"]

@@ -167,8 +167,8 @@ class Oracle:
     fun : Problem, FiniteSum or callable
         A `saddlelib.problems.Problem`, a `FiniteSum`, or ``fun(x, *args) -> float``.
     jac, hessp, hess : callable, optional
-        For a plain function: ``jac(x, *args) -> (d,)``, its gradient, ``hessp(x, v, *args) -> (d,)``
-        and ``hess(x, *args) -> (d, d)``. Only ``jac`` is required.
+        For a plain function: ``jac(x, *args) -> (d,)``, its gradient, ``hessp(x, v, *args) ->
+        (d,)`` and ``hess(x, *args) -> (d, d)``. Only ``jac`` is required.
     args : tuple, optional
         Extra arguments of all four functions.
     grad_noise : float, optional

@@ -113,9 +113,9 @@ def analyze(fun, x=None, *, jac=None, hessp=None, tangents=None, rank_tol=1e-6, 
 
     Parameters
     ----------
-    fun : Problem or None
-        None where ``jac``, and ``hessp`` if there is one, are given instead; or what
-        `torch_derivatives` returns.
+    fun : Problem, callable or None
+        A plain function needs ``jac``, and takes ``hessp`` if there is one; its values are not
+        looked at, so that None will do. Or what `torch_derivatives` returns.
     x : array_like, shape (d,), optional
         The minimizer; the first that the problem lists by default.
     jac, hessp : callable, optional
@@ -261,13 +261,13 @@ def torch_derivatives(fun):
 
 
 def _derivatives(fun, jac, hessp, spacing):
-    if isinstance(problem, _Autograd):
-        return problem
-    if problem is not None:
-        grad, hvp = problem.grad, problem.hvp
-    if not callable(grad):
-        raise TypeError(f"grad must be a function that returns the gradient, got {grad!r}")
-    return _Differences(grad, hvp, spacing)
+    if isinstance(fun, _Autograd):
+        return fun
+    if fun is not None and not callable(fun):
+        jac, hessp = fun.grad, fun.hvp
+    if not callable(jac):
+        raise TypeError(f"jac must be a function that returns the gradient, got {jac!r}")
+    return _Differences(jac, hessp, spacing)
 
 
 @dataclass(frozen=True)

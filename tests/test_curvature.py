@@ -117,8 +117,8 @@ def test_a_given_hessian_serves_as_well():
 def test_noise_in_the_products_is_admitted_instead_of_hidden():
     rng = np.random.default_rng(6)
     f = quadratic(np.linspace(-0.05, 1, 40))
-    exact = f["hvp"]
-    f["hvp"] = lambda x, v: exact(x, v) + 0.02 * rng.standard_normal(40) / np.sqrt(40)
+    exact = f["hessp"]
+    f["hessp"] = lambda x, v: exact(x, v) + 0.02 * rng.standard_normal(40) / np.sqrt(40)
     for tol in (0.04, 0.06):
         seen = certify(**f, x=np.zeros(40), epsilon=1e-3, curvature_tol=tol, hvp_error=0.03, rng=1)
         assert seen.verdict is Verdict.CANNOT_TELL and "error" in seen.message
@@ -158,7 +158,7 @@ def test_a_spent_budget_never_passes():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_functions_that_are_not_finite_cannot_be_told(value):
     f = quadratic([1.0, 2.0])
-    for name in ("grad", "hvp"):
+    for name in ("jac", "hessp"):
         broken = dict(f, **{name: lambda *_: np.full(2, value)})
         seen = certify(**broken, x=[0.0, 0.0], epsilon=1e-3, curvature_tol=0.1, rng=0)
         assert seen.verdict is Verdict.CANNOT_TELL and "finite" in seen.message
@@ -184,11 +184,11 @@ GOOD = dict(quadratic([1.0, 2.0]), x=[0.0, 0.0], epsilon=1e-3, curvature_tol=0.1
     (dict(x=[[0.0, 0.0]]), ValueError, "shape"),
     (dict(x=[1j, 0]), TypeError, "real"),
     (dict(x=["a", "b"]), TypeError, "real"),
-    (dict(jac=None), TypeError, "grad"),
-    (dict(jac=lambda x: np.zeros(3)), ValueError, "grad must return shape"),
-    (dict(hessp=lambda x, v: 1.0), ValueError, "hvp must return shape"),
-    (dict(hessp=3), TypeError, "hvp"),
-    (dict(fun=3), TypeError, "problem"),
+    (dict(jac=None), TypeError, "jac"),
+    (dict(jac=lambda x: np.zeros(3)), ValueError, "jac must return shape"),
+    (dict(hessp=lambda x, v: 1.0), ValueError, "hessp must return shape"),
+    (dict(hessp=3), TypeError, "hessp"),
+    (dict(fun=3), TypeError, "fun must be"),
     (dict(hvp_error=-1.0), ValueError, "hvp_error"),
     (dict(hvp_error=np.nan), ValueError, "hvp_error"),
     (dict(grad_error=-1.0), ValueError, "grad_error"),
@@ -209,17 +209,17 @@ def test_what_is_given_must_be_symmetric():
         try:
             assert certify(**options).verdict is Verdict.WRONG_DERIVATIVES
         except ValueError as error:
-            said += "hvp is not symmetric" in str(error) and "check hvp" in str(error)
+            said += "hessp is not symmetric" in str(error) and "check hessp" in str(error)
     assert said > 50
 
 
-@pytest.mark.parametrize("by", ["hvp", "grad"])
+@pytest.mark.parametrize("by", ["hessp", "jac"])
 def test_a_field_that_is_no_gradient_is_named(by):
     """A rotation is no gradient: its derivative is not symmetric, by products or by differences."""
     turn = np.eye(30) + np.roll(np.eye(30), 1, axis=1)
     functions = dict(fun=lambda x: 0.5 * x @ x, jac=lambda x: turn @ x)
-    if by == "hvp":
-        functions["hvp"] = lambda x, v: turn @ v
+    if by == "hessp":
+        functions["hessp"] = lambda x, v: turn @ v
     with pytest.raises(ValueError, match=f"{by} is not"):
         certify(**functions, x=np.zeros(30), epsilon=1e-3, curvature_tol=0.1, rng=0)
 
@@ -233,7 +233,7 @@ def test_a_product_that_is_not_linear_is_named():
 @pytest.mark.parametrize("broken, words", [
     (dict(jac=lambda x: -x, hessp=lambda x, v: -v, fun=lambda x: 0.5 * x @ x), "sign"),
     (dict(jac=lambda x: 2 * x, hessp=lambda x, v: 2 * v, fun=lambda x: 0.5 * x @ x), "0.5"),
-    (dict(jac=lambda x: x, hessp=lambda x, v: 3 * v, fun=lambda x: 0.5 * x @ x), "hvp"),
+    (dict(jac=lambda x: x, hessp=lambda x, v: 3 * v, fun=lambda x: 0.5 * x @ x), "hessp"),
     (dict(jac=lambda x: x, hessp=lambda x, v: 0 * v + v[0] * 0, fun=lambda x: 0.5 * x @ x),
      "zero where it should not be"),
 ])
@@ -243,8 +243,8 @@ def test_derivatives_that_contradict_the_function_do_not_pass(broken, words):
 
 
 def test_a_point_where_f_is_not_finite_does_not_pass():
-    seen = certify(lambda x: np.nan, [0.0, 0.0], jac=lambda x: x, hessp=lambda x, v: v, epsilon=1e-3,
-                   curvature_tol=0.1, rng=0)
+    seen = certify(lambda x: np.nan, [0.0, 0.0], jac=lambda x: x, hessp=lambda x, v: v,
+                   epsilon=1e-3, curvature_tol=0.1, rng=0)
     assert seen.verdict is Verdict.CANNOT_TELL and "f(x) = nan" in seen.message
 
 
@@ -303,8 +303,10 @@ def well_grad(x):
 
 
 @pytest.mark.parametrize("change, error, words", [
-    (dict(jac="a"), TypeError, "jac"), (dict(jac=[[0.0, 0.0]]), ValueError, r"jac.*\(2,\)"),
-    (dict(jac=[1.0]), ValueError, "jac"), (dict(jac=[[1.0], [1.0, 2.0]]), ValueError, "jac"),
+    (dict(jac="a"), TypeError, "jac"), (dict(grad_at_x="a"), TypeError, "grad_at_x"),
+    (dict(grad_at_x=[[0.0, 0.0]]), ValueError, r"grad_at_x.*\(2,\)"),
+    (dict(grad_at_x=[1.0]), ValueError, "grad_at_x"),
+    (dict(grad_at_x=[[1.0], [1.0, 2.0]]), ValueError, "grad_at_x"),
     (dict(rng="a"), TypeError, "rng"), (dict(rng=-1), TypeError, "rng"),
     (dict(hvp_error="a"), TypeError, "hvp_error"),
 ])

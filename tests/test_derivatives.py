@@ -145,7 +145,8 @@ def test_float32_is_judged_by_its_own_rounding():
         return g(np.float32(x))
 
     x = X.astype(np.float32)
-    right = check_derivatives(f32, g32, x, hessp=lambda x, v: hv(np.float32(x), np.float32(v)), rng=0)
+    right = check_derivatives(f32, g32, x, rng=0,
+                              hessp=lambda x, v: hv(np.float32(x), np.float32(v)))
     assert right.ok is True and right.noise > 1e-9
     assert check_derivatives(f32, lambda x: -g32(x), x, rng=0).ok is False
     assert check_derivatives(f, g32, X, rng=0).ok is True
@@ -180,11 +181,11 @@ def test_what_is_not_smooth_or_not_finite_cannot_be_told():
     assert rough.ok is None and "not Lipschitz" in rough.message
     assert check_derivatives(lambda x: np.nan, g, X, rng=0).message == (
         "Cannot tell: fun is not finite at x.")
-    assert "grad is not finite" in check_derivatives(f, lambda x: x * np.inf, X, rng=0).message
+    assert "jac is not finite" in check_derivatives(f, lambda x: x * np.inf, X, rng=0).message
     lost = check_derivatives(lambda x: f(x) if (x == X).all() else np.nan, g, X, rng=0)
     assert lost.ok is None and "give a smaller scale" in lost.message
     nan = check_derivatives(f, g, X, hessp=lambda x, v: v * np.nan, rng=0)
-    assert nan.ok is None and "hvp: it is not finite" in nan.message
+    assert nan.ok is None and "hessp: it is not finite" in nan.message
     flat = check_derivatives(lambda x: 3.1, g, X, rng=0)
     assert flat.ok is False and "does fun use what it is given?" in flat.message
     far = check_derivatives(lambda x: float(np.float32(np.cos(100 * x).sum())),
@@ -193,7 +194,7 @@ def test_what_is_not_smooth_or_not_finite_cannot_be_told():
     near = check_derivatives(lambda x: np.sum(np.maximum(x - X, 0)**2 + x),
                              lambda x: 2 * np.maximum(x - X, 0) + 1, X,
                              hessp=lambda x, v: 2 * (x > X) * v, rng=0)
-    assert near.ok is None and "Cannot tell about hvp" in near.message
+    assert near.ok is None and "Cannot tell about hessp" in near.message
     small = check_derivatives(lambda x: x @ x / 2 + 1e-14 * np.cos(1e7 * x).sum(),
                               lambda x: x - 1e-7 * np.sin(1e7 * x), X,
                               hessp=lambda x, v: v - np.cos(1e7 * x) * v, rng=0)
@@ -205,7 +206,7 @@ def test_what_is_not_smooth_or_not_finite_cannot_be_told():
 def test_bad_input_is_refused_by_name():
     with pytest.raises(TypeError, match="x must be a point"):
         check_derivatives(f, g)
-    with pytest.raises(TypeError, match="grad .* must be a function"):
+    with pytest.raises(TypeError, match="jac must be a function"):
         check_derivatives(f, None, X)
     with pytest.raises(ValueError, match="x must be finite"):
         check_derivatives(f, g, X * np.nan)
@@ -335,7 +336,7 @@ def test_what_is_wrong_is_said():
     assert "a term of the gradient is missing" in ask(lambda x: fun(x) + x @ x, grad, None, x,
                                                       rng)[0]
     said = ask(fun, grad, lambda x, v: -product(x, v), x, rng)[0]
-    assert said.startswith("grad and hvp contradict") and said.endswith("product has the wrong "
+    assert said.startswith("jac and hessp contradict") and said.endswith("product has the wrong "
                                                                         "sign")
     assert "is zero where" in ask(fun, grad, lambda x, v: 0 * v, x, rng)[0]
 
@@ -346,7 +347,7 @@ def test_values_that_are_rougher_than_they_seem_get_longer_steps():
     for _ in range(20):
         x = 1e-8 * rng.standard_normal(4)
         said, oracle = ask(lambda x: -np.sum(1 - np.cos(x)), np.sin, None, x, rng)
-        assert "fun and grad contradict" in said and "sign" in said and oracle.nfev > 9
+        assert "fun and jac contradict" in said and "sign" in said and oracle.nfev > 9
         said, oracle = ask(lambda x: np.sum(1 - np.cos(x)), np.sin, None, x, rng)
         assert said == "" and oracle.nfev <= 2 + 7 + 3 * 8 and oracle.njev <= 2 + 1 + 2 + 3 * 3
 
@@ -560,7 +561,7 @@ def test_a_witness_speaks_from_eight_steps_on_and_costs_nothing():
     assert (oracle.nfev, oracle.njev) == (9, 9)
 
 
-@pytest.mark.parametrize("name", ["fun", "grad", "hvp"])
+@pytest.mark.parametrize("name", ["fun", "jac", "hessp"])
 @pytest.mark.parametrize("ask", [check_derivatives, saddlelib.certify])
 def test_a_stopiteration_gets_out_as_it_is_at_whichever_call(ask, name):
     """The values contradict the gradients, so that every question is asked."""

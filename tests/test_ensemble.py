@@ -337,10 +337,10 @@ def test_a_wait_saves_the_looks():
     (dict(maxiter=2.0), TypeError, "maxiter"),
     (dict(method="pgd"), TypeError, "method must be an object"),
     (dict(method=GradientDescent), TypeError, "method must be an object"),
-    (dict(fun=lambda x: x @ x), TypeError, "problem must be a saddlelib Problem"),
+    (dict(problem=lambda x: x @ x), TypeError, "problem must be a saddlelib Problem"),
 ])
 def test_bad_input_is_named(change, error, words):
-    good = dict(fun=PROBLEMS[0], starts=np.zeros((2, 6)), method=GradientDescent(0.1),
+    good = dict(problem=PROBLEMS[0], starts=np.zeros((2, 6)), method=GradientDescent(0.1),
                 maxiter=3)
     with pytest.raises(error, match=words):
         run(**{**good, **change})

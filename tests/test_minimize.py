@@ -90,7 +90,7 @@ def test_the_trace_is_what_was_asked_for():
     assert x.shape == (result.nit + 1, 3) and (x[-1] == result.x).all()
     np.testing.assert_array_equal(result.trace["fun"], QUARTIC.fun(x))
     assert result.trace["grad_norm"] == pytest.approx(np.linalg.norm(QUARTIC.grad(x), axis=1))
-    assert minimize(QUARTIC, np.ones(3), rng=0).trace is None
+    assert minimize(QUARTIC, np.ones(3), "gd", rng=0).trace is None
 
 
 def plain(problem):
@@ -137,10 +137,10 @@ def test_both_kinds_of_callback_and_stopiteration():
             raise StopIteration
 
     start = [0.1, 1.0, 1.0]
-    result = minimize(QUARTIC, start, callback=classic, rng=0)
+    result = minimize(QUARTIC, start, "gd", callback=classic, rng=0)
     assert len(seen) == result.nit and (seen[-1] == result.x).all()
     seen.clear()
-    result = minimize(QUARTIC, start, callback=modern, rng=0)
+    result = minimize(QUARTIC, start, "gd", callback=modern, rng=0)
     assert result.status == Status.CALLBACK == 99 and not result.success and result.nit == 4
     assert [r.nit for r in seen] == [1, 2, 3, 4]
     assert all(r.fun == QUARTIC.fun(r.x) for r in seen)
@@ -150,17 +150,17 @@ def test_a_callback_that_raises_is_heard_and_says_when():
     def broken(xk):
         raise ZeroDivisionError("mine")
     with pytest.raises(ZeroDivisionError, match="mine") as info:
-        minimize(QUARTIC, np.ones(3), callback=broken, rng=0)
+        minimize(QUARTIC, np.ones(3), "gd", callback=broken, rng=0)
     assert info.value.__notes__ == ["raised by the callback", "after step 1"]
     with pytest.raises(TypeError, match="callback"):
-        minimize(QUARTIC, np.ones(3), callback=3)
+        minimize(QUARTIC, np.ones(3), "gd", callback=3)
 
 
 def test_what_callbacks_do_to_their_argument_does_not_matter():
     def vandal(intermediate_result):
         intermediate_result.x[:] = np.nan
-    kept = minimize(QUARTIC, np.ones(3), callback=vandal, rng=0)
-    assert (kept.x == minimize(QUARTIC, np.ones(3), rng=0).x).all()
+    kept = minimize(QUARTIC, np.ones(3), "gd", callback=vandal, rng=0)
+    assert (kept.x == minimize(QUARTIC, np.ones(3), "gd", rng=0).x).all()
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-3])
@@ -194,7 +194,8 @@ def test_the_keyboard_ends_a_run_without_losing_it():
     result = minimize(QUARTIC.fun, [0.1, 1.0, 1.0], "gd", jac=grad, hessp=QUARTIC.hvp,
                       step_size=0.1, curvature_tol=0.1)
     assert result.status == Status.INTERRUPTED and result.nit == 19 and not result.success
-    assert minimize(QUARTIC, state=result.state, step_size=0.1, curvature_tol=0.1).success
+    again = minimize(QUARTIC, method="gd", state=result.state, step_size=0.1, curvature_tol=0.1)
+    assert again.success
 
 
 def test_the_same_rng_gives_the_same_run_and_another_another():
@@ -207,7 +208,7 @@ def test_budgets_end_runs_and_never_look_like_success():
         result = minimize(QUARTIC, [1e-3, 1.0, 1.0], "pgd", rng=0, **budget)
         assert result.status == status and not result.success and result.certificate is None
         assert result.njev + result.nfev <= 8
-    nowhere = minimize(QUARTIC, np.ones(3), maxiter=0, rng=0)
+    nowhere = minimize(QUARTIC, np.ones(3), "gd", maxiter=0, rng=0)
     assert nowhere.nit == 0 and nowhere.status == Status.MAXITER
 
 
@@ -245,7 +246,7 @@ def test_a_state_goes_on_with_a_rule_that_knows_no_delta_f():
 
 def test_a_certificate_that_cannot_tell_is_no_success():
     wide = QuadraticSaddle(np.append(0.0, np.geomspace(1e-7, 1e3, 1199)))
-    result = minimize(wide, np.zeros(1200), epsilon=1e-3, curvature_tol=1e-8, rng=0)
+    result = minimize(wide, np.zeros(1200), "gd", epsilon=1e-3, curvature_tol=1e-8, rng=0)
     assert result.status == Status.CANNOT_TELL and not result.success
     assert "error" in result.message
 
@@ -266,7 +267,7 @@ def test_what_is_not_finite_ends_the_run_at_the_last_finite_point(method, which)
 
 
 def test_a_start_with_an_infinite_gradient_is_returned_as_it_is():
-    result = minimize(QUARTIC.fun, np.ones(3), jac=lambda x: np.full(3, np.inf),
+    result = minimize(QUARTIC.fun, np.ones(3), "gd", jac=lambda x: np.full(3, np.inf),
                       hessp=QUARTIC.hvp, step_size=0.1, curvature_tol=0.1)
     assert result.status == Status.NONFINITE and result.nit == 0
 
@@ -300,12 +301,12 @@ def double_well(x):
 def test_success_needs_a_finite_value(method, value):
     """Where the gradient is small f is not finite; the point before it is the last finite one."""
     def fun(x):
-        return value if np.linalg.norm(DOUBLE_WELL["grad"](x)) < 1e-2 else double_well(x)
+        return value if np.linalg.norm(DOUBLE_WELL["jac"](x)) < 1e-2 else double_well(x)
     result = minimize(fun, [0.5, 1.0], method, **DOUBLE_WELL)
     assert result.status == Status.NONFINITE and not result.success
     assert result.fun == double_well(result.x) and np.isfinite(result.fun)
     assert result.certificate is None and "λ_min" not in result.message
-    np.testing.assert_array_equal(result.jac, DOUBLE_WELL["grad"](result.x))
+    np.testing.assert_array_equal(result.jac, DOUBLE_WELL["jac"](result.x))
 
 
 def test_where_f_is_finite_nowhere_the_end_is_returned_and_says_so():
@@ -331,7 +332,7 @@ def test_a_run_that_leaves_the_finite_numbers_names_its_step():
 
 @pytest.mark.parametrize("error", [StopIteration, StopIteration("mine"), ValueError("mine"),
                                    AttributeError("mine"), ZeroDivisionError("mine")])
-@pytest.mark.parametrize("name", ["fun", "grad", "hvp"])
+@pytest.mark.parametrize("name", ["fun", "jac", "hessp"])
 @pytest.mark.parametrize("method", ["gd", "psd", "pgd", "psgd"])
 def test_what_a_function_raises_gets_out_as_it_is_and_says_from_where(method, name, error):
     parts = dict(fun=QUARTIC.fun, jac=QUARTIC.grad, hessp=QUARTIC.hvp)
@@ -339,7 +340,7 @@ def test_what_a_function_raises_gets_out_as_it_is_and_says_from_where(method, na
 
     def broken(*arguments):
         calls.append(1)
-        if len(calls) > (3 if name == "grad" else 0):
+        if len(calls) > (3 if name == "jac" else 0):
             raise error
         return good(*arguments)
     parts[name] = broken
@@ -347,7 +348,7 @@ def test_what_a_function_raises_gets_out_as_it_is_and_says_from_where(method, na
         minimize(parts.pop("fun"), [0.1, 1.0, 1.0], method, step_size=0.2, lipschitz_hess=4.3,
                  rng=0, **parts)
     assert info.value is error and f"raised by {name}" in error.__notes__
-    if name == "grad":
+    if name == "jac":
         assert "after step 2" in error.__notes__
 
 
@@ -359,10 +360,10 @@ def test_a_stopiteration_of_fun_is_not_taken_for_that_of_the_callback():
         raise AssertionError("asked although fun raised")
     for callback in (modern, None):
         with pytest.raises(StopIteration):
-            minimize(fun, np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp, step_size=0.2,
+            minimize(fun, np.ones(3), "gd", jac=QUARTIC.grad, hessp=QUARTIC.hvp, step_size=0.2,
                      lipschitz_hess=4.3, callback=callback)
     with pytest.raises(StopIteration):
-        minimize(fun, np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp, step_size=0.2,
+        minimize(fun, np.ones(3), "gd", jac=QUARTIC.grad, hessp=QUARTIC.hvp, step_size=0.2,
                  lipschitz_hess=4.3, trace="fun", callback=lambda xk: None)
 
 
@@ -378,7 +379,7 @@ def test_terms_say_that_they_raised_and_only_once():
 def test_success_needs_the_two_norm_of_the_gradient():
     """At d = 400 the largest entry can be 20 times smaller than the norm."""
     p = SeparableQuartic(400)
-    result = minimize(p, np.full(400, 0.6), epsilon=1e-2, rng=0)
+    result = minimize(p, np.full(400, 0.6), "gd", epsilon=1e-2, rng=0)
     assert result.success and np.linalg.norm(result.jac) <= 1e-2
 
 
@@ -486,12 +487,11 @@ def test_what_a_stochastic_method_cannot_work_with_is_named(change, words):
         minimize(TERMS, np.ones(3), "psgd", momentum=0.9)
 
 
-GOOD = dict(fun=QUARTIC.fun, x0=np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
+GOOD = dict(fun=QUARTIC.fun, x0=np.ones(3), method="gd", jac=QUARTIC.grad, hessp=QUARTIC.hvp,
             step_size=0.2, lipschitz_hess=4.3)
 
 
 @pytest.mark.parametrize("change, error, words", [
-    (dict(x0=np.ones((2, 3))), ValueError, "x0"),
     (dict(x0=[]), ValueError, "x0"),
     (dict(x0=[1.0, np.nan, 0.0]), ValueError, "x0 must be finite"),
     (dict(x0=[1.0, np.inf, 0.0]), ValueError, "x0 must be finite"),
@@ -503,13 +503,13 @@ GOOD = dict(fun=QUARTIC.fun, x0=np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
     (dict(epsilon=[1e-3]), TypeError, "epsilon"),
     (dict(step_size=0.0), ValueError, "step_size"),
     (dict(step_size=None), ValueError, "lipschitz_grad"),
-    (dict(lipschitz_hess=0.0), ValueError, "curvature_tol"),
-    (dict(lipschitz_hess=None), ValueError, "curvature_tol"),
+    (dict(method="pgd", lipschitz_hess=0.0), ValueError, "curvature_tol"),
+    (dict(method="pgd", lipschitz_hess=None), ValueError, "curvature_tol"),
     (dict(failure_prob=2.0), ValueError, "failure_prob"),
     (dict(method="adam"), ValueError, "method"),
     (dict(method="pgd", rule="magic"), ValueError, "'practical' or 'jin2017' or 'jin2021'"),
-    (dict(rule="practical"), ValueError, "rule must be 'constant' or 'backtracking' or 'polyak'"),
-    (dict(radius=1.0), TypeError, "gd with rule 'constant' has no option radius; it takes none"),
+    (dict(rule="practical"), ValueError, "rule must be 'constant' or 'polyak' or 'backtracking'"),
+    (dict(radius=1.0), TypeError, "'gd' with rule 'constant' has no option radius; it takes none"),
     (dict(method="pgd", beta=0.0, local_tol=1e-9), ValueError, "beta must be a finite number > 0"),
     (dict(method="pgd", beta=1.0), ValueError, "local_iterations .* or local_tol"),
     (dict(method="pgd", local_tol=1e-9), ValueError, "give beta"),
@@ -538,12 +538,11 @@ GOOD = dict(fun=QUARTIC.fun, x0=np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
     (dict(maxiter=1e3), TypeError, "maxiter"),
     (dict(maxfev=0), ValueError, "maxfev"),
     (dict(trace=("loss",)), ValueError, "trace"),
-    (dict(jac=lambda x: np.zeros(2)), ValueError, "grad must return shape"),
-    (dict(jac=lambda x: np.zeros((3, 1))), ValueError, "grad must return shape"),
-    (dict(jac=lambda x: "no"), TypeError, "grad must return real"),
-    (dict(jac=None), TypeError, "grad"),
+    (dict(jac=lambda x: np.zeros(2)), ValueError, "jac must return shape"),
+    (dict(jac=lambda x: np.zeros((3, 1))), ValueError, "jac must return shape"),
+    (dict(jac=lambda x: "no"), TypeError, "jac must return real"),
     (dict(fun=lambda x: x, method="pgd", x0=np.zeros(3)), ValueError, "fun must return one"),
-    (dict(fun="f"), TypeError, "problem"),
+    (dict(fun="f"), TypeError, "fun must be"),
     (dict(grad_noise=-1.0), ValueError, "grad_noise"),
     (dict(grad_noise="a"), TypeError, "grad_noise"),
     (dict(grad_noise=0.1, noise_df="a"), TypeError, "noise_df"),
@@ -562,7 +561,7 @@ GOOD = dict(fun=QUARTIC.fun, x0=np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
     (dict(trace=[["x"]]), ValueError, "trace"),
     (dict(certificate="no"), TypeError, "certificate"),
     (dict(x0=None, state=3), TypeError, "state"),
-    (dict(jac=lambda x: [[1.0], [1.0, 2.0]]), ValueError, "grad must return real"),
+    (dict(jac=lambda x: [[1.0], [1.0, 2.0]]), ValueError, "jac must return real"),
     (dict(rule="polyak", f_star="a", step_size=None), TypeError, "f_star"),
     (dict(method="gdpolyak", f_star="a"), TypeError, "f_star"),
     (dict(method="gdpolyak", validation=lambda x: "a"), TypeError, "validation"),
@@ -590,14 +589,14 @@ def test_the_state_of_another_function_is_no_success_of_this_one(method, maxiter
     first = minimize(double_well, [0.5, 1.0], method, maxiter=maxiter, **DOUBLE_WELL)
     assert first.success == (maxiter == 1000)
     tilted = dict(method=method, state=first.state, **known,
-                  jac=lambda x: DOUBLE_WELL["grad"](x) + [0.1, 0.0])
+                  jac=lambda x: DOUBLE_WELL["jac"](x) + [0.1, 0.0])
     if first.success:
         with pytest.raises(ValueError, match="state is of a run on another function.*x0=state.x"):
             minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
     else:  # the first step is one of the old function, and the rest makes up for it
         end = minimize(lambda x: double_well(x) + 0.1 * x[0], **tilted)
-        assert end.success and np.linalg.norm(tilted["grad"](end.x)) <= 1e-3
-    again = minimize(double_well, method=method, state=first.state, jac=DOUBLE_WELL["grad"],
+        assert end.success and np.linalg.norm(tilted["jac"](end.x)) <= 1e-3
+    again = minimize(double_well, method=method, state=first.state, jac=DOUBLE_WELL["jac"],
                      **known)
     assert again.success and again.nit >= first.nit
 
@@ -611,14 +610,14 @@ def test_a_state_of_another_method_is_refused_by_name():
 
 def test_an_attribute_that_a_function_misses_is_the_functions_own_affair():
     with pytest.raises(AttributeError, match="missing") as info:
-        minimize(lambda x: x.missing, np.ones(3), jac=QUARTIC.grad, hessp=QUARTIC.hvp,
+        minimize(lambda x: x.missing, np.ones(3), "gd", jac=QUARTIC.grad, hessp=QUARTIC.hvp,
                  step_size=0.2, lipschitz_hess=4.3, trace="fun")
     assert "raised by fun" in info.value.__notes__
 
 
 def test_no_trace_can_be_said_in_three_ways():
     for trace in (None, (), []):
-        assert minimize(QUARTIC, np.ones(3), rng=0, trace=trace).trace is None
+        assert minimize(QUARTIC, np.ones(3), "gd", rng=0, trace=trace).trace is None
 
 
 def test_a_threshold_is_right_where_its_square_leaves_float64():
@@ -653,14 +652,14 @@ def test_a_mini_batch_of_a_heavy_tail_that_would_take_hours_is_refused():
 
 def test_a_message_carries_the_numbers_of_its_certificate():
     for start, words in ((np.zeros(3), "λ_min"), (QUARTIC.minimizers[0], "‖∇f‖")):
-        result = minimize(QUARTIC, start, rng=0)
+        result = minimize(QUARTIC, start, "gd", rng=0)
         assert result.message == (f"{Status(result.status).sentence} "
                                   f"({result.certificate.message})")
         assert words in result.message
 
 
 def test_every_verdict_has_a_status_and_only_sosp_is_a_success():
-    from saddlelib.minimize import _OF_VERDICT
+    from saddlelib.report import _OF_VERDICT
     assert [verdict for verdict, status in _OF_VERDICT.items() if status == Status.CERTIFIED] == [
         Verdict.SOSP]
     assert set(Verdict) - set(_OF_VERDICT) == {Verdict.CANNOT_TELL}
@@ -668,9 +667,9 @@ def test_every_verdict_has_a_status_and_only_sosp_is_a_success():
 
 def test_a_problem_knows_its_dimension_and_brings_its_own_derivatives():
     with pytest.raises(ValueError, match="3 coordinates"):
-        minimize(QUARTIC, np.zeros(4))
+        minimize(QUARTIC, np.zeros(4), "gd")
     with pytest.raises(TypeError, match="its own derivatives"):
-        minimize(QUARTIC, np.zeros(3), jac=QUARTIC.grad)
+        minimize(QUARTIC, np.zeros(3), "gd", jac=QUARTIC.grad)
     with pytest.raises(ValueError, match="no finite f"):
         minimize(MonkeySaddle(), np.zeros(2), "pgd", rule="jin2017")
 
@@ -682,9 +681,9 @@ def test_user_functions_may_reuse_buffers_and_write_into_their_argument():
         buffer[:] = QUARTIC.grad(x)
         x[:] = 0
         return buffer
-    rough = minimize(QUARTIC.fun, np.ones(3), jac=grad, hessp=QUARTIC.hvp, step_size=0.2,
+    rough = minimize(QUARTIC.fun, np.ones(3), "gd", jac=grad, hessp=QUARTIC.hvp, step_size=0.2,
                      lipschitz_hess=4.3, rng=0)
-    assert (rough.x == minimize(QUARTIC, np.ones(3), step_size=0.2, rng=0).x).all()
+    assert (rough.x == minimize(QUARTIC, np.ones(3), "gd", step_size=0.2, rng=0).x).all()
 
 
 @pytest.mark.parametrize("trace", [(), ("fun",)])

@@ -280,7 +280,7 @@ PLAIN = dict(fun=QUARTIC.fun, x0=SADDLE, method="pgd", rule="jin2021", jac=QUART
 @pytest.mark.parametrize("change, error, words", [
     (dict(step_size=0.1), ValueError, "sets step_size = 1/ℓ itself; leave step_size out"),
     (dict(lipschitz_grad=None), ValueError, "'jin2021' needs lipschitz_grad"),
-    (dict(lipschitz_hess=None, curvature_tol=0.1), ValueError, "needs .* lipschitz_hess"),
+    (dict(lipschitz_hess=None, curvature_tol=0.1), ValueError, "needs .*lipschitz_hess"),
     (dict(delta_f=None), ValueError, "needs delta_f"),
     (dict(iota=20.0), ValueError, "not both"),
     (dict(iota=0.5, delta_f=None), ValueError, "iota must be at least 1"),

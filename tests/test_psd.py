@@ -330,7 +330,7 @@ def test_a_wrong_lipschitz_constant_does_not_make_f_rise():
     state = method.init(oracle, np.array([1.0, 1.0]), rng=0)
     while state.finished is None:
         new = method.step(oracle, state)
-        assert new.finished or bowl(h)["problem"](new.x) < bowl(h)["problem"](state.x)
+        assert new.finished or bowl(h)["fun"](new.x) < bowl(h)["fun"](state.x)
         state = new
     assert state.certificate.passed and state.nit < 200
     plain = minimize(**bowl(h), x0=np.ones(2), method="psd", line_search=False, step_size=1.0,

@@ -156,7 +156,7 @@ def test_bad_input_is_named():
         (lambda: analyze(f, [0.1, 0.1]), ValueError, "not stationary|no minimizer"),
         (lambda: analyze(QuadraticSaddle([-1.0, 1.0]), [0.0, 0.0]), ValueError, "no minimizer"),
         (lambda: analyze(Octopus(2), [0.0]), ValueError, "shape|minimizer"),
-        (lambda: analyze(None, [0.0]), TypeError, "grad must be a function"),
+        (lambda: analyze(None, [0.0]), TypeError, "jac must be a function"),
         (lambda: analyze(QuadraticSaddle([-1.0, 1.0])), ValueError, "give x"),
         (lambda: analyze(f, rank_tol=0), ValueError, "rank_tol"),
         (lambda: analyze(f, tangents=[[0.0], [1.0]]), ValueError, "tangents must lie in"),
@@ -164,7 +164,7 @@ def test_bad_input_is_named():
         (lambda: analyze(f).point([0.0, 1.0]), ValueError, "v must lie in the kernel"),
         (lambda: analyze(f).q([1.0]), ValueError, "v must have 2"),
         (lambda: growth_order((np.eye(2), [1.0, 1.0])), ValueError, "four decades"),
-        (lambda: growth_order(minimize(f, [0.1, 0.1], step_size=0.01)), ValueError, "no trace"),
+        (lambda: growth_order(minimize(f, [0.1, 0.1], "gd", step_size=0.01)), ValueError, "no trace"),
     ):
         with pytest.raises(error, match=words):
             call()

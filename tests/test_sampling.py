@@ -300,10 +300,10 @@ def test_what_is_not_finite_cannot_be_told():
     (dict(attempt=0), "attempt"),
     (dict(attempt=10**5, failure_prob=1e-295), "failure_prob = 1e-295 leaves attempt = 100000"),
     (dict(curvature_tol=None), "lipschitz_hess"),
-    (dict(fun=Oracle(QUARTIC), grad_noise=1.0), "knows its own"),
+    (dict(problem=Oracle(QUARTIC), grad_noise=1.0), "knows its own"),
 ])
 def test_what_it_cannot_work_with_is_named(change, words):
-    good = dict(fun=bowls([0.5, 1.0, 3.0], 2.0), x=np.zeros(3), rng=0, **FULL)
+    good = dict(problem=bowls([0.5, 1.0, 3.0], 2.0), x=np.zeros(3), rng=0, **FULL)
     good.update(change)
     if isinstance(good["problem"], Oracle):
         good["curvature_tol"] = 0.1

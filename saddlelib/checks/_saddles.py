@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..minimize import minimize
+from ..doors import minimize
 from ..problems import CoupledQuartic, QuarticSaddle
 from ..theory import laws
 from ._answers import close, number

@@ -139,10 +139,11 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     Parameters
     ----------
     fun : Problem or callable or Oracle
-        With a plain function, give ``jac``, its gradient, and ``hessp`` or ``hess`` if there is one. Without them,
-        Hv comes from differences of gradients whose error is measured: one gradient a product where
-        that is exact enough, two where not, some for the measurement, mostly three, and one more
-        before a point passes. They see no structure of f that is finer than 10⁻⁵ ε/curvature_tol.
+        With a plain function, give ``jac``, its gradient, and ``hessp`` or ``hess`` if there is
+        one. Without them, Hv comes from differences of gradients whose error is measured: one
+        gradient a product where that is exact enough, two where not, some for the measurement,
+        mostly three, and one more before a point passes. They see no structure of f that is finer
+        than 10⁻⁵ ε/curvature_tol.
     x : array_like, shape (d,)
     epsilon : float
         ε > 0, in the units of the gradient.

@@ -10,10 +10,11 @@ from .probe import LanczosProbe, PSDProbe
 from .psd import PSD, CertifiedPSD
 from .psgd import CNCSGD, PSGD, SGD, CertifiedPSGD, NoisySGD
 from .repaired import RepairedPSD
+from .rules import Rule, find, rule, show_options
 from .safe import SafeGDPolyak
 
 __all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "BacktrackingDescent", "CertifiedPSD",
            "CertifiedPSGD", "CurvatureSwitch", "GDPolyak", "GradientDescent", "LanczosProbe",
            "Method", "NoisySGD", "PGDli", "PSDProbe", "PlateauSwitch", "PolyakDescent",
-           "RepairedPSD", "RestartedGDPolyak", "SafeGDPolyak", "State", "Wait", "gd_step",
-           "polyak_quotient"]
+           "RepairedPSD", "RestartedGDPolyak", "Rule", "SafeGDPolyak", "State", "Wait", "find",
+           "gd_step", "polyak_quotient", "rule", "show_options"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..perturbation import uniform_ball
 from ..theory.precision import perturbation_survives, perturbation_warning
+from .rules import declared
 
 __all__ = ["Method", "State", "Wait", "gd_step", "perturb"]
 
@@ -33,6 +34,8 @@ class State:
     delta_f : float or None
         Δ_f at the start, where the numbers of the method were made from it: a run that goes on
         elsewhere goes on with the same numbers.
+    shape : tuple of int or None
+        The shape of x as the user's functions know it; None for that of ``x``.
     """
 
     x: np.ndarray
@@ -42,6 +45,7 @@ class State:
     finished: str | None = None
     note: str = ""
     delta_f: float | None = None
+    shape: tuple[int, ...] | None = None
 
     def copy(self) -> State:
         """The same state once more, arrays shared: what a step fills in anew."""
@@ -71,10 +75,15 @@ class Method:
 
     A method adds ``init(oracle, x0, rng)`` and `look`. One that says in `waits` how long it will
     not look again runs from many starts at once as fast as gradient descent does. A method whose
-    steps are of another kind overrides `step`.
+    steps are of another kind overrides `step`. What makes it of numbers it declares with
+    `methods.rule`.
     """
 
     step_size: float
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        declared(cls)
 
     def step(self, oracle, state) -> State:
         """One step, which leaves ``state`` as it was: `look`, then x − η∇f(x)."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from .._arguments import nonnegative, positive
 from .._norm import norm
 from .base import Method, State, Wait, gd_step
+from .rules import rule
 
 __all__ = ["GradientDescent", "gd_step"]
 
 
+@rule("gd", "constant", default=True, grad_threshold="epsilon")
 @dataclass(frozen=True)
 class GradientDescent(Method):
     """x_{k+1} = x_k − η∇f(x_k) until ‖∇f(x_k)‖₂ ≤ grad_threshold.

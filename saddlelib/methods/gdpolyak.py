@@ -15,6 +15,7 @@ import numpy as np
 
 from .._arguments import integer, positive
 from .polyak import PolyakState, ValueMethod, known_f_star, polyak_quotient
+from .rules import rule
 
 __all__ = ["CurvatureSwitch", "GDPolyak", "GDPolyakState", "PlateauSwitch", "RestartedGDPolyak"]
 
@@ -46,6 +47,7 @@ class GDPolyakState(PolyakState):
     last_curvature: float = math.nan
 
 
+@rule("gdpolyak", "published", grad_threshold="epsilon")
 @dataclass(frozen=True)
 class GDPolyak(ValueMethod):
     r"""Epochs of K steps x − η∇f(x) and one step x − λ(f(x) − f*)/‖∇f(x)‖²·∇f(x).
@@ -138,6 +140,7 @@ class GDPolyak(ValueMethod):
         state.finished, state.note = "budget", f"all {self.epochs} epochs are used"
 
 
+@rule("gdpolyak", "restarts", without=("factor", "growth"), grad_threshold="epsilon")
 @dataclass(frozen=True)
 class RestartedGDPolyak(GDPolyak):
     r"""`GDPolyak` from the start again and again, with a better guess of f* each time.
@@ -199,6 +202,7 @@ class RestartedGDPolyak(GDPolyak):
         state.left, state.epochs = self.epoch_length, 0
 
 
+@rule("gdpolyak", "curvature", grad_threshold="epsilon")
 @dataclass(frozen=True)
 class CurvatureSwitch(ValueMethod):
     r"""Short steps until the gradient points along the ravine, then one long step of Polyak.
@@ -281,6 +285,7 @@ class CurvatureSwitch(ValueMethod):
             None)
 
 
+@rule("gdpolyak", "plateau", without=("f_star", "tolerance"), grad_threshold="epsilon")
 @dataclass(frozen=True)
 class PlateauSwitch(CurvatureSwitch):
     r"""As `CurvatureSwitch`, with a long step of λ(p − 1)/(pκ), which needs no f*.

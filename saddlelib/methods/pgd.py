@@ -12,6 +12,7 @@ from .._norm import norm
 from ..theory import jin2017, jin2021
 from ..theory.precision import decrease_warning
 from .base import Method, State, Wait
+from .rules import rule
 
 __all__ = ["PGD", "PGDState"]
 
@@ -85,13 +86,20 @@ class PGD(Method):
             positive("decrease_threshold", self.decrease_threshold)
         integer("episode_length", self.episode_length)
 
+    @rule("pgd", "jin2017", step="c/ℓ")
     @classmethod
-    def jin2017(cls, **constants) -> PGD:
-        """With the constants of the paper; takes what `theory.jin2017.pgd_constants` takes."""
-        k = jin2017.pgd_constants(**constants)
+    def jin2017(cls, *, lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0.1,
+                c=1.0) -> PGD:
+        """With the constants of Jin et al. 2017, `theory.jin2017.pgd_constants`.
+
+        ``delta_f`` is an upper bound of f(x0) − f*, and ``failure_prob`` the δ of the theorem.
+        """
+        k = jin2017.pgd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
+                                  failure_prob, c)
         return cls(k.step_size, k.perturbation_radius, k.grad_threshold, k.decrease_threshold,
                    k.episode_length)
 
+    @rule("pgd", "jin2021", step="1/ℓ")
     @classmethod
     def jin2021(cls, *, lipschitz_grad, lipschitz_hess, epsilon, dim=None, delta_f=None,
                 failure_prob=0.1, iota=None, wait=False, stop=True) -> PGD:
@@ -137,6 +145,7 @@ class PGD(Method):
         return cls(k.step_size, k.perturbation_radius, epsilon, k.decrease / 2 if stop else None,
                    k.episode_length, wait)
 
+    @rule("pgd", "practical", default=True)
     @classmethod
     def practical(cls, *, step_size, epsilon, dim, lipschitz_hess=None, curvature_tol=None,
                   perturbation_radius=None, episode_length=None, decrease_threshold=None) -> PGD:

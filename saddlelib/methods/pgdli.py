@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from dataclasses import dataclass
 
 from .._arguments import integer, positive
 from .._norm import norm
-from .base import State
+from .base import Method, State
 from .gd import gd_step
 from .pgd import PGD, PGDState
+from .rules import extend
 
 __all__ = ["PGDli", "PGDliState"]
 
@@ -27,7 +30,7 @@ class PGDliState(PGDState):
 
 
 @dataclass(frozen=True)
-class PGDli:
+class PGDli(Method):
     r"""Search by `PGD`; from where it stops, descend with the larger step 1/β.
 
     Algorithm 3 of Jin et al. 2017 (arXiv:1703.00887). Where f is (α, β)-regular around its
@@ -96,3 +99,23 @@ class PGDli:
                 or self.local_tol is not None and norm(new.jac) <= self.local_tol):
             new.finished = "stationary"
         return new
+
+
+def _then_local(build):
+    """The same, with the steps of size 1/β of `PGDli` after it where ``beta`` is given."""
+    @functools.wraps(build)
+    def both(*, beta=None, local_iterations=None, local_tol=None, **numbers):
+        if beta is not None:
+            return PGDli(build(**numbers), beta, local_iterations, local_tol)
+        if local_iterations is not None or local_tol is not None:
+            raise ValueError("local_iterations and local_tol are for the steps of size 1/beta that "
+                             "follow the search; give beta as well")
+        return build(**numbers)
+    more = [each for each in inspect.signature(both, follow_wrapped=False).parameters.values()
+            if each.kind is each.KEYWORD_ONLY]
+    first = inspect.signature(build)
+    both.__signature__ = first.replace(parameters=[*first.parameters.values(), *more])
+    return both
+
+
+extend("pgd", _then_local)

@@ -10,6 +10,7 @@ import numpy as np
 from .._arguments import _number, positive
 from .._norm import norm
 from .base import Method, State, gd_step
+from .rules import rule
 
 __all__ = ["BacktrackingDescent", "PolyakDescent", "PolyakState", "polyak_quotient"]
 
@@ -109,6 +110,7 @@ class ValueMethod(Method):
             state.finished = "stationary"
 
 
+@rule("gd", "polyak", step="(f − f*)/‖∇f‖²", grad_threshold="epsilon")
 @dataclass(frozen=True)
 class PolyakDescent(ValueMethod):
     r"""x − min(λ(f(x) − f*)/‖∇f(x)‖², cap)·∇f(x), the step of Polyak 1969.
@@ -171,6 +173,7 @@ class PolyakDescent(ValueMethod):
         return new
 
 
+@rule("gd", "backtracking", grad_threshold="epsilon")
 @dataclass(frozen=True)
 class BacktrackingDescent(ValueMethod):
     r"""x − η∇f(x) with η halved until f falls by η/2·‖∇f‖², and doubled after every step.

@@ -14,9 +14,10 @@ from ..oracle import Oracle
 from ..perturbation import uniform_sphere
 from ..theory import alpay2025
 from ..theory.precision import float64_can_resolve, perturbation_warning
-from .base import State
+from .base import Method, State
 from .gd import gd_step
 from .psd import CertifiedPSD
+from .rules import rule
 
 __all__ = ["LanczosProbe", "PSDProbe", "PSDProbeState"]
 
@@ -43,7 +44,7 @@ class PSDProbeState(State):
 
 
 @dataclass(frozen=True)
-class PSDProbe:
+class PSDProbe(Method):
     r"""Descend; where the gradient is small, probe the curvature along random directions.
 
     PSD-Probe of the authors' repository of Alpay & Alakkad 2025: the header of its code, and
@@ -95,6 +96,7 @@ class PSDProbe:
             positive(name, getattr(self, name))
         integer("probe_count", self.probe_count)
 
+    @rule("psd", "probe", step="1/(2ℓ)")
     @classmethod
     def published(cls, *, lipschitz_grad, lipschitz_hess, epsilon, dim, failure_prob=0.1
                   ) -> PSDProbe:
@@ -190,10 +192,20 @@ class LanczosProbe(CertifiedPSD):
         super().__post_init__()
         integer("probe_count", self.probe_count, least=2)
 
+    @rule("psd", "lanczos-probe")
     @classmethod
-    def practical(cls, *, dim, probe_count=None, failure_prob=1e-4, **options) -> LanczosProbe:
+    def practical(cls, *, step_size, epsilon, dim, lipschitz_hess=None, curvature_tol=None,
+                  failure_prob=1e-4, probe_count=None, perturbation_radius=None,
+                  exit_radius=None, episode_length=None, decrease_threshold=None,
+                  use_direction=True, patience=3) -> LanczosProbe:
         """`CertifiedPSD.practical` with a budget; by default m = `alpay2025.probe_count`."""
-        k = CertifiedPSD.practical(dim=dim, failure_prob=failure_prob, **options)
+        k = CertifiedPSD.practical(step_size=step_size, epsilon=epsilon, dim=dim,
+                                   lipschitz_hess=lipschitz_hess, curvature_tol=curvature_tol,
+                                   failure_prob=failure_prob, exit_radius=exit_radius,
+                                   perturbation_radius=perturbation_radius,
+                                   episode_length=episode_length,
+                                   decrease_threshold=decrease_threshold,
+                                   use_direction=use_direction, patience=patience)
         if probe_count is None:
             probe_count = alpay2025.probe_count(dim, failure_prob)
         return cls(**vars(k), probe_count=probe_count)

@@ -16,6 +16,7 @@ from ..theory._numbers import representable
 from ..theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
 from .base import Method, State, Wait
 from .gd import gd_step
+from .rules import rule
 
 __all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_step"]
 
@@ -99,11 +100,17 @@ class PSD(Method):
         integer("episode_length", self.episode_length)
         integer("max_episodes", self.max_episodes)
 
+    @rule("psd", "published", step="1/(2ℓ)")
     @classmethod
-    def published(cls, **constants) -> PSD:
-        """With the authors' constants; takes what `theory.alpay2025.psd_constants` takes."""
-        k = alpay2025.psd_constants(**constants)
-        return cls(k.step_size, constants["epsilon"], k.curvature_tol, k.perturbation_radius,
+    def published(cls, *, lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
+                  failure_prob=0.1) -> PSD:
+        """With the authors' constants, `theory.alpay2025.psd_constants`; needs Hessians.
+
+        ``delta_f`` is an upper bound of f(x0) − f*.
+        """
+        k = alpay2025.psd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
+                                    failure_prob)
+        return cls(k.step_size, epsilon, k.curvature_tol, k.perturbation_radius,
                    k.episode_length, k.max_episodes)
 
     def init(self, oracle, x0, rng=None) -> PSDState:
@@ -258,6 +265,7 @@ class CertifiedPSD(Method):
             raise ValueError(f"exit_radius must be larger than perturbation_radius = "
                              f"{self.perturbation_radius:.3g}, got {self.exit_radius:.3g}")
 
+    @rule("psd", "practical", default=True)
     @classmethod
     def practical(cls, *, step_size, epsilon, dim, lipschitz_hess=None, curvature_tol=None,
                   failure_prob=1e-4, perturbation_radius=None, exit_radius=None,
@@ -392,7 +400,8 @@ class CertifiedPSD(Method):
     def _certify(self, oracle, state, jac, failure_prob, **options):
         return certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
                        failure_prob=failure_prob, lipschitz_hess=self.lipschitz_hess,
-                       resolution=_RESOLUTION, rng=state.rng, grad_at_x=jac, recheck=False, **options)
+                       resolution=_RESOLUTION, rng=state.rng, grad_at_x=jac, recheck=False,
+                       **options)
 
     def _displace(self, oracle, state, seen) -> bool:
         """Move along the direction of negative curvature if that lowers f; say whether it did."""

@@ -31,6 +31,7 @@ from ..theory.noise import (
 )
 from .base import Method, State, gd_step, perturb
 from .psd import curvature_step
+from .rules import rule
 
 __all__ = ["CNCSGD", "PSGD", "SGD", "CertifiedPSGD", "CertifiedPSGDState", "NoisySGD", "PSGDState",
            "SGDState"]
@@ -54,6 +55,7 @@ class SGDState(State):
     unseen: np.ndarray | None = None
 
 
+@rule("sgd", "constant", default=True)
 @dataclass(frozen=True)
 class SGD(Method):
     """x_{k+1} = x_k − ηĝ(x_k), with ĝ a mini-batch gradient; never stops.
@@ -124,6 +126,7 @@ class SGD(Method):
         state.unseen = oracle.unseen
 
 
+@rule("cnc-sgd", "constant", default=True)
 @dataclass(frozen=True)
 class CNCSGD(SGD):
     """`SGD` whose every ``interval``-th step is larger, after Daneshmand et al. 2018.
@@ -184,14 +187,17 @@ class NoisySGD(SGD):
         super().__post_init__()
         positive("noise_radius", self.noise_radius)
 
+    @rule("psgd", "jin2021", step="1/(ι⁹ℓ𝔑)")
     @classmethod
-    def jin2021(cls, *, batch_size=1, iota=None, delta_f=None, failure_prob=0.1,
-                **constants) -> NoisySGD:
-        """With the constants of equation (8) there.
+    def jin2021(cls, *, lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale, batch_size=1,
+                iota=None, delta_f=None, failure_prob=0.1, lipschitz_sample=None) -> NoisySGD:
+        """With the constants of equation (8) there, `theory.jin2021.psgd_constants`; never stops.
 
-        Takes what `theory.jin2021.psgd_constants` takes; without ``iota``, ``delta_f`` and
-        ``failure_prob`` give it by `theory.jin2021.psgd_iota`.
+        Without ``iota``, ``delta_f`` and ``failure_prob`` give it by `theory.jin2021.psgd_iota`.
         """
+        constants = dict(lipschitz_grad=lipschitz_grad, lipschitz_hess=lipschitz_hess,
+                         epsilon=epsilon, dim=dim, noise_scale=noise_scale,
+                         lipschitz_sample=lipschitz_sample)
         if iota is None:
             iota = jin2021.psgd_iota(batch_size=batch_size, delta_f=delta_f,
                                      failure_prob=failure_prob, **constants)
@@ -274,10 +280,12 @@ class PSGD(SGD):
         for name in ("episode_length", "max_episodes"):
             integer(name, getattr(self, name))
 
+    @rule("psgd", "published", step="1/(2ℓ)", without=("total_noise",))
     @classmethod
-    def published(cls, *, noise_std=None, total_noise=None, batch_size=None,
-                  false_positive_prob=0.1, **constants) -> PSGD:
-        """With the authors' constants; takes what `theory.alpay2025.psd_constants` takes, and more.
+    def published(cls, *, lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0.1,
+                  noise_std=None, total_noise=None, batch_size=None,
+                  false_positive_prob=0.1) -> PSGD:
+        """With the authors' constants, `theory.alpay2025.psd_constants`; no certificate.
 
         Their σ is whichever of the first two is given, and this is how it is read.
 
@@ -311,8 +319,8 @@ class PSGD(SGD):
                              f"(of the whole vector), got noise_std = {noise_std} and "
                              f"total_noise = {total_noise}")
         sigma = total_noise if noise_std is None else noise_std
-        k = alpay2025.psd_constants(**constants)
-        epsilon = constants["epsilon"]
+        k = alpay2025.psd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
+                                    failure_prob)
         if batch_size is None:
             batch_size = alpay2025.batch_size(sigma, epsilon, false_positive_prob)
         trigger = alpay2025.batch_trigger(sigma, epsilon, batch_size)
@@ -447,6 +455,7 @@ class CertifiedPSGD(SGD):
         integer("patience", self.patience)
         probability("failure_prob", self.failure_prob)
 
+    @rule("psgd", "practical", default=True)
     @classmethod
     def practical(cls, *, step_size, epsilon, dim, sample_noise, lipschitz_hess=None,
                   curvature_tol=None, failure_prob=1e-2, population=None, replacement=False,

@@ -11,8 +11,9 @@ from .._arguments import integer, positive
 from ..perturbation import uniform_ball
 from ..theory import episode
 from ..theory.precision import perturbation_warning
-from .base import State
+from .base import Method, State
 from .gd import gd_step
+from .rules import rule
 
 __all__ = ["RepairedPSD", "RepairedPSDState"]
 
@@ -49,7 +50,7 @@ class RepairedPSDState(State):
 
 
 @dataclass(frozen=True)
-class RepairedPSD:
+class RepairedPSD(Method):
     r"""Descend; where the gradient is small, perturb, and let the gradients say if that helped.
 
     The method of `theory.episode`, at each step:
@@ -98,6 +99,7 @@ class RepairedPSD:
             raise ValueError(f"step_size must be at most 1/ℓ = {1 / self.lipschitz_grad:.6g}, got "
                              f"{self.step_size:.6g}")
 
+    @rule("psd", "repaired", step="1/ℓ")
     @classmethod
     def proved(cls, lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f,
                failure_prob=0.1) -> RepairedPSD:

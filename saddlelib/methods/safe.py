@@ -12,6 +12,7 @@ from .._arguments import _number, integer, positive
 from .._norm import norm
 from .gdpolyak import GDPolyakState, secant_curvature
 from .polyak import ValueMethod, polyak_quotient
+from .rules import rule
 
 __all__ = ["SafeGDPolyak", "SafeState"]
 
@@ -67,6 +68,7 @@ class SafeState(GDPolyakState):
     worse: int = 0
 
 
+@rule("gdpolyak", "safe", default=True, grad_threshold="epsilon")
 @dataclass(frozen=True)
 class SafeGDPolyak(ValueMethod):
     r"""Short steps, a look, and a long step where it is safe; taken back where it did not help.

@@ -79,7 +79,7 @@ class Call:
         if self.door == "certify_samples":
             return certify_samples(self.sampled(parts, fun), self.x0, **more)
         if self.door == "scipy":
-            given = dict(jac=parts["grad"], hessp=parts.get("hvp"), hess=parts.get("hess"))
+            given = dict(jac=parts["jac"], hessp=parts.get("hessp"), hess=parts.get("hess"))
             args, callback = more.pop("args", ()), more.pop("callback", None)
             return scipy.optimize.minimize(
                 fun, self.x0, args=args, callback=callback, method=getattr(saddlelib, self.method),
@@ -99,7 +99,7 @@ class Call:
         if self.noise:
             return Oracle(fun, grad_noise=self.noise, rng=self.seed, **parts)
         spread = self.spread()
-        grad, hvp, t = parts["grad"], parts.get("hvp"), self.truth
+        grad, hvp, t = parts["jac"], parts.get("hessp"), self.truth
 
         def grads(x, i):
             g = grad(x)
@@ -272,12 +272,12 @@ def _spoil(call, rng):
 _KINDS = {
     "wrong gradient": ["sign", "scale", "missing", "offset"],
     "wrong products": ["nonsymmetric", "nonlinear", "sign", "scale", "zero", "noise"],
-    "not finite": [f"{what} {value} {when}" for what in ("fun", "grad", "hvp")
+    "not finite": [f"{what} {value} {when}" for what in ("fun", "jac", "hessp")
                    for value in ("nan", "inf", "-inf") for when in ("near", "far", "later")],
-    "wrong returns": [f"{what} {kind}" for what in ("fun", "grad", "hvp")
+    "wrong returns": [f"{what} {kind}" for what in ("fun", "jac", "hessp")
                       for kind in ("shape", "list", "object", "none", "text", "ragged",
                                    "complex", "longdouble")],
-    "raises": [f"{what} {when}" for what in ("fun", "grad", "hvp") for when in (1, 2, 9)],
+    "raises": [f"{what} {when}" for what in ("fun", "jac", "hessp") for when in (1, 2, 9)],
 }
 
 
@@ -315,12 +315,12 @@ def _functions(call):
             return t.grad(x) + size * ((mixed >> np.uint64(11)) / 2.0**53 - 0.5)
     parts = dict(fun=fun, jac=grad)
     if call.derivatives == 1 or call.family == "wrong products" and call.derivatives != 2:
-        parts["hvp"] = hvp
+        parts["hessp"] = hvp
     if call.derivatives == 2 or (call.rule, str(call.method)) == ("published", "psd"):
         parts["hess"] = hess
     if call.family in ("not finite", "wrong returns", "raises"):
         name, *rest = call.fault.split()
-        name = name if name in parts else "hess" if "hess" in parts else "grad"
+        name = name if name in parts else "hess" if "hess" in parts else "jac"
         parts[name] = _AFTER[call.family](call, parts[name], *rest)
     return parts
 

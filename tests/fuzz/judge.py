@@ -17,6 +17,7 @@ from scipy.stats import binom
 
 import saddlelib
 from saddlelib import Status, certify, certify_samples, minimize
+from saddlelib.methods.rules import CONSTANTS
 
 from .calls import RULES, draw
 from .lies import SHARE, visible
@@ -102,7 +103,8 @@ def _where_of(call):
 def _names():
     functions = minimize, certify, certify_samples, saddlelib.Oracle, saddlelib.oracle.FiniteSum
     names = set(itertools.chain(*(inspect.signature(f).parameters for f in functions)))
-    names |= set(itertools.chain(*(row[2] for row in RULES))) | {"delta_f", "epoch_length", "rule"}
+    names |= set(itertools.chain(*(row[2] for row in RULES))) | {"epoch_length", "rule"}
+    names |= set(CONSTANTS)
     return names - {"x", "problem", "options", "size", "dim"} | {"problem", "x must"}
 
 

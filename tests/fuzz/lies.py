@@ -51,7 +51,7 @@ class _Lie:
         t, parts = call.truth, call.functions()
         self.call, self.x, self.t, self.parts = call, x, t, parts
         unit = t.a * t.s
-        self.g, self.told = t.grad(x) / unit, np.asarray(parts["grad"](x)) / unit
+        self.g, self.told = t.grad(x) / unit, np.asarray(parts["jac"](x)) / unit
         self.H = t.hess(x) / unit / t.s
         self.J = self._jacobian()
         size = float(np.linalg.norm(x * t.s))
@@ -99,8 +99,8 @@ class _Lie:
 
     def _product_seen(self, b):
         unit = self.t.a * self.t.s * self.t.s
-        if "hvp" in self.parts:
-            told = self.parts["hvp"](self.x, b) / unit
+        if "hessp" in self.parts:
+            told = self.parts["hessp"](self.x, b) / unit
         elif "hess" in self.parts:
             told = self.parts["hess"](self.x) @ b / unit
         else:

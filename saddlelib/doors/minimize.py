@@ -1,0 +1,355 @@
+"""`saddlelib.minimize`: from the words of a user to a run, and back."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import types
+
+import numpy as np
+
+from .._arguments import generator, integer
+from ..certified import SOLVERS
+from ..derivatives import Witness
+from ..given import Given, Question, build
+from ..loop import Budget, run
+from ..methods import State
+from ..methods.rules import either, names
+from ..oracle import FiniteSum
+from ..report import is_exact, report
+from ..watch import Watch
+from .objective import objective
+
+__all__ = ["certified", "gd", "minimize", "pgd", "psd", "psgd"]
+
+# The accuracy, in SciPy's words and in the field's.
+_ACCURACY = ("epsilon", "gtol", "tol")
+# What a user may state or leave to the problem, among the options.
+_TOLD = ("step_size", "lipschitz_grad", "lipschitz_hess", "delta_f", "sample_noise")
+_MOVED = {"grad": "jac", "hvp": "hessp", "problem": "fun", "maxfun": "maxfev"}
+
+
+def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=None, bounds=None,
+             constraints=(), tol=None, gtol=None, epsilon=None, curvature_tol=None,
+             failure_prob=1e-4, certificate=True, rng=None, maxiter=100_000, maxfev=None,
+             maxsamples=None, callback=None, trace=(), disp=False, progress=False, state=None,
+             grad_noise=0.0, noise_df=None, options=None, **more):
+    r"""Minimize a smooth function, leave the saddles, and say with a certificate where it ended.
+
+    Without a ``method`` nothing has to be known about the function: the driver of
+    `saddlelib.certified` descends, looks at the curvature where the gradient is small, leaves a
+    saddle along the direction that it found, and ends where it has a certificate.
+
+    **The function**
+
+    fun : callable, Problem or FiniteSum
+        ``fun(x, *args) -> float``, with x in the shape of ``x0``; or a `saddlelib.problems.Problem`
+        or `saddlelib.oracle.FiniteSum`, which bring their derivatives; or a loss of torch.
+    x0 : array_like of any shape, tensor, torch.nn.Module or parameters
+        The start; the result comes in its shape. Left out where ``state`` is given.
+    args : tuple, optional
+        Further arguments of ``fun, jac, hess, hessp``.
+    jac : callable, True, {"2-point", "3-point", "cs", "torch", "jax"}, optional
+        The gradient. True: ``fun`` returns (f, ∇f). By differences of values ("2-point", the
+        default for a plain function), their error is known to the certificate. "torch" and "jax":
+        by automatic differentiation, with exact Hessian-vector products.
+    hess, hessp : callable, optional
+        ``hess(x, *args)`` and ``hessp(x, v, *args)``; without them the curvature comes from
+        differences of gradients.
+    bounds, constraints
+        Are refused: these methods are for unconstrained problems.
+
+    **The method**
+
+    method : str, object, callable, optional
+        None for the driver with its own descent; the name of a method of SciPy's that takes a
+        gradient, such as "L-BFGS-B" or "trust-krylov", for the driver with that one inside, or a
+        function ``method(fun, x0, jac=..., ...)`` like those; "gd", "pgd", "psd", "psgd", "sgd",
+        "cnc-sgd", "gdpolyak" for the methods of the book; or an object with ``init`` and ``step``
+        as those of `saddlelib.methods`, also one of your own.
+    **more
+        ``rule`` and the options of the method, which `saddlelib.show_options` prints; and the
+        constants that a method of the book takes, where a problem does not state them:
+        ``step_size`` (η, 1/ℓ by default), ``lipschitz_grad`` (ℓ), ``lipschitz_hess`` (ρ),
+        ``delta_f`` (an upper bound of f(x0) − f*), ``sample_noise`` (√E‖noise of the gradient of
+        one sample‖²). With a method of SciPy's, its own options.
+    options : dict, optional
+        The same and all other keywords, as in SciPy.
+
+    **The question**
+
+    epsilon, gtol, tol : float, optional
+        ε > 0, one absolute accuracy under three names: the wanted ‖∇f‖₂; 1e-3 by default, or that
+        of the method object.
+    curvature_tol : float, optional
+        γ > 0: the smallest eigenvalue may be −γ. By default √(ρε) where ρ is known; else it is
+        estimated, between 1e-4 and 0.1 times the largest curvature that was seen.
+    failure_prob : float
+        δ in (0, 1): most probability that a point passes that is not second-order stationary; for
+        a rule from a paper also the δ of its formulas.
+    certificate : bool
+        False pays for none once the method has stopped; such a run reports success only where the
+        method had to certify the point to decide what to do.
+
+    **Randomness and noise**
+
+    rng : int or numpy.random.Generator, optional
+        The same ``rng`` gives the same run.
+    grad_noise : float
+        σ: adds N(0, (σ²/d) I) to every gradient of the run. The certificate sees none of it, except
+        that of "psgd", which works from noisy gradients.
+    noise_df : float, optional
+        Student's t with so many degrees of freedom instead of the Gaussian, as in `Oracle`.
+
+    **Budget, and what you see**
+
+    maxiter, maxfev, maxsamples : int, optional
+        Most steps of this call; most oracle calls of all kinds, and most samples, before the
+        certificate. Budgets are compared before every step; the last step may go beyond.
+    callback : callable, optional
+        ``callback(intermediate_result)`` or ``callback(xk)`` after every step, as in SciPy;
+        raising ``StopIteration`` ends the run. The first form costs one value a step.
+    trace : iterable of {"x", "fun", "grad_norm"}, optional
+        What to record at the start and after every step; "fun" costs one value a step.
+    disp, progress : bool
+        A printed line now and then, at one value each; a bar of tqdm.
+    state : optional
+        ``result.state`` of an earlier run on the same function with the same method: go on from
+        there. A run that stops where the state already was costs one gradient more, to see that it
+        is the same function.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        ``x, fun, jac, nit, nfev, njev, nhvp, nhev, nsamples, status, success, message, certificate,
+        estimates, trace, state, perturbed_at``. Counts include the certificate; ``certificate`` is
+        None when the curvature was not looked at, ``estimates`` where nothing was estimated.
+        ``jac`` is the last gradient the method saw: with noise where the run has noise, and of a
+        mini-batch with "psgd", "sgd" and "cnc-sgd". Where f is not finite at the end, ``x`` is the
+        point before it, or the start, if f is finite there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument and the remedy. What ``fun``, its derivatives or ``callback`` raise
+        passes through as it is, with notes that say from where and after which step.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2        # a saddle at (0, 0)
+    >>> result = saddlelib.minimize(f, [0.0, 1.0], rng=0)
+    >>> result.success, abs(result.x).round(3).tolist()
+    (True, [1.0, 0.0])
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> saddlelib.minimize(problem, [0.0, 1.0], method="gd", rng=0).message  # doctest: +ELLIPSIS
+    'Stopped at a saddle: the gradient is small, the curvature is negative. (...λ_min ≤ -0.5...)'
+    """
+    words = _words({**locals()})
+    _refuse(words)
+    rng = generator("rng", words.rng)
+    told = objective(words.fun, _point(words), args=words.args, jac=words.jac,
+                     hess=words.hess, hessp=words.hessp, grad_noise=words.grad_noise,
+                     noise_df=words.noise_df, rng=rng)
+    budget = Budget(integer("maxiter", words.maxiter, least=0),
+                    None if words.maxfev is None else integer("maxfev", words.maxfev),
+                    None if words.maxsamples is None else integer("maxsamples", words.maxsamples))
+    solver, question, delta_f = _solver(words, told)
+    with Watch(words.trace, words.callback, words.disp, words.progress, told.restore) as watch:
+        state = _state(words, told, solver, rng)
+        state.delta_f = state.delta_f if delta_f is None else delta_f
+        told.oracle.witness = Witness() if is_exact(told.oracle, solver) else None
+        end = run(told.oracle, solver, state, budget, watch)
+        result = report(told.oracle, solver, question, end, certificate=words.certificate,
+                        resumed=words.state is not None)
+        result.trace = watch.trace(told.shape)
+    return _hand_over(result, told, words.disp)
+
+
+def _words(told):
+    """All words of a call in one namespace, those of ``options`` among them."""
+    more, options = told.pop("more"), told.pop("options")
+    if not isinstance(options, (dict, type(None))):
+        raise TypeError(f"options must be a dictionary, got {options!r}")
+    for name, value in (options or {}).items():
+        if name not in told:
+            more.setdefault(name, value)
+        elif told[name] is not _DEFAULTS[name]:
+            raise TypeError(f"{name} is given twice, by itself and in options")
+        else:
+            told[name] = value
+    for old, new in _MOVED.items():
+        if old in more and new not in _DEFAULTS:
+            raise TypeError(f"{old} is called {new} here")
+        if old in more:
+            raise TypeError(f"{old} is called {new} here, as in SciPy: write {new}=...")
+    more.pop("return_all", None)
+    words = types.SimpleNamespace(**told, more=more)
+    accuracies = {name: told[name] for name in _ACCURACY if told[name] is not None}
+    if len(set(map(repr, accuracies.values()))) > 1:
+        raise ValueError(f"epsilon, gtol and tol are one accuracy, got {accuracies}; give one")
+    words.epsilon = next(iter(accuracies.values()), None)
+    return words
+
+
+def _refuse(words):
+    """What no run can do."""
+    for name in ("bounds", "constraints"):
+        if np.size(getattr(words, name)) and getattr(words, name) is not None:
+            raise ValueError(f"{name} are not supported: these methods are for unconstrained "
+                             f"problems; substitute variables, or use SciPy's own methods")
+    if isinstance(words.method, tuple):
+        raise TypeError(f"method must be a name or an object, got {words.method!r}; further "
+                        f"arguments of fun go into args=")
+    if not isinstance(words.certificate, (bool, np.bool_)):
+        raise TypeError(f"certificate must be True or False, got {words.certificate!r}")
+    if words.state is not None and not isinstance(words.state, State):
+        raise TypeError(f"state must be result.state of an earlier run, got {words.state!r}")
+    if (words.x0 is None) == (words.state is None):
+        raise ValueError("give x0 to start a run, or state to go on with one, not both")
+
+
+def _point(words):
+    """Where the run begins, as the user's functions know it."""
+    state = words.state
+    return words.x0 if state is None else state.x.reshape(state.shape or state.x.shape)
+
+
+def _solver(words, told):
+    """The method object, the question of the run, and Δ_f where the method was made with it."""
+    method, more = words.method, dict(words.more)
+    if isinstance(method, type) and hasattr(method, "step"):
+        raise TypeError(f"method must be an object, got the class {method.__name__}; make one, as "
+                        f"in {method.__name__}(...)")
+    ready = hasattr(method, "init") and hasattr(method, "step")
+    constants = {name: more.pop(name, None) for name in _TOLD}
+    epsilon, curvature_tol = words.epsilon, words.curvature_tol
+    if ready:  # its own accuracy is that of the run
+        if more or constants["step_size"] is not None:
+            raise TypeError(f"a method object has its numbers; leave "
+                            f"{', '.join(more) or 'step_size'} out")
+        if epsilon is None:
+            epsilon = getattr(method, "epsilon", None) or getattr(method, "grad_threshold", None)
+        if curvature_tol is None:
+            curvature_tol = getattr(method, "curvature_tol", None)
+    question = Question(told.oracle, 1e-3 if epsilon is None else epsilon, curvature_tol,
+                        words.failure_prob, constants["lipschitz_hess"])
+    if ready:
+        return method, question, None
+    given = Given(told.oracle, told.x0, question, constants,
+                  None if words.state is None else words.state.delta_f)
+    name, more = _named(method, more)
+    return build(name, given, more), question, given.known_delta_f
+
+
+def _named(method, options):
+    """The name among ours and its options; a solver of SciPy's runs inside "certified"."""
+    if method is None:
+        return "certified", options
+    if isinstance(method, str) and method in names():
+        return method, options
+    if callable(method) or isinstance(method, str) and method.lower() in SOLVERS:
+        inner = method if callable(method) else SOLVERS[method.lower()]
+        return "certified", dict(inner=inner, inner_options=options)
+    raise ValueError(f"method must be None, {either(names())}, a method of SciPy's "
+                     f"({', '.join(SOLVERS.values())}) or an object with init and step, got "
+                     f"{method!r}")
+
+
+def _state(words, told, solver, rng):
+    """The state to begin with: the first, or a copy of that of an earlier run."""
+    oracle = told.oracle
+    if words.state is None:
+        state = solver.init(oracle, told.x0, rng)
+        if not isinstance(state, State):
+            raise TypeError(f"init of {type(solver).__name__} must return a "
+                            f"saddlelib.methods.State, got {state!r}")
+        state.shape = told.shape
+    else:
+        state = copy.deepcopy(words.state)
+        if oracle.grad_noise or isinstance(oracle.problem, FiniteSum):
+            oracle.rng = state.rng
+    return state
+
+
+def _hand_over(result, told, disp):
+    """The result as the user knows his variables, with what there is to say of his functions."""
+    notes = told.notes()
+    if notes:
+        result.message += f" ({'; '.join(notes)})"
+    result.x, result.jac = told.restore(result.x), told.restore_like(result.jac)
+    if disp:
+        print(result.message)
+    return result
+
+
+def certified(fun=None, x0=None, **words):
+    """`minimize` for ``scipy.optimize.minimize(fun, x0, method=saddlelib.certified)``.
+
+    Called with the name of a method instead, or with a method object, it returns the same for that
+    method: ``method=saddlelib.certified("trust-krylov")`` runs SciPy's solver, certifies where it
+    ends, and goes on from saddles. ``options`` are the keywords of `minimize`; none are needed.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> for method in saddlelib.certified, saddlelib.certified("BFGS"):
+    ...     result = minimize(f, [0.0, 1.0], jac=df, method=method, options=dict(rng=0))
+    ...     print(result.success, abs(result.x).round(3).tolist())
+    True [1.0, 0.0]
+    True [1.0, 0.0]
+    """
+    if x0 is None:
+        return functools.partial(minimize, method=fun, **words)
+    return minimize(fun, x0, **words)
+
+
+def gd(fun, x0, **words):
+    """Gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.gd)``; see `pgd`."""
+    return minimize(fun, x0, "gd", **words)
+
+
+def pgd(fun, x0, **words):
+    """Perturbed gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.pgd)``.
+
+    ``options`` are the keywords of `saddlelib.minimize`: at least ``step_size`` (or
+    ``lipschitz_grad``) and ``lipschitz_hess`` or ``curvature_tol``; `certified` needs none.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.pgd,
+    ...                   options=dict(step_size=0.2, lipschitz_hess=6.0, rng=0))
+    >>> result.success, float(abs(result.x[0]).round(3))
+    (True, 1.0)
+    """
+    return minimize(fun, x0, "pgd", **words)
+
+
+def psd(fun, x0, **words):
+    """Perturbed Saddle-escape Descent for ``scipy.optimize.minimize(..., method=saddlelib.psd)``.
+
+    ``options`` as for `pgd`; ``rule="published"`` needs ``hess`` and ``delta_f`` as well.
+    """
+    return minimize(fun, x0, "psd", **words)
+
+
+def psgd(fun, x0, **words):
+    """Perturbed SGD for ``scipy.optimize.minimize(..., method=saddlelib.psgd)``; see `pgd`.
+
+    The noise is that of ``grad_noise`` among the ``options``. A sum over data goes to
+    `saddlelib.minimize` itself, as a `saddlelib.oracle.FiniteSum`.
+    """
+    return minimize(fun, x0, "psgd", **words)
+
+
+_DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(
+    minimize).parameters.items()}

@@ -1,0 +1,221 @@
+"""The numbers of a run: told by the user, stated by the problem, or made of others."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._arguments import curvature_scale, nonnegative, positive, probability
+from .methods import find
+from .methods.rules import CONSTANTS
+from .oracle import FiniteSum
+from .theory.noise import tail_scale
+
+__all__ = ["Given", "Question", "build"]
+
+# A rule that asks for one of these can be told ``sample_noise``.
+_NOISES = {"sample_noise", "noise_std", "noise_scale"}
+
+
+class Question:
+    """What a run has to find: a point that is second-order stationary to what accuracy.
+
+    Attributes
+    ----------
+    epsilon : float
+        ε, the largest gradient norm that is allowed.
+    curvature_tol : float or None
+        γ: eigenvalues down to −γ are allowed. None where nobody said, and where the problem states
+        no ρ for γ = √(ρε): then it is estimated where the curvature is looked at.
+    failure_prob : float
+        δ, most probability of a wrong success.
+    lipschitz_hess : float or None
+        ρ, where it is known.
+    """
+
+    def __init__(self, oracle, epsilon, curvature_tol, failure_prob, lipschitz_hess):
+        self.epsilon = positive("epsilon", epsilon)
+        self.failure_prob = probability("failure_prob", failure_prob)
+        self.lipschitz_hess = _stated(oracle, "lipschitz_hess", lipschitz_hess)
+        if self.lipschitz_hess is not None:
+            nonnegative("lipschitz_hess", self.lipschitz_hess)
+        self.curvature_tol = curvature_tol
+        if curvature_tol is not None or self.lipschitz_hess:
+            self.lipschitz_hess, self.curvature_tol = curvature_scale(
+                None, self.epsilon, self.lipschitz_hess, curvature_tol)
+
+
+class Given:
+    """The `methods.rules.CONSTANTS` of a run, each found when a rule asks for it.
+
+    Parameters
+    ----------
+    oracle : Oracle
+    x0 : ndarray, shape (d,)
+        Where the run begins, or goes on.
+    question : Question
+    told : dict
+        What the user said, by name; None where he did not.
+    delta_f : float, optional
+        Δ_f of the run that goes on here.
+
+    Attributes
+    ----------
+    known_delta_f : float or None
+        Δ_f, where a rule has asked for it.
+    """
+
+    def __init__(self, oracle, x0, question, told, delta_f=None):
+        self.oracle, self.x0, self.question, self.told = oracle, x0, question, told
+        self.known_delta_f = delta_f
+
+    def numbers(self, rule, options) -> dict:
+        """What ``rule`` has to be told, by the names of its parameters, or an error that says it.
+
+        Raises
+        ------
+        ValueError
+            Where a constant is missing, with what to give; or where the rule sets the step itself.
+        """
+        if "step_size" not in rule.constants.values() and self.told.get("step_size") is not None:
+            formula = f" = {rule.step}" if rule.step else ""
+            raise ValueError(f"rule={rule.name!r} sets step_size{formula} itself; leave step_size "
+                             f"out")
+        missing = [constant for parameter, constant in rule.constants.items()
+                   if constant.startswith("lipschitz") and rule.requires(parameter)
+                   and _stated(self.oracle, constant, self.told.get(constant)) is None]
+        if missing:
+            needed = " and ".join(f"{name} ({CONSTANTS[name]})" for name in missing)
+            raise ValueError(f"rule={rule.name!r} needs {needed}; the default method, method=None, "
+                             f"needs no constants")
+        found = {}
+        for parameter, constant in rule.constants.items():
+            # Δ_f is only there to find ι.
+            needless = constant == "delta_f" and options.get("iota") is not None
+            found[parameter] = self.told.get("delta_f") if needless else self[constant]
+        return found
+
+    def __getitem__(self, name):
+        """The value of a constant; None where it is not known and has no derivation."""
+        return getattr(self, f"_{name}", lambda: self.told.get(name))()
+
+    def _step_size(self):
+        step_size, ell = self.told.get("step_size"), self._lipschitz_grad()
+        if step_size is not None:
+            return positive("step_size", step_size)
+        if ell is None:
+            raise ValueError("give step_size, or lipschitz_grad (ℓ) for a step of 1/ℓ; the default "
+                             "method, method=None, needs neither")
+        return 1 / positive("lipschitz_grad", ell)
+
+    def _lipschitz_grad(self):
+        return _stated(self.oracle, "lipschitz_grad", self.told.get("lipschitz_grad"))
+
+    def _lipschitz_hess(self):
+        return self.question.lipschitz_hess
+
+    def _epsilon(self):
+        return self.question.epsilon
+
+    def _dim(self):
+        return self.x0.size
+
+    def _curvature_tol(self):
+        return self.question.curvature_tol
+
+    def _failure_prob(self):
+        return self.question.failure_prob
+
+    def _delta_f(self):
+        """An upper bound of f(x0) − f*: that of the start, also where a run goes on."""
+        told = self.told.get("delta_f")
+        self.known_delta_f = self.known_delta_f if told is None else told
+        if self.known_delta_f is not None:
+            return self.known_delta_f
+        f_star = _stated(self.oracle, "f_star", None)
+        delta_f = self.oracle.fun(self.x0) - (-math.inf if f_star is None else f_star)
+        if not math.isfinite(delta_f):
+            raise ValueError("this rule needs delta_f, an upper bound of f(x0) − f*; the problem "
+                             "states no finite f*")
+        self.known_delta_f = max(delta_f, np.finfo(float).tiny)
+        return self.known_delta_f
+
+    def _sample_noise(self):
+        """√E‖noise of the gradient of one sample‖²."""
+        told, terms = self.told.get("sample_noise"), self._terms()
+        if told is None and terms is not None:
+            raise ValueError("give sample_noise, the root mean square √E‖∇fᵢ − ∇f‖² of the noise "
+                             "of one term, for the batch sizes and the trigger")
+        if told is None:
+            return self.oracle.grad_noise
+        if nonnegative("sample_noise", told) < self.oracle.grad_noise and terms is None:
+            raise ValueError(f"sample_noise must be at least grad_noise = "
+                             f"{self.oracle.grad_noise}, the noise of this run, got {told}")
+        return told
+
+    def _noise_std(self):
+        return nonnegative("sample_noise", self._sample_noise()) / math.sqrt(self.x0.size)
+
+    def _noise_scale(self):
+        return tail_scale(self._noise_std(), self.x0.size)
+
+    def _population(self):
+        return None if self._terms() is None else self._terms().size
+
+    def _replacement(self):
+        return self._terms() is not None and self._terms().replacement
+
+    def _terms(self):
+        problem = self.oracle.problem
+        return problem if isinstance(problem, FiniteSum) else None
+
+
+def _stated(oracle, name, told):
+    """What the user said, else what the problem states, else None."""
+    return getattr(oracle.problem, name, None) if told is None else told
+
+
+def build(method, given, options):
+    """The method that ``method`` and the option ``rule`` name, made of the numbers of the run.
+
+    Parameters
+    ----------
+    method : str
+    given : Given
+    options : dict
+        ``rule``, and what else the user said; left as it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where something is missing, unknown or out of range, by name.
+    """
+    options = dict(options)
+    rule = find(method, options.pop("rule", None))
+    uses = set(rule.constants.values())
+    more = ["delta_f"] * ("delta_f" in uses) + ["sample_noise"] * bool(_NOISES & uses)
+    told = {name for name in ("delta_f", "sample_noise") if given.told.get(name) is not None}
+    unknown = sorted(set(options) - set(rule.options) | told - set(more))
+    if unknown:
+        raise TypeError(f"{rule} has no option {', '.join(unknown)}; it takes "
+                        f"{', '.join([*rule.options, *more]) or 'none'}; saddlelib.show_options("
+                        f"{rule.method!r}, {rule.name!r}) says what they are")
+    absent = [name for name in rule.options if rule.requires(name) and name not in options]
+    if absent:
+        raise TypeError(f"{rule} needs {' and '.join(absent)}; saddlelib.show_options("
+                        f"{rule.method!r}, {rule.name!r}) says what they are")
+    numbers = given.numbers(rule, options)
+    try:
+        return rule.build(**numbers, **options)
+    except (OverflowError, ZeroDivisionError) as error:
+        why = str(error)
+    except ValueError as error:
+        name, why = str(error).split(" must be ")[0], str(error)
+        out_of_range = name.isidentifier() and name not in {**numbers, **options}
+        if not out_of_range and why != "math domain error":
+            raise
+    told = ", ".join(f"{name} = {value:.3g}" for name, value in numbers.items()
+                     if isinstance(value, (int, float)) and not isinstance(value, bool))
+    raise ValueError(f"what the method makes of {told} leaves the range of float64 ({why}); "
+                     f"rescale x and f, or choose values nearer to 1")

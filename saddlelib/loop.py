@@ -1,0 +1,194 @@
+"""The one loop: it lets a method step, keeps the budget, and says how the run ended."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import numpy as np
+
+from .curvature.products import NotSymmetric
+from .methods import State
+
+__all__ = ["Budget", "End", "Status", "run"]
+
+
+class Status(enum.IntEnum):
+    """How a run ended. Only ``CERTIFIED`` is a success."""
+
+    CERTIFIED = 0
+    MAXITER = 1
+    MAXFEV = 2
+    SADDLE = 3
+    CANNOT_TELL = 4
+    NOT_LOOKED_AT = 5
+    NONFINITE = 6
+    PRECISION = 7
+    INTERRUPTED = 8
+    MAXSAMPLES = 9
+    BELOW_F_STAR = 10
+    VALIDATION = 11
+    VACUOUS = 12
+    WRONG_DERIVATIVES = 13
+    NOT_STATIONARY = 14
+    CALLBACK = 99
+
+    @property
+    def sentence(self) -> str:
+        """What it means, in words."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.CERTIFIED: "Certified: a second-order stationary point.",
+    Status.MAXITER: "The budget of iterations is spent.",
+    Status.MAXFEV: "The budget of oracle calls is spent.",
+    Status.SADDLE: "Stopped at a saddle: the gradient is small, the curvature is negative.",
+    Status.CANNOT_TELL: "The gradient is small, but the curvature could not be certified.",
+    Status.NOT_LOOKED_AT: "The gradient is small; nobody looked at the curvature.",
+    Status.NONFINITE: "A value or gradient was not finite; this is the last finite point known.",
+    Status.PRECISION: "float64 cannot carry the test this method makes.",
+    Status.MAXSAMPLES: "The budget of samples is spent.",
+    Status.INTERRUPTED: "Interrupted from the keyboard.",
+    Status.BELOW_F_STAR: "A value below f_star was met, so f_star is too high.",
+    Status.VALIDATION: "The validation measure no longer falls; this is where it was least.",
+    Status.VACUOUS: "The tolerance allows all curvature that was seen, so the certificate says "
+                    "nothing.",
+    Status.WRONG_DERIVATIVES: "The derivatives contradict the function.",
+    Status.NOT_STATIONARY: "The method stopped where the gradient is larger than epsilon.",
+    Status.CALLBACK: "The callback asked to stop.",
+}
+
+# How many steps a run takes before it asks again whether its gradients fit its values.
+_LISTEN = 64
+# A method may look around without counting that as a step, but not for ever.
+_MOST_IDLE = 100
+
+
+class Budget(NamedTuple):
+    """What one run may spend: steps, oracle calls and samples, the last two None for any."""
+
+    maxiter: int
+    maxfev: int | None = None
+    maxsamples: int | None = None
+
+    def spent(self, oracle, steps) -> Status | None:
+        """Which budget is spent, if any."""
+        if steps >= self.maxiter:
+            return Status.MAXITER
+        if self.maxfev is not None and oracle.calls >= self.maxfev:
+            return Status.MAXFEV
+        if self.maxsamples is not None and oracle.nsamples >= self.maxsamples:
+            return Status.MAXSAMPLES
+        return None
+
+
+class End(NamedTuple):
+    """How a run ended.
+
+    Attributes
+    ----------
+    status : Status or None
+        None where the method stopped by itself.
+    state, before, start : State
+        The last state, the one before it, and the first.
+    wrong : str
+        What the derivatives were seen to contradict, "" if nothing.
+    """
+
+    status: Status | None
+    state: State
+    before: State
+    start: State
+    wrong: str = ""
+
+
+def run(oracle, method, state, budget, watch) -> End:
+    """Step until the method stops, a budget is spent, the watch says so, or numbers run out.
+
+    Parameters
+    ----------
+    oracle : Oracle
+    method : object with ``init`` and ``step``
+    state : State
+        That of ``method.init``, or of an earlier run.
+    budget : Budget
+    watch : callable
+        ``watch(oracle, state) -> bool`` after every step, and before the first: whether to stop.
+    """
+    progress = _Progress(oracle, state, budget, watch)
+    start = before = state
+    watch(oracle, state)
+    if not np.isfinite(state.jac).all():
+        return End(Status.NONFINITE, state, state, start)
+    status, wrong = None, ""
+    try:
+        while status is None and state.finished is None and not wrong:
+            status = progress.spent()
+            if status is not None:
+                break
+            with np.errstate(over="ignore", invalid="ignore"):
+                new = method.step(oracle, state)
+            if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
+                status = Status.NONFINITE
+                break
+            before, state = state, new
+            status = progress.made(state)
+            if state.nit % _LISTEN == 0:
+                wrong = _contradicted(oracle)
+    except NotSymmetric as error:
+        wrong = str(error)
+    except KeyboardInterrupt:
+        status = Status.INTERRUPTED
+    except Exception as error:
+        _explain(error, state)
+        raise
+    finally:
+        oracle.report = None
+    return End(status, state, before, start, wrong or _contradicted(oracle))
+
+
+class _Progress:
+    """Counts the steps and shows them to the watch, also those that a method takes within one."""
+
+    def __init__(self, oracle, state, budget, watch):
+        self.oracle, self.budget, self.watch = oracle, budget, watch
+        self.first = self.last = state.nit
+        self.idle, self.stopped, self.reported = 0, None, None
+        oracle.report = self.report
+
+    def spent(self):
+        steps = self.last - self.first + max(0, self.idle - _MOST_IDLE)
+        return self.budget.spent(self.oracle, steps)
+
+    def made(self, state) -> Status | None:
+        """After a step of the method; why to stop, if so."""
+        self.idle = self.idle + 1 if state.nit <= self.last else 0
+        self.last = state.nit
+        if self.stopped is None and state.nit != self.reported:
+            self._show(state)
+        return self.stopped
+
+    def report(self, state) -> bool:
+        """Within a step: an iterate of a solver that has a loop of its own. Whether to stop."""
+        self.last = self.reported = state.nit
+        self._show(state)
+        self.stopped = self.stopped or self.spent()
+        return self.stopped is not None
+
+    def _show(self, state):
+        if self.watch(self.oracle, state):
+            self.stopped = Status.CALLBACK
+
+
+def _explain(error, state):
+    """Say where an exception came from; a state of another method is an error of its own."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, State):
+        raise TypeError(f"state must be that of an earlier run of the same method and rule; "
+                        f"this {type(state).__name__} has no {error.name!r}") from None
+    error.add_note(f"after step {state.nit}")
+
+
+def _contradicted(oracle):
+    """What the values and gradients of the run say against each other; "" if nothing."""
+    return "" if oracle.witness is None else oracle.witness.verdict()
