@@ -184,9 +184,9 @@ def is_sosp(problem, x, epsilon):
     return bool(small and min_eig(problem, x) >= least)
 
 
-def min_eig(problem, x):
-    """λ_min of the exact Hessian, from all of it, or by ARPACK where d > 600."""
-    if x.size <= DENSE:
+def min_eig(problem, x, dense=None):
+    """λ_min of the exact Hessian, from all of it, or by ARPACK where d > ``dense``, 600 if None."""
+    if x.size <= (DENSE if dense is None else dense):
         return float(np.linalg.eigvalsh(problem.hess(x))[0])
     h = scipy.sparse.linalg.LinearOperator((x.size, x.size), dtype=float,
                                            matvec=lambda v: problem.hvp(x, v.ravel()))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
+from . import differences
 from ._arguments import generator, integer, nonnegative
 from ._norm import norm
 
-__all__ = ["FiniteSum", "Oracle", "Sample"]
+__all__ = ["FiniteSum", "Oracle", "Sample", "noted"]
 
 # Rows of per-sample gradients that are in memory at once, and draws of a heavy tail.
 _ROWS = 1024
@@ -19,6 +21,8 @@ _DRAWS = 1_000_000
 # A mini-batch of a heavy tail is drawn sample by sample: a second for so many, and hours beyond.
 _MOST_DRAWS = 20_000_000
 _LARGEST_BATCH = 10**300  # of Gaussian noise, whose mean is drawn at once
+# Units of rounding of numbers with fewer digits than float64 has.
+_COARSE = {"float32": 2.0**-24, "float16": 2.0**-11}
 
 
 class _Names(NamedTuple):
@@ -85,8 +89,8 @@ class FiniteSum:
             if given is not None and not callable(given):
                 raise TypeError(f"{name} must be a function or None, got {given!r}")
         self.size, self.dim = integer("size", size), integer("dim", dim)
-        self._grads, self._hvps = _noted("grads", grads), _noted("hvps", hvps)
-        fun, hvp, hess = _noted("fun", fun), _noted("hvp", hvp), _noted("hess", hess)
+        self._grads, self._hvps = noted("grads", grads), noted("hvps", hvps)
+        fun, hvp, hess = noted("fun", fun), noted("hvp", hvp), noted("hess", hess)
         # Copies, as in Oracle.
         self.fun = lambda x: fun(x.copy())
         if hvp is not None:
@@ -166,9 +170,13 @@ class Oracle:
     ----------
     fun : Problem, FiniteSum or callable
         A `saddlelib.problems.Problem`, a `FiniteSum`, or ``fun(x, *args) -> float``.
-    jac, hessp, hess : callable, optional
-        For a plain function: ``jac(x, *args) -> (d,)``, its gradient, ``hessp(x, v, *args) ->
-        (d,)`` and ``hess(x, *args) -> (d, d)``. Only ``jac`` is required.
+    jac : callable, True, "2-point", "3-point" or "cs"
+        For a plain function, its gradient ``jac(x, *args) -> (d,)``. True: ``fun`` returns
+        (f, ∇f); it is called once for both where both are asked for at one of the last two points.
+        A string: by `saddlelib.differences` of values; ``fun`` has to take complex x for "cs".
+    hessp, hess : callable, optional
+        For a plain function, ``hessp(x, v, *args) -> (d,)`` and ``hess(x, *args) -> (d, d)``, an
+        array, a sparse one, or a `scipy.sparse.linalg.LinearOperator`.
     args : tuple, optional
         Extra arguments of all four functions.
     grad_noise : float, optional
@@ -187,7 +195,9 @@ class Oracle:
     ----------
     nfev, njev, nhvp, nhev : int
         Values, gradients, Hessian-vector products and Hessians asked for so far. A mini-batch is
-        one gradient here.
+        one gradient here. With ``jac=True`` they count what was asked for, and not the calls of
+        ``fun``, which are fewer. A gradient by differences is one gradient, and every value that it
+        takes is one value.
     nsamples : int
         What all of it cost, in samples. A value, a gradient or a Hessian-vector product of one
         sample is 1, a Hessian d: B for a mini-batch of size B, n (a Hessian nd) for a `FiniteSum`
@@ -198,7 +208,15 @@ class Oracle:
     last_batch : ndarray or None
         The indices of the last mini-batch of a `FiniteSum`.
     witness : saddlelib.derivatives.Witness or None
-        Where one is put, it gets to see every value and every gradient of f.
+        Where one is put, it gets to see every value and every gradient of f, unless the gradients
+        are made of the values.
+    differences : {"2-point", "3-point", "cs"} or None
+        The kind of differences of values that the gradients are.
+    unit : float
+        The unit of rounding of what was returned so far, 2⁻⁵³ for float64; that of the coarsest
+        dtype where there are several.
+    notes : tuple of str
+        What a user should know of the numbers: differences, and dtypes coarser than float64.
 
     Raises
     ------
@@ -219,31 +237,17 @@ class Oracle:
 
     def __init__(self, fun, *, jac=None, hessp=None, hess=None, args=(), grad_noise=0.0,
                  rng=None, noise_df=None):
+        self.differences, self.unit, self._coarse = None, _UNIT, {}
+        self._at, self._value_there = None, math.nan  # the last value, for differences
         if callable(fun):
-            if not callable(jac):
-                raise TypeError(
-                    f"jac must be a function that returns the gradient, got {jac!r}; the methods "
-                    f"here are first-order methods"
-                )
-            for name, given in (("hessp", hessp), ("hess", hess)):
-                if given is not None and not callable(given):
-                    raise TypeError(f"{name} must be a function or None, got {given!r}")
-            args = args if isinstance(args, tuple) else (args,)
-            self.names = _Names("fun", "jac", "hessp", "hess")
-            fun, jac, hessp, hess = map(_noted, self.names, (fun, jac, hessp, hess))
-            # Copies: a function of the user's may write into what it is handed.
-            self._fun = lambda x: fun(x.copy(), *args)
-            self._grad = lambda x: jac(x.copy(), *args)
-            self._hvp = hessp and (lambda x, v: hessp(x.copy(), v.copy(), *args))
-            self._hess = hess and (lambda x: hess(x.copy(), *args))
-            self.problem = None
+            self._take(fun, jac, hessp, hess, args if isinstance(args, tuple) else (args,))
         elif all(hasattr(fun, name) for name in ("fun", "grad", "hvp", "hess", "dim")):
             if jac is not None or hessp is not None or hess is not None:
                 raise TypeError("a Problem brings its own derivatives; leave jac, hessp, hess out")
             self.names = _Names("fun", "grad", "hvp", "hess")
             functions = [getattr(fun, name) for name in self.names]
             if not isinstance(fun, FiniteSum):  # which says itself where an error is from
-                functions = map(_noted, self.names, functions)
+                functions = map(noted, self.names, functions)
             self._fun, self._grad, self._hvp, self._hess = functions
             self.problem = fun
         else:
@@ -269,6 +273,33 @@ class Oracle:
         self.last_noise = self.last_batch = self.unseen = self.witness = None
         self.nfev = self.njev = self.nhvp = self.nhev = self.nsamples = 0
 
+    def _take(self, fun, jac, hessp, hess, args):
+        """The functions of a user, each with its name on what it raises."""
+        known = callable(jac) or jac is True or isinstance(jac, str) and jac in differences.KINDS
+        if not known:
+            raise TypeError(f'jac must be a function that returns the gradient, True where fun '
+                            f'returns (f, gradient), or "2-point", "3-point" or "cs" for '
+                            f'differences of fun, got {jac!r}; the methods here are first-order '
+                            f'methods')
+        for name, given in (("hessp", hessp), ("hess", hess)):
+            if given is not None and not callable(given):
+                raise TypeError(f"{name} must be a function or None, got {given!r}")
+        self.names, self.problem = _Names("fun", "jac", "hessp", "hess"), None
+        fun, hessp, hess = noted("fun", fun), noted("hessp", hessp), noted("hess", hess)
+        # Copies: a function of the user's may write into what it is handed.
+        self._fun = lambda x: fun(x.copy(), *args)
+        self._hvp = hessp and (lambda x, v: hessp(x.copy(), v.copy(), *args))
+        self._hess = hess and (lambda x: hess(x.copy(), *args))
+        if callable(jac):
+            jac = noted("jac", jac)
+            self._grad = lambda x: jac(x.copy(), *args)
+        elif jac is True:
+            both = _Both(self._fun)
+            self._fun, self._grad = both.value, both.gradient
+            self.names = self.names._replace(grad="the gradient that fun returns")
+        else:
+            self.differences, self._grad = str(jac), self._by_differences
+
     @property
     def has_hvp(self) -> bool:
         """Whether Hessian-vector products are given."""
@@ -289,19 +320,73 @@ class Oracle:
         """All oracle calls so far, of every kind."""
         return self.nfev + self.njev + self.nhvp + self.nhev
 
+    @property
+    def by_values(self) -> bool:
+        """Whether nothing but values of f is known: gradients are real differences of them."""
+        return self.differences in ("2-point", "3-point") and not (self.has_hvp or self.has_hess)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the numbers that came so far, in words."""
+        notes = []
+        if self.differences:
+            notes.append(f"the gradient comes from {self.differences} differences of fun")
+        for kind in sorted(set(self._coarse.values())):
+            names = [name for name, seen in self._coarse.items() if seen == kind]
+            notes.append(f"{' and '.join(names)} answer{'s' * (len(names) == 1)} in {kind}, whose "
+                         f"rounding limits what can be certified; float64 has more digits")
+        return tuple(notes)
+
     def fun(self, x) -> float:
         """Value at one point x of shape (d,)."""
+        value = self._value(x)
+        if self.differences:
+            self._at, self._value_there = x.copy(), value
+        elif self.witness is not None:
+            self.witness.saw(x, f=value)
+        return value
+
+    def _value(self, x):
+        """A counted value: a float, or a complex number at a complex x."""
         self.nfev += 1
         self.nsamples += self.samples_of_f
         value = self._fun(x)
+        if x.dtype.kind == "c":
+            return _complex(value)
         if type(value) not in (float, np.float64):
-            value = _real("fun", value)
+            if isinstance(value, tuple) and len(value) == 2:
+                raise TypeError("fun must return one number, got a pair; if it is (f, gradient), "
+                                "say jac=True")
+            value = _real("fun", self._noticed("fun", value))
             if value.size != 1:
                 raise ValueError(f"fun must return one number, got an array of shape {value.shape}")
-            value = value.reshape(())
-        if self.witness is not None:
-            self.witness.saw(x, f=value)
-        return float(value)
+        return float(value.reshape(()) if isinstance(value, np.ndarray) else value)
+
+    def _noticed(self, name, value):
+        """The same; a dtype with fewer digits than float64 has is remembered."""
+        kind = getattr(getattr(value, "dtype", None), "name", None)
+        if kind in _COARSE:
+            self.unit = max(self.unit, _COARSE[kind])
+            self._coarse[name] = kind
+        return value
+
+    def _by_differences(self, x):
+        """∇f(x) from counted values."""
+        value = None
+        if self.differences == "2-point":
+            known = self._at is not None and np.array_equal(self._at, x)
+            value = self._value_there if known else self._value(x)
+        return differences.gradient(self._value, x, self.differences, value, self.unit)
+
+    def grad_error(self, x, g) -> float | None:
+        """‖error‖₂ of a gradient g = ∇f(x) by differences, measured; None for any other.
+
+        Costs a gradient's values, and ten more.
+        """
+        if not self.differences:
+            return None
+        return differences.error(self._value, x, g, self.differences,
+                                 self._value(x), self.unit)
 
     def grad(self, x) -> np.ndarray:
         """Gradient at one point x of shape (d,), with noise when the oracle is noisy.
@@ -310,8 +395,8 @@ class Oracle:
         """
         self.njev += 1
         self.nsamples += self.samples_of_f
-        g = _vector(self.names.grad, self._grad(x), x.shape)
-        if self.witness is not None:
+        g = _vector(self.names.grad, self._noticed("jac", self._grad(x)), x.shape)
+        if self.witness is not None and not self.differences:
             self.witness.saw(x, g=g)  # without the noise
         return g + self._noise(x.size, 1) if self.grad_noise else g
 
@@ -386,18 +471,55 @@ class Oracle:
             raise TypeError(f"no {self.names.hvp} was given")
         self.nhvp += 1
         self.nsamples += self.samples_of_f
-        return _vector(self.names.hvp, self._hvp(x, v), x.shape)
+        return _vector(self.names.hvp, self._noticed(self.names.hvp, self._hvp(x, v)), x.shape)
 
     def hess(self, x) -> np.ndarray:
         """Hessian at x, shape (d, d)."""
+        h = self.hess_operator(x)
+        if not isinstance(h, np.ndarray):
+            h = h.toarray() if hasattr(h, "toarray") else h @ np.eye(x.size)
+        return _real("hess", h)
+
+    def hess_operator(self, x):
+        """Hessian at x, what ``H @ v`` works for: an array, a sparse one, or a LinearOperator."""
         if self._hess is None:
             raise TypeError("no hess was given")
         self.nhev += 1
         self.nsamples += self.samples_of_f * x.size
-        h = _real("hess", self._hess(x))
+        h = self._noticed("hess", self._hess(x))
+        if not (hasattr(h, "toarray") or hasattr(h, "matvec")):
+            h = _real("hess", h)
         if h.shape != (x.size, x.size):
             raise ValueError(f"hess must return shape {(x.size, x.size)}, got {h.shape}")
         return h
+
+
+class _Both:
+    """Value and gradient of a function that returns both, called once for each new point."""
+
+    def __init__(self, fun):
+        self._fun, self._known = fun, []  # of the last two points: (x, f, ∇f)
+
+    def value(self, x):
+        """f(x)."""
+        return self._ask(x)[1]
+
+    def gradient(self, x):
+        """∇f(x)."""
+        return self._ask(x)[2]
+
+    def _ask(self, x):
+        for known in self._known:
+            if np.array_equal(known[0], x):
+                return known
+        both = self._fun(x)
+        if not (isinstance(both, (tuple, list)) and len(both) == 2):
+            raise TypeError(f"with jac=True fun must return a pair (f, gradient), got "
+                            f"{type(both).__name__}; give jac if fun returns f alone")
+        value, g = both
+        # A copy, because functions of users reuse their buffers.
+        self._known = [(x.copy(), value, np.array(g)), *self._known[:1]]
+        return self._known[0]
 
 
 class Sample:
@@ -442,9 +564,27 @@ class Sample:
         """Whether the Hessian of this sample is given; that of f alone can be."""
         return self.indices is None and self.oracle.has_hess
 
+    @property
+    def unit(self) -> float:
+        """The unit of rounding of what was returned so far."""
+        return self.oracle.unit
+
+    @property
+    def by_values(self) -> bool:
+        """Whether nothing but values of f is known."""
+        return self.oracle.by_values
+
+    def fun(self, x) -> float:
+        """f(x)."""
+        return self.oracle.fun(x)
+
     def hess(self, x) -> np.ndarray:
         """The Hessian of f, shape (d, d)."""
         return self.oracle.hess(x)
+
+    def hess_operator(self, x):
+        """The Hessian of f as the user gave it."""
+        return self.oracle.hess_operator(x)
 
     def grad(self, x) -> np.ndarray:
         """The mean gradient over the sample, shape (d,)."""
@@ -489,15 +629,29 @@ def _real(name, value):
         return np.array(array, dtype=float)
 
 
-def _noted(name, function):
-    """The same function; what it raises says from where, and is else passed on as it is."""
-    if function is None:
-        return None
+def _complex(value):
+    """A value at a complex point, or an error that says what "cs" needs."""
+    array = np.asarray(value)
+    if array.size != 1:
+        raise ValueError(f"fun must return one number, got an array of shape {array.shape}")
+    if array.dtype.kind != "c":
+        raise TypeError('jac="cs" needs a fun that computes with complex numbers, and this one '
+                        'returned a real number at a complex point; take "3-point", or leave out '
+                        'what drops imaginary parts (abs, max, float, a real array)')
+    return complex(array.reshape(()))
 
-    def noted(*arguments):
+
+def noted(name, function):
+    """The same function; what it raises says from where, and is else passed on as it is."""
+    if function is None or hasattr(function, "noted"):
+        return function
+
+    @functools.wraps(function, updated=())
+    def function_with_note(*arguments):
         try:
             return function(*arguments)
         except Exception as error:
             error.add_note(f"raised by {name}")
             raise
-    return noted
+    function_with_note.noted = True
+    return function_with_note

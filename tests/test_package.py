@@ -29,10 +29,10 @@ def test_rooms_import_only_rooms_below_them():
     """The order of the rooms in CONTRIBUTING.md is the order of the imports."""
     import ast
     import pathlib
-    rooms = ["_norm", "_arguments", "problems", "oracle", "perturbation", "derivatives",
-             "curvature", "theory", "sampling", "methods", "certified", "given", "loop", "watch",
-             "report", "doors", "ravine", "ensemble", "optim", "tasks", "figures", "live",
-             "checks"]
+    rooms = ["_norm", "_arguments", "problems", "differences", "oracle", "perturbation",
+             "derivatives", "curvature", "theory", "sampling", "methods", "certified", "given",
+             "loop", "watch", "report", "ravine", "ensemble", "optim", "doors", "tasks", "figures",
+             "live", "checks"]
     root = pathlib.Path(saddlelib.__file__).parent
     for path in root.rglob("*.py"):
         room = path.relative_to(root).parts[0].removesuffix(".py")

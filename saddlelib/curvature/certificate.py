@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +23,9 @@ from .._norm import norm
 from ..derivatives import contradiction
 from ..oracle import Oracle
 from .lanczos import lanczos, start_component
-from .products import Differences, products
+from .products import Differences, Scales, products
 
-__all__ = ["Certificate", "Verdict", "certify"]
+__all__ = ["Certificate", "Question", "Verdict", "certify"]
 
 _UNIT = np.finfo(float).eps / 2
 # Gradients that `contradiction` asks for where nothing is suspect; and the part of a product that
@@ -203,35 +204,79 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     hvp_error = None if hvp_error is None else nonnegative("hvp_error", hvp_error)
     rng, g = generator("rng", rng), None if grad_at_x is None else as_gradient(
         "grad_at_x", grad_at_x, x)
-    before = counts(oracle)
+    return Question(epsilon, curvature_tol, failure_prob, lipschitz_hess, maxiter, resolution,
+                    hvp_error, grad_error, recheck).ask(oracle, x, g, rng)
 
+
+@dataclass(frozen=True)
+class Question:
+    """What `certify` asks, with all arguments in their final form, and how a driver asks it.
+
+    Parameters
+    ----------
+    curvature_tol : float or callable
+        Also a function of the largest ‖Hv‖ that was seen, > 0 and not falling.
+    known : products.Scales, optional
+        What a run knows already; needed where ``curvature_tol`` is a function.
+    deep : float or callable, optional
+        As for `lanczos`: curvature below −deep is enough to leave x.
+    confirm : bool
+        Whether a direction of negative curvature is looked at once more; False for a caller who
+        asks f.
+    """
+
+    epsilon: float
+    curvature_tol: float | Callable
+    failure_prob: float
+    lipschitz_hess: float | None = None
+    maxiter: int = 2000
+    resolution: float = 0.05
+    hvp_error: float | None = None
+    grad_error: tuple | None = None
+    recheck: bool = True
+    known: Scales | None = None
+    deep: float | Callable | None = None
+    confirm: bool = True
+
+    def ask(self, oracle, x, g=None, rng=None, value=None) -> Certificate:
+        """The certificate at x, with ∇f(x) and f(x) if they are known."""
+        return _answer(self, oracle, x, g, rng, value)
+
+
+def _answer(question, oracle, x, g, rng, value):
+    before = counts(oracle)
+    epsilon, failure_prob = question.epsilon, question.failure_prob
+    grad_error, rho, tol = question.grad_error, question.lipschitz_hess, question.curvature_tol
     g = oracle.grad(x) if g is None else g
     grad_norm = norm(g)
     look, product = None, None
     if np.isfinite(g).all():
         component = start_component(x.size, failure_prob)
-        scale = length_scale(epsilon, curvature_tol, lipschitz_hess)
-        product = products(oracle, x, g, curvature_tol, scale, component, hvp_error=hvp_error,
-                           grad_error=grad_error)
-        look = lanczos(product, x.size, curvature_tol, failure_prob, rng, maxiter, resolution)
+        scale = (length_scale(epsilon, tol, rho) if question.known is None
+                 else question.known.length)
+        product = products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
+                           grad_error=grad_error, known=question.known)
+        look = lanczos(product, x.size, tol, failure_prob, rng, question.maxiter,
+                       question.resolution, question.deep, question.confirm)
+        tol = look.tol
         error = _rounding(x, grad_norm, product) if grad_error is None else (
             grad_error[0] + grad_error[1] * grad_norm)
         slope = Slope(grad_norm - error, grad_norm + error,
                       f"‖∇f‖ = {grad_norm:.3g} against ε = {epsilon:.3g}",
                       f"within the error {error:.1g} of the gradient")
     else:
-        slope = Slope()
-    verdict, message = judge(epsilon, curvature_tol, failure_prob, slope, look, product)
-    if verdict is Verdict.SOSP or recheck and verdict is not Verdict.CANNOT_TELL:
+        slope, tol = Slope(), math.nan if callable(tol) else tol
+    verdict, message = judge(epsilon, tol, failure_prob, slope, look, product)
+    if verdict is Verdict.SOSP or question.recheck and verdict is not Verdict.CANNOT_TELL:
         verdict, message = doubt(verdict, message, oracle, x, g, look, product.norm, epsilon, scale,
-                                 lipschitz_hess, hvp_error or 0.0)
+                                 rho, question.hvp_error or 0.0, value)
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
     if verdict is Verdict.SOSP:
         message += f"; from {_spent(cost)}"
-    known = (math.nan, -math.inf, curvature_tol, np.full(x.size, np.nan), np.empty(0), failure_prob,
-             0, math.nan, 0.0) if look is None else (
-        look.min_eig, look.lower, curvature_tol, look.direction, look.ritz_values, failure_prob,
-        look.steps, look.error, product.norm)
+    known = (math.nan, -math.inf, tol, np.full(x.size, np.nan), np.empty(0), failure_prob, 0,
+             math.nan, 0.0) if look is None else (
+        look.min_eig, look.lower, tol, look.direction, look.ritz_values, failure_prob, look.steps,
+        look.error, product.norm)
     return Certificate(verdict, message, grad_norm, epsilon, *known, *cost)
 
 
@@ -303,12 +348,13 @@ def _vacuous(curvature_tol, largest):
             f"is {factor} the largest curvature seen, {largest:.2g}")
 
 
-def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho, hvp_error=0.0):
+def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho, hvp_error=0.0,
+          value=None):
     """The last questions before anything is said: is f finite, and do the derivatives belong to f?
 
-    ``g`` is ∇f(x) without noise; ``look`` has a direction b and Hb.
+    ``g`` is ∇f(x) without noise; ``look`` has a direction b and Hb; ``value`` is f(x) if known.
     """
-    value = oracle.fun(x)
+    value = oracle.fun(x) if value is None else value
     if not math.isfinite(value):
         passes = verdict is Verdict.SOSP
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (

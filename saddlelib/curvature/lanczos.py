@@ -83,6 +83,8 @@ _FIRST = 32
 _NEAR = 1e-3
 # So small a space may be used up entirely where errors keep the probability from being known.
 _SMALL = 100
+# A tolerance that depends on ‖H‖ is followed in steps of this part of it.
+_RETUNE = 0.01
 
 
 def start_component(dim, failure_prob) -> float:
@@ -203,6 +205,12 @@ class Coefficients:
         self.alpha.append(float(alpha))
         self.beta.append(float(beta))
 
+    def negative(self) -> Coefficients:
+        """Those of −H from the same start."""
+        other = Coefficients()
+        other.alpha, other.beta = [-alpha for alpha in self.alpha], list(self.beta)
+        return other
+
     def ritz_values(self):
         """All Ritz values in ascending order, shape (k,)."""
         if len(self) == 1:
@@ -299,6 +307,8 @@ class Look:
         The start b, and the product Hb.
     ritz_values : ndarray, shape (k,)
         In ascending order; empty where a product was not finite.
+    tol : float
+        The tolerance that was asked about.
     """
 
     min_eig: float
@@ -310,16 +320,22 @@ class Look:
     start: np.ndarray
     first: np.ndarray
     ritz_values: np.ndarray
+    tol: float = math.nan
 
 
-def lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution, deep=None) -> Look:
+def lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution, deep=None,
+            confirm=True) -> Look:
     r"""Lanczos with full reorthogonalization from a uniform start, until it knows.
 
-    It knows where λ_min > −tol (*passed*), or where a Ritz value lies below −deep ≤ −tol
-    (*negative*; deep = tol by default). Where it would pass and has seen no curvature above tol
+    It knows where λ_min > −tol (*passed*), or where a Ritz value lies below −deep (*negative*;
+    deep = tol by default). Where it would pass and has seen no curvature above tol
     either, it goes on until it knows that there is none, by (2) for −H. It also ends when λ_min is
     known to within resolution·tol and neither holds (*resolved*), when only the errors of the
     products stand against an answer (*errors*), and after ``maxiter`` steps (*budget*).
+
+    ``tol`` and ``deep`` may be functions: tol of the largest ‖Hv‖ seen so far, which only grows,
+    and deep of tol. The Look says which tol was meant at the end. With ``confirm`` a direction of
+    negative curvature is looked at once more by a product of its own.
 
     ``product`` is one of `curvature.products`. One that can be refined is refined where its errors
     stand against passing, and the iteration is done again from the same start, so that the event
@@ -327,14 +343,19 @@ def lanczos(product, dim, tol, failure_prob, rng, maxiter, resolution, deep=None
     """
     component = start_component(dim, failure_prob)
     start = uniform_sphere(rng, dim)
-    deep = tol if deep is None else deep
+    tol, deep = _constant(tol), (lambda t: t) if deep is None else _constant(deep)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
         while True:
             run = _Run(product, start, tol, deep, component, resolution)
             end = run.go(min(maxiter, dim))
             maxiter -= len(run.T)
             if end != "errors" or maxiter < 1 or not product.refine():
-                return run.look(end)
+                return run.look(end, confirm)
+
+
+def _constant(value):
+    """A number as a function."""
+    return value if callable(value) else lambda _: value
 
 
 def _orthogonal(w, basis):
@@ -354,14 +375,20 @@ class _Run:
     """One iteration from one start."""
 
     def __init__(self, product, start, tol, deep, component, resolution):
-        self.product, self.start = product, start
-        self.tol, self.deep, self.component = tol, deep, component
-        self.resolution = resolution
-        self.T, self.at_tol, self.at_deep = Coefficients(), Shift(-tol), Shift(-deep)
-        self.above = Shift(-tol)  # of −H: whether any curvature exceeds the tolerance
+        self.product, self.start, self.component = product, start, component
+        self.resolution, self.tolerance, self.depth = resolution, tol, deep
+        self.T = Coefficients()
+        self._aim(tol(product.norm))
         self.basis = np.empty((1, start.size))
         self.basis[0] = start
         self.first, self.next_look = None, 1
+
+    def _aim(self, tol):
+        """Ask about this tolerance from here on."""
+        self.tol, self.deep = tol, self.depth(tol)
+        self.at_tol, self.at_deep = self.T.at(-tol), self.T.at(-self.deep)
+        # Of −H: whether any curvature exceeds the tolerance.
+        self.above = self.T.negative().at(-tol)
 
     def go(self, most):
         """Steps until an end, whose name comes back."""
@@ -389,6 +416,9 @@ class _Run:
         for part in (self.T, self.at_tol, self.at_deep):
             part.add(float(entries[-1]), beta)
         self.above.add(-float(entries[-1]), beta)
+        tol = self.tolerance(self.product.norm)
+        if not abs(tol - self.tol) <= _RETUNE * self.tol:
+            self._aim(tol)
         if k < w.size and beta > 0:
             if k == len(self.basis):
                 more = min(max(k, _FIRST), w.size - k)
@@ -400,6 +430,10 @@ class _Run:
         """Why to end here, or ""."""
         error = self.product.error(k)
         whole = k == self.start.size
+        if self.product.assumed and self.at_tol.below and (
+                whole or self.at_tol.root * self.component > 1):
+            self.product.settle()
+            error = self.product.error(k)
         if self.T.decides(self.at_tol, self.component, error):
             return "passed" if k == most or self._knows_whether_vacuous(k) else ""
         blocked = self.T.is_blocked(self.at_tol, self.component, error)
@@ -432,16 +466,15 @@ class _Run:
         if k < self.next_look:
             return False
         self.next_look = max(k + 1, int(1.1 * k))
-        negative = Coefficients()
-        negative.alpha, negative.beta = [-alpha for alpha in self.T.alpha], self.T.beta
+        negative = self.T.negative()
         return negative.excludes(negative.smallest() - _NEAR * self.tol, self.component)
 
-    def look(self, end) -> Look:
+    def look(self, end, confirm=True) -> Look:
         """What is known at this end."""
         k, dim = len(self.T), self.start.size
         if end == "nonfinite":
             return Look(math.nan, -math.inf, np.full(dim, np.nan), k + 1, math.nan, end,
-                        self.start, self.first, np.empty(0))
+                        self.start, self.first, np.empty(0), self.tol)
         ritz = self.T.ritz_values()
         error, low = self.product.error(k), float(ritz[0])
         self.product.norm = float(max(self.product.norm, abs(ritz[0]), abs(ritz[-1])))
@@ -451,7 +484,7 @@ class _Run:
             lower = max(lower, low - error)
         direction = self.T.ritz_vector() @ self.basis[:k]
         direction /= norm(direction)
-        if end == "negative":
+        if end == "negative" and confirm:
             # Negative curvature is a fact about one vector: look at it once more, by itself.
             low = float(direction @ self.product.exactly(direction))
         elif end == "passed":
@@ -459,4 +492,5 @@ class _Run:
             if not closer >= min(low, -self.tol) - off and off < math.inf:
                 # It may be noise that says so: this is a reason to doubt, and no proof of a saddle.
                 error, lower, end = max(error, low - closer), -math.inf, "errors"
-        return Look(low, min(lower, low), direction, k, error, end, self.start, self.first, ritz)
+        return Look(low, min(lower, low), direction, k, error, end, self.start, self.first, ritz,
+                    self.tol)
