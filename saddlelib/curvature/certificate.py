@@ -65,6 +65,8 @@ class Certificate:
         The threshold √(ρε): negative curvature down to −curvature_tol is allowed.
     direction : ndarray, shape (d,)
         Unit vector with Rayleigh quotient ``min_eig``.
+    ritz_values : ndarray, shape (k,)
+        The eigenvalues of H on the k directions that Lanczos took, in ascending order.
     failure_prob : float
     iterations : int
         Lanczos steps.
@@ -84,6 +86,7 @@ class Certificate:
     min_eig_lower: float
     curvature_tol: float
     direction: np.ndarray
+    ritz_values: np.ndarray
     failure_prob: float
     iterations: int
     hvp_error: float
@@ -97,6 +100,11 @@ class Certificate:
     def passed(self) -> bool:
         """Whether x is certified as an (ε, √(ρε))-second-order stationary point."""
         return self.verdict is Verdict.SOSP
+
+    def plot(self, ax=None):
+        """The Ritz values against the tolerance (`figures.ritz_values`); the Axes."""
+        from .. import figures  # matplotlib, which nothing else here needs
+        return figures.ritz_values(self, ax)
 
     def __repr__(self) -> str:
         return f"Certificate({self.verdict.name}: {self.message})"
@@ -272,9 +280,10 @@ def _answer(question, oracle, x, g, rng, value):
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
     if verdict is Verdict.SOSP:
         message += f"; from {_spent(cost)}"
-    known = (math.nan, -math.inf, tol, np.full(x.size, np.nan), failure_prob, 0, math.nan,
-             0.0) if look is None else (look.min_eig, look.lower, tol, look.direction,
-                                        failure_prob, look.steps, look.error, product.norm)
+    known = (math.nan, -math.inf, tol, np.full(x.size, np.nan), np.empty(0), failure_prob, 0,
+             math.nan, 0.0) if look is None else (
+        look.min_eig, look.lower, tol, look.direction, look.ritz_values, failure_prob, look.steps,
+        look.error, product.norm)
     return Certificate(verdict, message, grad_norm, epsilon, *known, *cost)
 
 
