@@ -100,7 +100,7 @@ def test_a_function_as_inner_solver():
     """Like those that SciPy takes as ``method``."""
     def descend(fun, x0, args=(), jac=None, callback=None, **options):
         x = x0
-        for k in range(200):
+        for _ in range(200):
             x = x - 0.2 * jac(x)
             callback(x)
         return scipy.optimize.OptimizeResult(x=x, fun=fun(x), jac=jac(x), nit=200, success=True)

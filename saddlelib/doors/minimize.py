@@ -116,8 +116,9 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         A printed line now and then, at one value each; a bar of tqdm.
     state : optional
         ``result.state`` of an earlier run on the same function with the same method: go on from
-        there. Only tensors and modules are handed in as ``x0`` once more, for their form. A run that stops where the state already was costs one gradient more, to see that it
-        is the same function.
+        there. Only tensors and modules are handed in as ``x0`` once more, for their form. A run
+        that stops where the state already was costs one gradient more, to see that it is the same
+        function.
 
     Returns
     -------
