@@ -36,7 +36,8 @@ RIGHT = {
     "deep product from zero": {"right", "honest"}, "tensor from zero": {"right", "honest"},
     "monkey saddle": {"right", "honest"}, "flat far field": {"honest"}, "dead units": {"honest"},
     # The same, but curvature elsewhere hides that it is flat: passing is true to second order.
-    "exclusive or from zero": {"right", "honest", "flat"}, "saturated unit": {"right", "flat", "honest"},
+    "exclusive or from zero": {"right", "honest", "flat"},
+    "saturated unit": {"right", "honest", "flat"},
     "exclusive or from equal units": {"right", "honest", "flat"},
     "constant function": {"right", "honest"}, "answer at infinity": {"right", "honest"},
     "quartic minimum": {"right", "missed"},  # no second-order test confirms it
@@ -256,6 +257,7 @@ def test_the_counts_add_up_and_both_tables_have_every_row():
         assert runs == sum(counts) == sum(of_case[method] != "" for of_case in found.values())
     one, other = honesty.tables(found)
     assert len(one.splitlines()) == 2 + len(rows) and len(other.splitlines()) == 2 + len(CASES)
+    assert honesty.PAGE.read_text() == honesty.page(RECORD)
 
 
 def test_a_method_of_ours_is_wrong_only_where_the_constants_of_its_user_make_it_so():
