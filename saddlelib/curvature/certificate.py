@@ -140,11 +140,12 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     Parameters
     ----------
     fun : Problem or callable or Oracle
-        With a plain function, give ``jac``, its gradient, and ``hessp`` or ``hess`` if there is
-        one. Without them, Hv comes from differences of gradients whose error is measured: one
-        gradient a product where that is exact enough, two where not, some for the measurement,
-        mostly three, and one more before a point passes. They see no structure of f that is finer
-        than 10⁻⁵ ε/curvature_tol.
+        With a plain function, give ``jac``, its gradient or what `Oracle` takes for it, and
+        ``hessp`` or ``hess`` if there is one. Without them, Hv comes from differences of gradients
+        whose error is measured: one gradient a product where that is exact enough, two where not,
+        some for the measurement, mostly three, and one more before a point passes. They see no
+        structure of f that is finer than 10⁻⁵ ε/curvature_tol. Where gradients are differences of
+        values, and d ≤ 100, ∇²f comes from some d² + 5d values; see `saddlelib.curvature.values`.
     x : array_like, shape (d,)
     epsilon : float
         ε > 0, in the units of the gradient.
@@ -168,8 +169,9 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
         at least 16 units of rounding of the largest ‖Hv‖ seen.
     grad_error : float or (float, float), optional
         ‖error‖₂ of a gradient g, absolute or as (absolute, relative), that is a + r‖g‖. It is
-        believed. Default: a few units of rounding of the terms of g for the comparison with ε, and
-        what is measured for differences.
+        believed. Default: a few units of rounding of the terms of g for the comparison with ε, in
+        the dtype of what was returned; what `Oracle.grad_error` measures where gradients are
+        differences of values; and what is measured for differences of gradients.
     grad_at_x : ndarray, shape (d,), optional
         ∇f(x), when the caller has it already.
     recheck : bool
@@ -218,6 +220,8 @@ class Question:
         Also a function of the largest ‖Hv‖ that was seen, > 0 and not falling.
     known : products.Scales, optional
         What a run knows already; needed where ``curvature_tol`` is a function.
+    measure : bool
+        Whether the errors of differences are measured from the start all the same.
     deep : float or callable, optional
         As for `lanczos`: curvature below −deep is enough to leave x.
     confirm : bool
@@ -237,6 +241,7 @@ class Question:
     known: Scales | None = None
     deep: float | Callable | None = None
     confirm: bool = True
+    measure: bool = False
 
     def ask(self, oracle, x, g=None, rng=None, value=None) -> Certificate:
         """The certificate at x, with ∇f(x) and f(x) if they are known."""
@@ -251,19 +256,21 @@ def _answer(question, oracle, x, g, rng, value):
     grad_norm = norm(g)
     look, product = None, None
     if np.isfinite(g).all():
+        if grad_error is None and oracle.differences:
+            grad_error = oracle.grad_error(x, g), 0.0
         component = start_component(x.size, failure_prob)
         scale = (length_scale(epsilon, tol, rho) if question.known is None
                  else question.known.length)
         product = products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
-                           grad_error=grad_error, known=question.known)
+                           grad_error=grad_error, known=None if question.measure else question.known)
         look = lanczos(product, x.size, tol, failure_prob, rng, question.maxiter,
                        question.resolution, question.deep, question.confirm)
         tol = look.tol
-        error = _rounding(x, grad_norm, product) if grad_error is None else (
+        error = _rounding(x, grad_norm, product, oracle.unit) if grad_error is None else (
             grad_error[0] + grad_error[1] * grad_norm)
         slope = Slope(grad_norm - error, grad_norm + error,
                       f"‖∇f‖ = {grad_norm:.3g} against ε = {epsilon:.3g}",
-                      f"within the error {error:.1g} of the gradient")
+                      f"within the error {error:.1g} of the gradient{_why(oracle)}")
     else:
         slope, tol = Slope(), math.nan if callable(tol) else tol
     verdict, message = judge(epsilon, tol, failure_prob, slope, look, product)
@@ -318,7 +325,8 @@ def judge(epsilon, curvature_tol, failure_prob, slope, look, product, deviation=
             return Verdict.VACUOUS, f"{slope.words}; {_vacuous(curvature_tol, product.norm)}"
         return Verdict.SOSP, (f"{slope.words}; {eig} except with probability {failure_prob:.2g}"
                               f"{_allowance(curvature_tol, look, above)}")
-    return Verdict.CANNOT_TELL, f"{eig}{_REASONS[look.end].format(look=look)}"
+    remedy = product.remedy if look.end == "errors" else ""
+    return Verdict.CANNOT_TELL, f"{eig}{_REASONS[look.end].format(look=look)}{remedy}"
 
 
 _REASONS = {
@@ -359,6 +367,8 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
         passes = verdict is Verdict.SOSP
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
+    if oracle.by_values:  # the gradient is that of f, or of what rounding left of it
+        return verdict, message
     before = oracle.njev
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,
                           epsilon=epsilon, length=length, hvp_error=hvp_error)
@@ -402,9 +412,18 @@ def _grad_error(value):
     return tuple(nonnegative("grad_error", part) for part in pair)
 
 
-def _rounding(x, grad_norm, product):
+def _rounding(x, grad_norm, product, unit):
     """A gradient is a sum of products; its rounding is a few units of what was summed."""
-    return max(4 * _UNIT * (grad_norm + product.norm * norm(x)), product.noise)
+    return max(4 * unit * (grad_norm + product.norm * norm(x)), product.noise)
+
+
+def _why(oracle):
+    """Why a gradient may have an error that matters, and what to do about it."""
+    if oracle.differences == "2-point":
+        return ', which is made of differences of fun; give jac, or jac="3-point"'
+    if oracle.differences:
+        return ", which is made of differences of fun; give jac"
+    return "" if oracle.unit == _UNIT else ", which is rounded to less than float64"
 
 
 def length_scale(epsilon, curvature_tol, lipschitz_hess):

@@ -97,21 +97,32 @@ def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, g
              known=None):
     """The best products there are: ``hvp``, else ``hess``, else differences of gradients.
 
+    Where gradients are differences of values themselves and d is small, second differences.
     ``scale`` is the length on which curvature of the size of the tolerance can be lost, and
     ``component`` the c of `curvature.lanczos`; differences are made as exact as it asks for.
     ``curvature_tol`` may be a function of ‖H‖. With ``known`` the cheapest products come first,
     forward differences, and given ones where their error is in the way.
     """
-    if known is None or x.size <= _FEW:
-        if oracle.has_hvp:
-            return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error)
-        if oracle.has_hess:
-            matrix = oracle.hess(x)
-            return Given(lambda v: matrix @ v, "hess", hvp_error)
+    from .values import MOST, SecondDifferences  # which are products of this file
+
     tol = curvature_tol if callable(curvature_tol) else lambda size: curvature_tol
-    exact = (lambda v: oracle.hvp(x, v)) if oracle.has_hvp else None
-    return Differences(oracle.grad, x, g, scale, lambda size: tol(size) * component / _MARGIN,
-                       hvp_error, grad_error, known, exact)
+    # Gradients that are made of values cost more than a product.
+    if known is None or x.size <= _FEW or oracle.differences:
+        if oracle.has_hvp:
+            return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error, oracle)
+        if oracle.has_hess:
+            matrix = oracle.hess_operator(x)
+            return Given(lambda v: matrix @ v, "hess", hvp_error, oracle)
+    if oracle.by_values and x.size <= MOST:
+        return SecondDifferences(oracle, x, scale, tol, hvp_error,
+                                 0.0 if known is None else known.hess_norm)
+    found = Differences(oracle.grad, x, g, scale, lambda size: tol(size) * component / _MARGIN,
+                        hvp_error, grad_error, known,
+                        (lambda v: oracle.hvp(x, v)) if oracle.has_hvp else None)
+    found.oracle = oracle
+    if oracle.by_values:
+        found.remedy = SecondDifferences.remedy.replace("second differences", "differences")
+    return found
 
 
 class _Products:
@@ -126,13 +137,20 @@ class _Products:
     """
 
     can_refine = False
+    oracle = None  # which knows how what it returns is rounded
     noise = 0.0  # of a gradient, where it was measured
+    remedy = ""  # what to do about errors that are too large, in words
     assumed = False  # whether the error is one that is still to be measured; see `settle`
 
     def __init__(self, name, stated):
         self.name, self.stated, self.norm = name, stated, 0.0
         # √Σ of the squares of what differs, what it proves at least, and how many entries.
         self._root, self._least, self._entries = 0.0, 0.0, 0
+
+    @property
+    def unit(self) -> float:
+        """The unit of rounding of a product that is given."""
+        return _UNIT if self.oracle is None else self.oracle.unit
 
     def _seen(self, hv):
         size = norm(hv)
@@ -196,16 +214,16 @@ class _Products:
 class Given(_Products):
     """Products that the user gives, as a function of v."""
 
-    def __init__(self, product, name, stated):
+    def __init__(self, product, name, stated, oracle=None):
         super().__init__(name, stated)
-        self.product = product
+        self.product, self.oracle = product, oracle
 
     def __call__(self, v):
         """Hv."""
         return self._seen(self.product(v))
 
     def _own(self):
-        return 16 * _UNIT * self.norm
+        return 16 * self.unit * self.norm
 
 
 class Scales(NamedTuple):
@@ -357,13 +375,15 @@ class Differences(_Products):
         if self.known is None or self.probed is not None or self._ahead is not None:
             return False
         size, slope, rho = norm(self.x), norm(self.g), self.known.lipschitz_hess
-        noise = 4 * unit_of(self.g) * (slope + self.known.hess_norm * size)
+        noise = max(4 * unit_of(self.g) * (slope + self.known.hess_norm * size),
+                    self._stated_noise())
         best = 2 * math.sqrt(noise / rho) if rho > 0 else self.first
         h = min(max(best, _SHORT * self.first), self.largest)
         self._ahead = self._at(h, v)
         product = (self._ahead - self.g) / h
         curved = max(norm(product), self.known.hess_norm)
-        noise = 4 * unit_of(self._ahead, self.g) * (slope + curved * size)
+        noise = max(4 * unit_of(self._ahead, self.g) * (slope + curved * size),
+                    self._stated_noise())
         change = rho or self.wanted(curved) * _MARGIN / (self.first / _FIRST)
         error = change * h + 2 * noise / h
         # Below this part of ‖H‖ it is a product; above it is noise, or the units are strange ones.
@@ -416,7 +436,7 @@ class Differences(_Products):
 
     def _own(self):
         if self._is_exact:
-            return 16 * _UNIT * self.norm
+            return 16 * self.unit * self.norm
         kind = "central" if math.isnan(self.forward) else "forward"
         return self._error[kind] + self.hidden + (self.misstep + 16 * _UNIT) * self.norm
 

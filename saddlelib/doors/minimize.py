@@ -12,7 +12,7 @@ import numpy as np
 from .._arguments import generator, integer
 from ..certified import SOLVERS
 from ..derivatives import Witness
-from ..given import Given, Question, build
+from ..given import Given, Goal, build
 from ..loop import Budget, run
 from ..methods import State
 from ..methods.rules import either, names
@@ -77,7 +77,7 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     options : dict, optional
         The same and all other keywords, as in SciPy.
 
-    **The question**
+    **The goal**
 
     epsilon, gtol, tol : float, optional
         ε > 0, one absolute accuracy under three names: the wanted ‖∇f‖₂; 1e-3 by default, or that
@@ -156,13 +156,13 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     budget = Budget(integer("maxiter", words.maxiter, least=0),
                     None if words.maxfev is None else integer("maxfev", words.maxfev),
                     None if words.maxsamples is None else integer("maxsamples", words.maxsamples))
-    solver, question, delta_f = _solver(words, told)
+    solver, goal, delta_f = _solver(words, told)
     with Watch(words.trace, words.callback, words.disp, words.progress, told.restore) as watch:
         state = _state(words, told, solver, rng)
         state.delta_f = state.delta_f if delta_f is None else delta_f
         told.oracle.witness = Witness() if is_exact(told.oracle, solver) else None
         end = run(told.oracle, solver, state, budget, watch)
-        result = report(told.oracle, solver, question, end, certificate=words.certificate,
+        result = report(told.oracle, solver, goal, end, certificate=words.certificate,
                         resumed=words.state is not None)
         result.trace = watch.trace(told.shape)
     return _hand_over(result, told, words.disp)
@@ -218,7 +218,7 @@ def _point(words):
 
 
 def _solver(words, told):
-    """The method object, the question of the run, and Δ_f where the method was made with it."""
+    """The method object, the goal of the run, and Δ_f where the method was made with it."""
     method, more = words.method, dict(words.more)
     if isinstance(method, type) and hasattr(method, "step"):
         raise TypeError(f"method must be an object, got the class {method.__name__}; make one, as "
@@ -234,14 +234,14 @@ def _solver(words, told):
             epsilon = getattr(method, "epsilon", None) or getattr(method, "grad_threshold", None)
         if curvature_tol is None:
             curvature_tol = getattr(method, "curvature_tol", None)
-    question = Question(told.oracle, 1e-3 if epsilon is None else epsilon, curvature_tol,
+    goal = Goal(told.oracle, 1e-3 if epsilon is None else epsilon, curvature_tol,
                         words.failure_prob, constants["lipschitz_hess"])
     if ready:
-        return method, question, None
-    given = Given(told.oracle, told.x0, question, constants,
+        return method, goal, None
+    given = Given(told.oracle, told.x0, goal, constants,
                   None if words.state is None else words.state.delta_f)
     name, more = _named(method, more)
-    return build(name, given, more), question, given.known_delta_f
+    return build(name, given, more), goal, given.known_delta_f
 
 
 def _named(method, options):

@@ -1,0 +1,185 @@
+"""L-BFGS that watches slopes: one gradient a step, and a value now and then."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .._norm import norm
+from ..derivatives import unit_of
+from .memory import Memory
+
+__all__ = ["descend", "first_length", "noticed", "value_of"]
+
+_UNIT = np.finfo(float).eps / 2
+# A step is taken where its end is less steep, up or down, than this part of its start.
+_STEEP = 0.9
+# Without a value only where less than this part of the slope is left, uphill, at the end: then f has
+# fallen, unless it bends on the way by more than a parabola; and for at most so many steps.
+_CERTAIN, _BLIND = 0.4, 5
+_ARMIJO = 1e-4
+_TRIALS, _EXPANSIONS = 40, 12
+# Decreases of f below so many units of rounding are not to be seen in its values.
+_HIDDEN = 1e3
+# The spacing of the one difference of gradients that a run begins with, as a part of ‖x‖.
+_FIRST = 1e-5
+# A direction with a smaller cosine to −∇f is no descent.
+_LEAST_COSINE = 1e-12
+
+
+def value_of(oracle, state) -> float:
+    """f(x), asked for once."""
+    if math.isnan(state.value):
+        state.value = oracle.fun(state.x)
+    return state.value
+
+
+def noticed(state, x0, f0, g0, x1, f1, g1) -> None:
+    """What two points with value and gradient say of ρ.
+
+    The trapezoid (g₀ + g₁)·s/2 differs from f₁ − f₀ by at most ρ‖s‖³/12.
+    """
+    s = x1 - x0
+    n = norm(s)
+    if not n > 0:
+        return
+    off = abs(0.5 * float((g0 + g1) @ s) - (f1 - f0))
+    blur = 8 * (abs(f0) + abs(f1)) + 4 * (norm(g0) + norm(g1)) * n
+    cube = n * n * n
+    if off > 10 * _UNIT * blur and cube > 0 and off > 10 * unit_of(g0, g1, [f0, f1]) * blur:
+        rho = 12 * off / cube
+        if math.isfinite(rho):
+            state.lipschitz_hess = max(state.lipschitz_hess, rho)
+
+
+def descend(oracle, state) -> bool:
+    """One step of L-BFGS in place; whether there was one that f or its slopes allowed.
+
+    Without values, where ``state.cautious`` is false, a step is accepted by its slopes, and f is
+    asked every few steps. If it has not fallen by then, the state returns to the last point that
+    was known to be lower, forgets its pairs, and is cautious from there on: f decides every step.
+    """
+    while True:
+        if state.anchor is None:
+            state.anchor = (state.x, value_of(oracle, state), state.jac)
+        direction, slope = _direction(oracle, state)
+        search = _by_values if state.cautious else _by_slopes
+        if slope < 0:
+            found = search(oracle, state, direction, slope)
+            if found is not None:
+                _arrive(oracle, state, *found)
+                return True
+        if len(state.memory):  # the pairs may be to blame
+            state.memory = Memory()
+        elif not state.cautious:
+            _go_back(oracle, state)
+        else:
+            return False
+
+
+def _direction(oracle, state):
+    """Where to, and the slope there; −∇f over the curvature where no pairs are known."""
+    g = state.jac
+    if len(state.memory):
+        direction = state.memory.direction(g)
+        slope = float(g @ direction)
+        if slope < -_LEAST_COSINE * norm(g) * norm(direction):
+            return direction, slope
+        state.memory = Memory()
+    direction = -first_length(oracle, state) * g
+    return direction, float(g @ direction)
+
+
+def first_length(oracle, state):
+    """1/‖H‖, or over the curvature along ∇f, by one difference of gradients, before it is known."""
+    slope = norm(state.jac)
+    if not state.hess_norm > 0:
+        h = _FIRST * (norm(state.x) or 1.0)
+        curvature = norm(oracle.grad(state.x - (h / slope) * state.jac) - state.jac) / h
+        if math.isfinite(curvature):
+            state.hess_norm = curvature
+    length = 1 / state.hess_norm if state.hess_norm > 0 else math.inf
+    return length if length < math.inf else (norm(state.x) or 1.0) / slope
+
+
+def _by_slopes(oracle, state, direction, slope):
+    """(t, x, f or NaN, ∇f, slope there) of a step whose end is not steep, or None."""
+    t, low, high, steep, grown = 1.0, 0.0, math.inf, None, 0
+    for _ in range(_TRIALS):
+        x = state.x + t * direction
+        g = oracle.grad(x)
+        there = float(g @ direction)
+        if not there <= -_STEEP * slope:  # too far, or not finite
+            if steep is not None and not math.isfinite(there):
+                return steep
+            high = t
+            if not math.isfinite(there):
+                t = low + 0.1 * (high - low)
+            else:
+                fitted = t * slope / (slope - there) if low == 0 else 0.5 * (low + high)
+                t = min(max(fitted, low + 0.1 * (high - low)), low + 0.5 * (high - low))
+            continue
+        found = (t, x, math.nan, g, there)
+        if there < _STEEP * slope and high == math.inf and grown < _EXPANSIONS:
+            steep, low, grown = found, t, grown + 1
+            t *= 2 if there > slope else 4
+            continue
+        return found
+    return steep
+
+
+def _by_values(oracle, state, direction, slope):
+    """The same by Armijo's rule, or by slopes where rounding hides the decrease of f."""
+    t, best, grown = 1.0, None, 0
+    f = value_of(oracle, state)
+    for _ in range(_TRIALS):
+        x = state.x + t * direction
+        value = oracle.fun(x)
+        hidden = abs(t * slope) < _HIDDEN * _UNIT * abs(f)
+        falls = value <= f + _ARMIJO * t * slope or hidden and value <= f + 10 * _UNIT * abs(f)
+        if falls and math.isfinite(value):
+            g = oracle.grad(x)
+            there = float(g @ direction)
+            if math.isfinite(there) and not (hidden and abs(there) > abs(slope)):
+                best = (t, x, value, g, there)
+                if not there < _STEEP * slope or best is None or grown == _EXPANSIONS:
+                    return best
+                grown += 1
+                t *= 2 if there > slope else 4
+                continue
+        if best is not None:
+            return best
+        excess = value - f - slope * t
+        fitted = -0.5 * slope * t * t / excess if 0 < excess < math.inf else 0.0
+        t = min(max(fitted, 0.1 * t), 0.5 * t)
+    return best
+
+
+def _arrive(oracle, state, t, x, value, g, there):
+    """Take the step that was found, unless f says that it led up."""
+    slope = float(state.jac @ (x - state.x)) / t
+    state.blind += 1
+    sure = t == 1 and there <= -_CERTAIN * slope and state.blind < _BLIND
+    if math.isnan(value) and not sure:
+        value = oracle.fun(x)
+    s, y = x - state.x, g - state.jac
+    if not math.isnan(value):
+        x0, f0, g0 = state.anchor
+        hidden = abs(float(g0 @ (x - x0))) < _HIDDEN * _UNIT * abs(f0)
+        if not (value < f0 or hidden and value <= f0 + 10 * _UNIT * abs(f0)):
+            _go_back(oracle, state)
+            return
+        noticed(state, x0, f0, g0, x, value, g)
+        state.anchor, state.blind = (x, value, g), 0
+    state.memory = state.memory.add(s, y)
+    curved = float(s @ y)
+    if curved > 0:
+        state.hess_norm = max(state.hess_norm, min(float(y @ y) / curved, 1e300))
+    state.x, state.jac, state.value, state.moved = x, g, value, norm(s)
+
+
+def _go_back(oracle, state):
+    """To the last point whose value is known, and on from there with values."""
+    state.x, state.value, state.jac = state.anchor
+    state.memory, state.cautious, state.blind = Memory(), True, 0

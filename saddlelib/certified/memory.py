@@ -1,0 +1,87 @@
+"""The curvature that L-BFGS remembers, kept from round to round."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg.lapack import dtrtrs
+
+from .._norm import norm
+
+__all__ = ["Memory"]
+
+# Pairs that are kept, and rows of the buffers they stand in.
+_PAIRS, _ROWS = 10, 40
+# A pair whose cosine is below this says nothing of curvature.
+_FLAT = 1e-8
+
+
+class Memory:
+    r"""The last m pairs s = Δx, y = Δ∇f, and the inverse Hessian that L-BFGS makes of them.
+
+    With S, Y of shape (m, d), R the upper triangle of SYᵀ, D its diagonal and τ = sᵀy/yᵀy of the
+    last pair, the direction is (Byrd, Nocedal & Schnabel 1994, Math. Program. 63, 129-156, (3.13))
+
+    .. math:: Hg = \tau g + S^T R^{-T}\big((D + \tau YY^T) R^{-1} Sg - \tau Yg\big)
+                   - \tau Y^T R^{-1} Sg .
+
+    It is never changed: `add` returns another one, so a state that holds it stays as it was. Both
+    share two buffers as long as the pair comes into a row that is still free.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> memory = Memory()
+    >>> for s in np.eye(2):
+    ...     memory = memory.add(s, np.array([1.0, 4.0]) * s)
+    >>> memory.direction(np.ones(2))
+    array([-1.  , -0.25])
+    """
+
+    def __init__(self):
+        self.steps = self.changes = None  # the buffers, of shape (_ROWS, d)
+        self.filled = [0]  # rows in use, known to all who share the buffers
+        self.first = self.last = 0
+        self.products = self.squares = np.empty((0, 0))  # R and YYᵀ
+        self.scale = 1.0
+
+    def __len__(self):
+        return self.last - self.first
+
+    def add(self, s, y) -> Memory:
+        """With one pair more, or as it is where the pair shows no positive curvature."""
+        sy, yy = float(s @ y), float(y @ y)
+        if not (sy > _FLAT * norm(s) * norm(y) and 0 < yy < np.inf and sy * sy > 0):
+            return self
+        new = object.__new__(Memory)
+        new.__dict__.update(self.__dict__)
+        new.first = max(self.first, self.last + 1 - _PAIRS)
+        kept = slice(new.first, self.last)
+        if self.steps is None or self.last == _ROWS or self.filled[0] != self.last:
+            buffers = np.empty((2, _ROWS, s.size))
+            if self.steps is not None:
+                buffers[0, :kept.stop - kept.start] = self.steps[kept]
+                buffers[1, :kept.stop - kept.start] = self.changes[kept]
+            new.steps, new.changes = buffers
+            new.first, kept = 0, slice(0, kept.stop - kept.start)
+        new.last = kept.stop + 1
+        new.filled = self.filled if new.steps is self.steps else [0]
+        new.filled[0] = new.last
+        new.steps[kept.stop], new.changes[kept.stop] = s, y
+        size = len(new)
+        old = slice(len(self) - (size - 1), len(self))
+        new.products, new.squares = np.zeros((size, size)), np.empty((size, size))
+        new.products[:-1, :-1] = self.products[old, old]
+        new.squares[:-1, :-1] = self.squares[old, old]
+        new.products[:, -1] = new.steps[new.first:new.last] @ y
+        new.squares[:, -1] = new.squares[-1] = new.changes[new.first:new.last] @ y
+        new.scale = sy / yy
+        return new
+
+    def direction(self, g) -> np.ndarray:
+        """−Hg."""
+        s, y = self.steps[self.first:self.last], self.changes[self.first:self.last]
+        scale, upper = self.scale, self.products
+        p = dtrtrs(upper, s @ g)[0]
+        q = upper.diagonal() * p + scale * (self.squares @ p - y @ g)
+        q = dtrtrs(upper, q, trans=1)[0]
+        return scale * (p @ y - g) - q @ s
