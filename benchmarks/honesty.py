@@ -4,8 +4,8 @@
     python benchmarks/honesty.py --only zero   prints the cases whose name contains "zero"
 
 After the benchmark `gmres_fails_safely` of lineax: it is no shame to find no answer, but to say
-that one was found. Every method gets the same start, its own defaults with the tolerance 10⁻³, and dense
-differences where it asks for more than a gradient. README.md says what the words mean.
+that one was found. Every method gets the same start, its own defaults with the tolerance 10⁻³, and
+dense differences where it asks for more than a gradient. README.md says what the words mean.
 """
 
 from __future__ import annotations
