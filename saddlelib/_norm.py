@@ -28,10 +28,10 @@ def norm(v) -> float:
     (5.0, 1e+200, 2e-200)
     """
     v = np.asarray(v, dtype=float).ravel()
+    square = float(v.dot(v))  # which warns of nothing
+    if _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
+        return math.sqrt(square)
     with np.errstate(all="ignore"):
-        square = float(v.dot(v))
-        if _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
-            return math.sqrt(square)
         largest = float(np.abs(v).max(initial=0.0))
         if largest == 0 or not math.isfinite(largest):
             return math.nan if math.isnan(square) else largest
