@@ -38,6 +38,8 @@ _UNIT = 2.0**-53
 # The part of the tolerance that rounding may cost; and the largest spacing, as a part of the length
 # on which curvature of the tolerance can be lost: what lies beyond says nothing about H here.
 _PART, _LARGEST = 0.01, 0.1
+# A usual spacing of second differences, u^¼ to a factor: SciPy's own for ∇f are as bold.
+_USUAL = 1e-4
 # Random directions on which the whole is tested, and spacings that are tried.
 _TESTS, _TRIES = 6, 3
 # Where x + h is rounded by more than this part of h nothing is known.
@@ -95,7 +97,8 @@ class SecondDifferences(_Products):
 
     def _build(self):
         self.value = self.fun(self.x)
-        self.wanted = _PART * (self.tol(self.hess_norm) or self.tol(self._size()))
+        unknown = self.hess_norm == 0 and self.tol(0.0) != self.tol(1.0)
+        self.wanted = _PART * self.tol(self._size() if unknown else self.hess_norm)
         self._choose_spacing()
         h, x = self.h, self.x
         once = np.array([self._there(i) for i in range(x.size)])  # f(x + heᵢ), f(x − heᵢ)
@@ -110,12 +113,15 @@ class SecondDifferences(_Products):
 
     def _choose_spacing(self):
         """The shortest step at which rounding is small, or less if ∂⁴f asks for it."""
-        dim, largest = self.x.size, _LARGEST * self.scale
+        dim, far = self.x.size, float(np.abs(self.x).max())
+        # Where x and f have usual sizes this is what rounding asks for; h² shows if it is too far.
+        usual = _USUAL * max(1.0, far)
+        largest = max(_LARGEST * self.scale, usual)
         self.sigma = self.unit * abs(self.value)
         for _ in range(2):  # noise is measured on a line that is short for the spacing
             wanted = math.sqrt(2 * dim * self.sigma / self.wanted) if self.wanted > 0 else math.inf
-            least = 1e3 * _UNIT * float(np.abs(self.x).max())
-            self.h = min(max(wanted, 1e-3 * largest, least), max(largest, least))
+            least = max(min(1e-3 * largest, usual), 1e3 * _UNIT * far)
+            self.h = min(max(wanted, least), max(largest, least))
             measured = 2 * differences.noise(self.fun, self.x, 0.1 * self.h)
             if measured <= self.sigma or not math.isfinite(measured):
                 break
