@@ -202,7 +202,7 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     x = as_point("x", x, oracle.problem)
     epsilon = positive("epsilon", epsilon)
     failure_prob = probability("failure_prob", failure_prob)
-    known, rho = None, getattr(oracle.problem, "lipschitz_hess", lipschitz_hess)
+    known, rho = None, getattr(oracle.problem, "lipschitz_hess", None)
     if curvature_tol is None and lipschitz_hess is None and rho is None:
         curvature_tol, known = _relative, Scales(length=_NEAR * (norm(x) or 1.0))
     else:
