@@ -31,6 +31,8 @@ _UNIT = np.finfo(float).eps / 2
 # Gradients that `contradiction` asks for where nothing is suspect; and the part of a product that
 # it has to be off to be called wrong.
 _UNSUSPECTED, _OFF = 2, 0.6
+# Gradients by differences with a larger error, as a part of ‖H‖ times that length, accuse nobody.
+_ROUGH = 0.01
 # A product that is smaller has lost digits to underflow; lengths in units of ‖x‖ that mean little.
 _LEAST, _FAR = 1e-290, 1e3
 # Where no tolerance is known: γ as a part of ‖H‖, and the length for differences as one of ‖x‖.
@@ -379,7 +381,9 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
         passes = verdict is Verdict.SOSP
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
-    if oracle.by_values:  # the gradient is that of f, or of what rounding left of it
+    # A gradient by differences is that of f, or of what rounding left of it.
+    if oracle.by_values or oracle.differences and not (
+            oracle.grad_error(x, g) <= _ROUGH * hess_norm * length):
         return verdict, message
     before = oracle.njev
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,

@@ -107,7 +107,7 @@ def _names():
     names = set(itertools.chain(*(inspect.signature(f).parameters for f in functions)))
     names |= set(itertools.chain(*(row[2] for row in RULES))) | {"epoch_length", "rule"}
     names |= set(CONSTANTS)
-    return names - {"x", "problem", "options", "size", "dim"} | {"problem", "x must"}
+    return names - {"x", "problem", "size", "dim"} | {"problem", "x must", "step of", "init of", "what method"}
 
 
 _NAMED = re.compile(r"\b(" + "|".join(sorted(_names(), key=len, reverse=True)) + r")\b")
