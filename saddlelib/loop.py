@@ -205,6 +205,10 @@ def _explain(error, state):
     if isinstance(error, AttributeError) and isinstance(error.obj, State):
         raise TypeError(f"state must be that of an earlier run of the same method and rule; "
                         f"this {type(state).__name__} has no {error.name!r}") from None
+    if isinstance(error, ValueError) and str(error).endswith("read-only"):
+        raise ValueError("step of a method must leave the state that it is given as it was; "
+                         "begin with new = state.copy() and new.x = ..., not with "
+                         "new.x -= ...") from error
     error.add_note(f"after step {state.nit}")
 
 

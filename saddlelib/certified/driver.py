@@ -15,7 +15,7 @@ from ..curvature.certificate import Question
 from ..curvature.products import Scales
 from ..methods.base import Method, State
 from ..methods.rules import rule
-from .arrival import falls_for_ever, stands_still
+from .arrival import NOWHERE, falls_for_ever, progress, stands_still
 from .descent import descend, has_risen, value_of
 from .escape import escape
 from .inner import OWN, checked, solve
@@ -79,7 +79,7 @@ class CertifiedState(State):
     further: bool = False
     hess_norm: float = 0.0
     lipschitz_hess: float = 0.0
-    record: tuple[float, float, int] = (math.inf, math.inf, 0)
+    record: tuple[float, float, int] = NOWHERE
     high: float = math.nan
     reach: float = 0.0
     moved: float = 0.0
@@ -195,12 +195,14 @@ class Certified(Method):
         if self._has_arrived(state):
             self._look(oracle, new)
         elif self.inner == OWN or state.stalled:
-            if not descend(oracle, new) or stands_still(new):
+            went = descend(oracle, new)
+            new.record = progress(new.record, new.value, new.jac)
+            if not went or stands_still(new.record):
                 self._give_up(oracle, new)
         else:
             new.nit = state.nit
             solve(self, oracle, new)
-            new.stalled = not self._has_arrived(new)
+            new.stalled, new.record = not self._has_arrived(new), NOWHERE
         if new.finished is None and falls_for_ever(new, new.value, self.epsilon):
             new.finished, new.note = "unbounded", f"f = {new.value:.3g}"
         return new
@@ -247,7 +249,7 @@ class Certified(Method):
                 return True
             if escape(oracle, state, seen.direction, seen.min_eig):
                 state.escapes += 1
-                state.record = (math.inf, math.inf, 0)
+                state.record = NOWHERE
                 state.stalled = state.further = False
                 return True
             return False

@@ -11,7 +11,7 @@ import scipy.optimize
 from .._arguments import as_gradient
 from .._norm import norm
 from ..derivatives import unit_of
-from .arrival import falls_for_ever
+from .arrival import NOWHERE, falls_for_ever, progress, stands_still
 from .descent import first_length, noticed
 
 __all__ = ["OWN", "SOLVERS", "checked", "solve"]
@@ -34,6 +34,9 @@ _NO_END = {
     "trust-constr": dict(gtol=0.0, xtol=1e-14, maxiter=20_000),
     **{name: dict(gtol=0.0, maxiter=20_000, max_trust_radius=1e100)
        for name in ("dogleg", "trust-ncg", "trust-exact", "trust-krylov")}}
+
+# A round that asks for f more often than so many times an iteration gets nowhere.
+_MOST = 60
 
 
 class _Stop(BaseException):
@@ -102,6 +105,7 @@ class _Round:
         state.value = value
         state.anchor = state.anchor or (state.x, value, state.jac)
         self.known, self.over = {}, False
+        self.record, self.asked, self.seen = NOWHERE, 0, 0
         self._keep(np.zeros_like(state.x), state.x, value, state.jac)
         self.best = (state.x, value, state.jac)
 
@@ -116,6 +120,9 @@ class _Round:
         z = as_gradient("what method hands to fun, jac and callback", z, self.origin)
         key = z.tobytes()
         if key not in self.known:
+            self.asked += 1
+            if self.asked > _MOST * (self.seen + 20):
+                raise _Stop
             x = self.origin + self.scale * z
             self._keep(z, x, self.oracle.fun(x), self.oracle.grad(x))
         return self.known[key]
@@ -153,8 +160,9 @@ class _Round:
             shown = state.copy()
             shown.x, shown.value, shown.jac = self.best
             self.over = report(shown)
-        arrived = norm(self.best[2]) <= self.epsilon
-        self.over = self.over or arrived or falls_for_ever(state, self.best[1], self.epsilon)
+        self.record, self.seen = progress(self.record, *self.best[1:]), self.seen + 1
+        self.over = (self.over or norm(self.best[2]) <= self.epsilon or stands_still(self.record)
+                     or falls_for_ever(state, self.best[1], self.epsilon))
         if self.over:
             raise _Stop
 

@@ -199,8 +199,9 @@ def _refuse(words):
     """What no run can do."""
     for name in ("bounds", "constraints"):
         given = getattr(words, name)
-        nothing = isinstance(given, (list, tuple, dict, np.ndarray)) and len(given) == 0
-        if not (given is None or nothing):
+        size = given.size if isinstance(given, np.ndarray) else (
+            len(given) if isinstance(given, (list, tuple, dict)) else 1)
+        if given is not None and size > 0:
             raise ValueError(f"{name} are not supported: these methods are for unconstrained "
                              f"problems; substitute variables, or use SciPy's own methods")
     if isinstance(words.method, tuple):
