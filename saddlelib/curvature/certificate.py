@@ -404,17 +404,16 @@ def _by_values(oracle, x, look, value, hvp_error):
     if not _LEAST < abs(told) < math.inf:
         return ""
     sigma, least = oracle.unit * abs(value), _UNITS * _UNIT * norm(x)
-    for _ in range(2):
-        h = max(math.sqrt(4 / _AGREE * sigma / abs(told)), least) or _FAR * _UNIT
-        sigma = max(sigma, 2 * noise(oracle.fun, x, h, b))
+    h = max(math.sqrt(4 / _AGREE * sigma / abs(told)), least) or _FAR * _UNIT
     seen, name = [], "hessp" if oracle.has_hvp else "hess"
     for _ in range(_SPACINGS):
         bend = oracle.fun(x + h * b) - 2 * value + oracle.fun(x - h * b)
-        q, blur = bend / h / h, 4 * sigma / h / h
-        if not (math.isfinite(q) and abs(q - told) > _OFF * max(abs(q), abs(told)) + hvp_error
-                + blur):
+        q = bend / h / h
+        if not (math.isfinite(q) and abs(q - told) > _OFF * max(abs(q), abs(told)) + hvp_error):
             return ""
-        seen, h = [*seen[1 - _IN_A_ROW:], q] if blur <= _AGREE * abs(q) else [], 3 * h
+        sigma = max(sigma, 2 * noise(oracle.fun, x, h, b))
+        clear = 4 * sigma / h / h <= _AGREE * abs(q) and q != 0
+        seen, h = [*seen[1 - _IN_A_ROW:], q] if clear else [], 3 * h
         if len(seen) == _IN_A_ROW and max(seen) - min(seen) <= _AGREE * max(map(abs, seen)):
             return (f"fun and {name} contradict each other: second differences of fun along a "
                     f"random unit vector b give b·Hb = {q:.3g}, where {name} states {told:.3g}")
