@@ -11,7 +11,7 @@ import numpy as np
 from ..perturbation import uniform_ball
 from ..theory.precision import perturbation_survives, perturbation_warning
 
-__all__ = ["Method", "State", "Wait", "gd_step", "perturb"]
+__all__ = ["Method", "State", "Wait", "asks", "gd_step", "perturb"]
 
 
 @dataclass(repr=False)
@@ -104,6 +104,11 @@ class Method:
     def waits(self, state) -> Wait:
         """The plain steps from here, after a look, until the next look that can do anything."""
         return Wait(steps=1)
+
+
+def asks(steps) -> bool:
+    """Whether an episode asks for f after so many steps: after 1, 2, 4, 8, … of them."""
+    return steps > 0 and steps & (steps - 1) == 0
 
 
 def perturb(states, radii):
