@@ -200,7 +200,7 @@ class SaddleOptimizer(VectorOptimizer):
         # Now and not in the first step: a loaded state then finds everything in its place.
         self._scalars.update({
             "steps": 0, "closure_calls": 0, "hvp": 0, "looks": 0, "checks": 0, "episodes": 0,
-            "draws": 0, "left": 0, "next_look": 0, "pause": defaults["rest"], "after": 0,
+            "draws": 0, "left": 0, "away": 0, "next_look": 0, "pause": defaults["rest"], "after": 0,
             "status": int(Status.DESCENDING), "source": int(Source.NONE), "grad_norm": math.nan,
             "min_eig": math.nan, "min_eig_lower": math.nan})
 
@@ -253,7 +253,7 @@ class SaddleOptimizer(VectorOptimizer):
                 torch._foreach_mul_(grads, scale)
         move = True
         if s["left"] > 0:
-            move = s["left"] % settings["check_every"] != 0 or self._finite(s, work)
+            move = self._listen(s, settings, work)
         elif s["steps"] >= s["next_look"]:
             move = self._look_around(s, settings, work, loss, closure, curvature_closure)
             if s["left"] > 0 and closure is not None:
@@ -263,7 +263,7 @@ class SaddleOptimizer(VectorOptimizer):
             if s["left"] > 0:
                 s["left"] -= 1
                 if s["left"] == 0:
-                    s["next_look"] = s["steps"] + 1 + s["after"]
+                    self._over(s)
         s["steps"] += 1
         return loss
 
@@ -275,6 +275,26 @@ class SaddleOptimizer(VectorOptimizer):
             raise RuntimeError(f"the closure returned a loss of {value}; the parameters are "
                                f"unchanged; lower lr, or look at the last mini-batch")
         return loss
+
+    def _listen(self, s, settings, work):
+        """Look at the gradient now and then in an episode; whether a plain step is to follow."""
+        if s["left"] % settings["check_every"] != 0:
+            return True
+        if not self._finite(s, work):
+            return False
+        self._has_arrived(s, s["grad_norm"] <= settings["epsilon"])
+        return True
+
+    def _has_arrived(self, s, small):
+        """Let an episode end whose gradient has been large and is small again."""
+        if not small:
+            s["away"] = 1
+        elif s.get("away", 0):
+            s["left"] = 1
+
+    def _over(self, s):
+        """What follows on an episode."""
+        s["next_look"] = s["steps"] + 1 + s["after"]
 
     def _finite(self, s, work):
         """Whether the gradients are finite; if not, an episode is over."""
@@ -378,6 +398,7 @@ class SaddleOptimizer(VectorOptimizer):
                 raise
         s["episodes"] += 1
         s["left"], s["status"] = settings["episode_length"], int(Status.EPISODE)
+        s["away"] = 0
         if seen is None:  # nobody knows whether this was a saddle: rest ever longer
             s["after"], s["pause"] = s["pause"], min(2 * s["pause"], _LONG)
         else:

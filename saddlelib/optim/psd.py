@@ -22,7 +22,8 @@ class PSD(SaddleOptimizer):
 
     1. every ``check_every`` steps: if ‖∇f(x)‖ ≤ ε and λ_min(∇²f(x)) < −γ, then x ← x + ξ with ξ
        uniform on the ball of radius r, and the next T steps are an *episode*, in which nobody
-       looks;
+       looks at the curvature. It is over sooner where the gradient, looked at as often, has been
+       larger than ε and is not any longer: the point has arrived;
     2. x ← x − lr·∇f(x), the step of `torch.optim.SGD`, bit for bit.
 
     λ_min comes from at most ``lanczos_steps`` Hessian-vector products (randomized Lanczos, see
