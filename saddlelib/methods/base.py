@@ -11,7 +11,8 @@ import numpy as np
 from ..perturbation import uniform_ball
 from ..theory.precision import perturbation_survives, perturbation_warning
 
-__all__ = ["Method", "State", "Wait", "asks", "gd_step", "perturb"]
+__all__ = ["Method", "State", "Wait", "asks", "gd_step", "not_finite",
+           "perturb"]
 
 
 @dataclass(repr=False)
@@ -128,6 +129,14 @@ def perturb(states, radii):
             state.perturbed_at = (*state.perturbed_at, state.nit)
         else:
             state.finished, state.note = "precision", perturbation_warning(radius, state.x, step)
+
+
+def not_finite(state, what, step_size=None):
+    """End a run at a value that is not finite: which, after which step, and what may help."""
+    where = "the start" if state.nit == 0 else f"the point after step number {state.nit}"
+    remedy = "; give a start where f is finite" if state.nit == 0 else (
+        "" if step_size is None else f"; a step_size below {step_size:.3g} may help")
+    state.finished, state.note = "nonfinite", f"{what} at {where}{remedy}"
 
 
 def gd_step(x, grad, step_size):

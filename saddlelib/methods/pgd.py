@@ -11,7 +11,7 @@ from .._arguments import curvature_scale, integer, positive
 from .._norm import norm
 from ..theory import jin2017, jin2021
 from ..theory.precision import decrease_warning
-from .base import Method, State, Wait, asks
+from .base import Method, State, Wait, asks, not_finite
 
 __all__ = ["PGD", "PGDState"]
 
@@ -219,7 +219,7 @@ class PGD(Method):
         if self.decrease_threshold is not None:
             value = oracle.fun(state.x)
             if not math.isfinite(value):
-                state.finished = "nonfinite"
+                not_finite(state, f"∇f is small and f = {value}", self.step_size)
                 return None
             state.note = decrease_warning(self.decrease_threshold, value)
             if state.note:
@@ -235,7 +235,7 @@ class PGD(Method):
             return
         value = oracle.fun(state.x)
         if not math.isfinite(value):
-            state.finished = "nonfinite"
+            not_finite(state, f"the episode ends with f = {value}", self.step_size)
         elif value - state.f_tilde > -self.decrease_threshold:
             state.finished = "stationary"
         if state.finished is not None:

@@ -14,7 +14,7 @@ from ..perturbation import uniform_ball
 from ..theory import alpay2025
 from ..theory._numbers import representable
 from ..theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
-from .base import Method, State, Wait, asks
+from .base import Method, State, Wait, asks, not_finite
 from .gd import gd_step
 
 __all__ = ["PSD", "CertifiedPSD", "CertifiedPSDState", "PSDState", "curvature_step"]
@@ -414,7 +414,7 @@ class CertifiedPSD(Method):
         state.anchor, state.jac_anchor = state.x, state.jac
         state.f_anchor = oracle.fun(state.x) if math.isnan(state.value) else state.value
         if not math.isfinite(state.f_anchor):
-            state.finished, state.note = "nonfinite", f"f = {state.f_anchor} where ∇f is small"
+            not_finite(state, f"∇f is small and f = {state.f_anchor}", state.step_size)
             return
         known = seen.min_eig < -0.5 * self.curvature_tol - seen.hvp_error
         if known and self.use_direction and self._displace(oracle, state, seen):

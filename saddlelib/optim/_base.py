@@ -46,7 +46,8 @@ _MESSAGES = {
     Status.NONE_FOUND: "small gradient; the products allowed found no strong negative curvature "
                        "and do not prove that there is none; next look after a rest",
     Status.EXHAUSTED: "max_episodes episodes are used; only plain steps from now on",
-    Status.NONFINITE: "the gradient is not finite; the parameters stay where they are",
+    Status.NONFINITE: "the gradient is not finite; the parameters stay where they are: lower "
+                      "lr, or go back to an earlier state",
     Status.PRECISION: "the perturbation is lost in rounding: perturbation_radius is too small for "
                       "the dtype of the parameters; next look after a rest",
 }
