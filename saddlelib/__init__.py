@@ -12,7 +12,7 @@ from .minimize import Status, gd, minimize, pgd, psd, psgd
 from .oracle import Oracle
 from .sampling import SampleCertificate, certify_samples
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Certificate", "DerivativeCheck", "Oracle", "SampleCertificate", "Status", "Verdict",
            "certify", "certify_samples", "check_derivatives", "gd", "minimize", "pgd", "psd",
