@@ -137,6 +137,8 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
         mostly three, and one more before a point passes. They see no structure of f that is finer
         than 10⁻⁵ ε/curvature_tol.
     x : array_like, shape (d,)
+    args : tuple
+        Extra arguments of plain functions.
     epsilon : float
         ε > 0, in the units of the gradient.
     failure_prob : float

@@ -288,6 +288,11 @@ class CertifiedPSD(Method):
                   patience=3, line_search=True) -> CertifiedPSD:
         r"""With numbers a person can choose; what is left out follows the scales of the problem.
 
+        ``step_size``, ``epsilon`` and ``dim`` are needed, and ``lipschitz_hess`` or
+        ``curvature_tol``; ``failure_prob, use_direction, patience, line_search`` are as for the
+        class. Lengths and numbers of an episode, ``perturbation_radius, exit_radius,
+        episode_length, decrease_threshold``:
+
         With γ = √(ρε) and the length S = √(ε/ρ) = ε/γ on which curvature −γ can be lost:
         r = S/8, which is the authors' γ/(8ρ); exit_radius = S, or 2r if that is more;
         decrease_threshold = 0.1 √(ε³/ρ) = 0.1 ε²/γ; episode_length =

@@ -477,8 +477,11 @@ class CertifiedPSGD(SGD):
         hess_noise : float, optional
             As `certify_samples`.
 
-        The others are as in `CertifiedPSD.practical`: with S = ε/γ, r = S/8, and an episode has the
-        steps in which all but about one perturbation in a hundred grow from r/√d to S.
+        epsilon, dim, lipschitz_hess, curvature_tol, failure_prob, patience
+            As in `CertifiedPSD.practical`.
+        perturbation_radius, episode_length, decrease_threshold : optional
+            As there: with S = ε/γ, r = S/8, and an episode has the steps in which all but about one
+            perturbation in a hundred grow from r/√d to S.
 
         Examples
         --------

@@ -407,35 +407,35 @@ class SaddleOptimizer(VectorOptimizer):
         return closure is not None
 
 
-def settings_of(*, lr, epsilon, curvature_tol, lipschitz_hess, perturbation_radius, episode_length,
-                max_episodes, curvature_check, lanczos_steps, failure_prob, escape, rest,
-                check_every, seed, maximize, foreach) -> dict:
-    """All settings, checked, for ``defaults``; an episode_length of None is filled in later."""
-    _check_lr(lr)
-    epsilon = positive("epsilon", epsilon)
-    if curvature_tol is None and lipschitz_hess is None:
-        lipschitz_hess = 1.0
-    rho, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
-    if perturbation_radius is None:
-        perturbation_radius = epsilon / (8 * gamma)
-    if escape not in ("ball", "direction"):
-        raise ValueError(f"escape must be 'ball' or 'direction', got {escape!r}")
-    if escape == "direction" and not curvature_check:
+def settings_of(given) -> dict:
+    """What a user gave, checked, for ``defaults``; an episode_length of None is filled in later."""
+    _check_lr(given["lr"])
+    if given["escape"] not in ("ball", "direction"):
+        raise ValueError(f"escape must be 'ball' or 'direction', got {given['escape']!r}")
+    if given["escape"] == "direction" and not given["curvature_check"]:
         raise ValueError("escape='direction' needs the direction that curvature_check finds; set "
                          "curvature_check=True or escape='ball'")
-    return {
-        "lr": lr, "epsilon": epsilon, "curvature_tol": gamma,
-        "lipschitz_hess": rho or gamma * gamma / epsilon,
-        "perturbation_radius": positive("perturbation_radius", perturbation_radius),
-        "episode_length": None if episode_length is None else integer("episode_length",
-                                                                      episode_length),
-        "max_episodes": None if max_episodes is None else integer("max_episodes", max_episodes),
-        "curvature_check": bool(curvature_check),
-        "lanczos_steps": integer("lanczos_steps", lanczos_steps),
-        "failure_prob": probability("failure_prob", failure_prob), "escape": escape,
-        "rest": integer("rest", rest, least=0), "check_every": integer("check_every", check_every),
-        "seed": integer("seed", seed, least=0), "maximize": bool(maximize), "foreach": foreach,
-    }
+    least = {"episode_length": 1, "max_episodes": 1, "lanczos_steps": 1, "rest": 0,
+             "check_every": 1, "seed": 0}
+    numbers = {name: integer(name, given[name], least=n) for name, n in least.items()
+               if given[name] is not None or name not in ("episode_length", "max_episodes")}
+    return {**given, **_scales(given), **numbers,
+            "failure_prob": probability("failure_prob", given["failure_prob"]),
+            "curvature_check": bool(given["curvature_check"]), "maximize": bool(given["maximize"])}
+
+
+def _scales(given) -> dict:
+    """ε, γ, ρ and r: what is left out follows from the others."""
+    epsilon, rho, radius = (given[name] for name in ("epsilon", "lipschitz_hess",
+                                                     "perturbation_radius"))
+    epsilon = positive("epsilon", epsilon)
+    if given["curvature_tol"] is None and rho is None:
+        rho = 1.0
+    rho, gamma = curvature_scale(None, epsilon, rho, given["curvature_tol"])
+    return {"epsilon": epsilon, "curvature_tol": gamma,
+            "lipschitz_hess": rho or gamma * gamma / epsilon,
+            "perturbation_radius": positive(
+                "perturbation_radius", epsilon / (8 * gamma) if radius is None else radius)}
 
 
 def _check_lr(lr):

@@ -62,7 +62,10 @@ class PSGD(SaddleOptimizer):
     batch_size, noise_std : int, float, optional
         B, and σ of one coordinate of one sample, for ``rule="published"``.
 
-    All others as `PSD`.
+    params, lr, epsilon, curvature_tol, lipschitz_hess, perturbation_radius, episode_length, \
+    max_episodes, curvature_check, lanczos_steps, failure_prob, escape, rest, check_every, seed, \
+    maximize, foreach
+        As `PSD`.
 
     Raises
     ------
@@ -92,12 +95,12 @@ class PSGD(SaddleOptimizer):
                  perturbation_radius=None, episode_length=None, max_episodes=None,
                  curvature_check=True, lanczos_steps=60, failure_prob=1e-4, escape="ball",
                  rest=100, check_every=50, seed=0, maximize=False, foreach=None):
-        settings = settings_of(
+        settings = settings_of(dict(
             lr=lr, epsilon=epsilon, curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
             perturbation_radius=perturbation_radius, episode_length=episode_length,
             max_episodes=max_episodes, curvature_check=curvature_check,
             lanczos_steps=lanczos_steps, failure_prob=failure_prob, escape=escape, rest=rest,
-            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach)
+            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach))
         if rule not in ("pairs", "published"):
             raise ValueError(f"rule must be 'pairs' or 'published', got {rule!r}")
         if rule == "published":
