@@ -149,6 +149,8 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
         structure of f that is finer than 10⁻⁵ ε/curvature_tol. Where gradients are differences of
         values, and d ≤ 100, ∇²f comes from some d² + 5d values; see `saddlelib.curvature.values`.
     x : array_like, shape (d,)
+    args : tuple
+        Extra arguments of plain functions.
     epsilon : float
         ε > 0, in the units of the gradient.
     failure_prob : float
