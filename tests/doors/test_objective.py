@@ -269,7 +269,7 @@ def test_no_verdict_on_values_alone_is_wrong():
         seen = certify(fun, x0, jac=str(kind), epsilon=1e-3 * size, curvature_tol=tol, rng=seed)
         right = size * lam.min() >= -tol
         told[seen.verdict, bool(right)] = told.get((seen.verdict, bool(right)), 0) + 1
-    assert told.pop((Verdict.SOSP, False), 0) == told.pop((Verdict.NEGATIVE_CURVATURE, True), 0) == 0
+    assert (Verdict.SOSP, False) not in told and (Verdict.NEGATIVE_CURVATURE, True) not in told
     assert not {verdict for verdict, _ in told} & {Verdict.NOT_STATIONARY,
                                                   Verdict.WRONG_DERIVATIVES}
     assert told[Verdict.SOSP, True] >= 15 and told[Verdict.NEGATIVE_CURVATURE, False] >= 120
