@@ -1,11 +1,11 @@
 """Who reports success where, and who is right: the solvers of SciPy and ours on `cases.py`.
 
-    python benchmarks/honesty.py            both tables, and honesty.json for chapter 1
-    python benchmarks/honesty.py --only xor one kind of case; nothing is written
+    python benchmarks/honesty.py               writes honesty.md, and honesty.json for chapter 1
+    python benchmarks/honesty.py --only zero   prints the cases whose name contains "zero"
 
-After the benchmark `gmres_fails_safely` of lineax: it is no shame to find no answer, but to say that
-one was found. Every method gets the same start, its own defaults with the tolerance 10⁻³, and dense
-differences where it asks for more than a gradient. README.md says what the words mean.
+After the benchmark `gmres_fails_safely` of lineax: it is no shame to find no answer, but to say
+that one was found. Every method gets the same start, its own defaults with the tolerance 10⁻³, and
+dense differences where it asks for more than a gradient. README.md says what the words mean.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cases import CASES, EPSILON, OUTCOMES, dense_hessian, informed, judge
 import saddlelib
 
 RECORD = Path(__file__).with_name("honesty.json")
+PAGE = RECORD.with_suffix(".md")
 MARKS = {"right": "✓", "wrong": "**✗**", "flat": "~", "honest": "–", "missed": "m", "": ""}
 # Most steps of a run of ours: what takes longer did not find it.
 _MAXITER = 20_000
@@ -73,7 +74,7 @@ def _by_ours(name, case):
 
 
 def _by_default(case):
-    run = saddlelib.minimize(case.fun, case.x0, jac=case.grad, rng=0)
+    run = saddlelib.minimize(case.fun, case.x0, jac=case.grad, maxiter=_MAXITER, rng=0)
     return run.x, bool(run.success)
 
 
@@ -110,6 +111,18 @@ def tables(found):
     return one, table(["case", "right answer", *methods], rows)
 
 
+def page(record):
+    """The record as a page in Markdown."""
+    one, other = tables({name: row["outcomes"] for name, row in record["cases"].items()})
+    words = [f"- {MARKS[kind]} *{kind}*: {meaning}." for kind, meaning in record["words"].items()]
+    cases = [f"- *{name}*: {row['report']}" for name, row in record["cases"].items()]
+    parts = ["# Who reports success where",
+             "Written by `python benchmarks/honesty.py`; README.md says how to read it. "
+             f"Measured with {record['measured_with']}.",
+             "\n".join(words), one, other, "\n".join(cases)]
+    return "\n\n".join(parts) + "\n"
+
+
 def main():
     """Print the tables and keep the record."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -117,12 +130,13 @@ def main():
     only = parser.parse_args().only
     chosen = [case for case in CASES.values() if only in case.name]
     found = outcomes(chosen, {**scipy_methods(), **our_methods()})
-    print(versions(), *tables(found), sep="\n\n")
+    print(*tables(found), sep="\n\n")
     if not only:
         record = dict(measured_with=versions(), words=OUTCOMES, cases={
             name: dict(report=CASES[name].report, right=CASES[name].right, outcomes=of_case)
             for name, of_case in found.items()})
         RECORD.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+        PAGE.write_text(page(record))
 
 
 if __name__ == "__main__":

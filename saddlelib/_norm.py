@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.linalg.blas import ddot
 
 __all__ = ["norm"]
 
@@ -16,10 +17,9 @@ _LEAST_SQUARE, _LARGEST_SQUARE = 1e-290, np.finfo(float).max
 def norm(v) -> float:
     """‖v‖₂ of an array of real numbers of any shape, taken as one vector, without a warning.
 
-    Equal to `numpy.linalg.norm` bit for bit where the sum of squares stays in range. Where it would
-    leave it, the vector is scaled first: the norm is 0 only for the zero vector, and infinite only
-    where an entry is or where ‖v‖₂ itself is larger than float64 can hold. It is nan where an entry
-    is.
+    Equal to `numpy.linalg.norm` where the sum of squares stays in range. Where it would leave it,
+    the vector is scaled first: the norm is 0 only for the zero vector, and infinite only where an
+    entry is or where ‖v‖₂ itself is larger than float64 can hold. It is nan where an entry is.
 
     Examples
     --------
@@ -28,10 +28,10 @@ def norm(v) -> float:
     (5.0, 1e+200, 2e-200)
     """
     v = np.asarray(v, dtype=float).ravel()
+    square = ddot(v, v) if v.size else 0.0  # which warns of nothing
+    if _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
+        return math.sqrt(square)
     with np.errstate(all="ignore"):
-        square = float(v.dot(v))
-        if _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
-            return math.sqrt(square)
         largest = float(np.abs(v).max(initial=0.0))
         if largest == 0 or not math.isfinite(largest):
             return math.nan if math.isnan(square) else largest

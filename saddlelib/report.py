@@ -36,9 +36,9 @@ class Result(OptimizeResult):
     def __repr__(self):
         shown = {name: value for name, value in self.items()
                  if value is not None and name not in _UNPRINTED and not _is_empty(value)}
-        if self.get("sampled"):
+        calls = sum(self.get(name, 0) for name in ("nfev", "njev", "nhvp", "nhev"))
+        if self.get("nsamples", 0) > calls and not self.get("nhev"):
             shown["nsamples"] = self.nsamples
-        shown.pop("sampled", None)
         return repr(OptimizeResult(shown))
 
 

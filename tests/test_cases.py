@@ -1,5 +1,6 @@
 """Small problems after public reports: that their truth is true, and the right answer to each."""
 
+import functools
 import importlib
 import json
 import sys
@@ -21,13 +22,19 @@ every = pytest.mark.parametrize("name", CASES)
 ANY = (1.0, 1.0)
 
 
-def solve(case, **options):
-    """What is held against the table below."""
+def by_psd(case, **options):
+    """psd with the constants of someone who knows the problem."""
     lipschitz_grad, lipschitz_hess = cases.informed(case) or ANY
     with np.errstate(all="ignore"):
         return minimize(case.fun, case.x0, **{**dict(
             method="psd", jac=case.grad, lipschitz_grad=lipschitz_grad,
             lipschitz_hess=lipschitz_hess, maxiter=4000, rng=0), **options})
+
+
+def by_default(case, **options):
+    """The default, which is told nothing; most calls where it should have ended long before."""
+    with np.errstate(all="ignore"):
+        return minimize(case.fun, case.x0, jac=case.grad, **{**dict(maxfev=5000, rng=0), **options})
 
 
 # The outcomes that are right, in the words of `cases.OUTCOMES`. Where nothing is said, "right".
@@ -36,37 +43,70 @@ RIGHT = {
     "deep product from zero": {"right", "honest"}, "tensor from zero": {"right", "honest"},
     "monkey saddle": {"right", "honest"}, "flat far field": {"honest"}, "dead units": {"honest"},
     # The same, but curvature elsewhere hides that it is flat: passing is true to second order.
-    "exclusive or from zero": {"right", "honest", "flat"}, "saturated unit": {"right", "flat", "honest"},
+    "exclusive or from zero": {"right", "honest", "flat"},
+    "saturated unit": {"right", "honest", "flat"},
     "exclusive or from equal units": {"right", "honest", "flat"},
     "constant function": {"right", "honest"}, "answer at infinity": {"right", "honest"},
     "quartic minimum": {"right", "missed"},  # no second-order test confirms it
-    "weak curvature across a symmetry": {"right"},
-    "kink": {"right", "honest", "missed"}, "units too small": {"right", "honest"},
+    "kink": {"right", "honest", "missed"}, "units too small": {"right", "honest", "flat"},
     # There is none.
     "no minimum below a saddle": {"honest"}, "likelihood that collapses": {"honest"},
     "gradient of the wrong sign": {"honest"}, "forgotten term": {"honest"},
 }
 # What is not so yet, with the reason.
-NOT_YET = {
+PSD_NOT_YET = {
     "staircase": "√(ρε) of the valley, 1.7, allows the curvature −0.9 of the saddle",
     "four variables, tiny negative curvature": "√(ρε) of the valley allows −0.12",
     "max-cut from equal rows": "a displacement along a ray of constant f ends too far out",
     "large constant": "the rounding of f, 2·10⁻⁶, hides whether a step leads down",
     "overflow from a far start": "one step size for 1.1·10⁶ at the start and 10⁴ at the minimum",
 }
+DEFAULT_NOT_YET = {
+    "max-cut from equal rows": "an escape along a ray of constant f ends where all is 10⁻²⁹",
+    "edge of the domain": "a value that is NaN is taken for one that was not asked for",
+}
+RUNS_ON = {
+    "likelihood that collapses": "the line search stands still where exp overflows the slope",
+    "kink": "steps at a kink get shorter for ever",
+    "edge of the domain": "a value that is NaN is taken for one that was not asked for",
+    "gradient of the wrong sign": "no step lowers f, and the same one is tried again for ever",
+}
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NOT_YET[name]))
-    if name in NOT_YET else name for name in CASES])
-def test_the_answer_is_a_right_one(name):
-    case = CASES[name]
-    run = solve(case)
+def with_reasons(not_yet):
+    """Every case by name, those that fail today marked so."""
+    return pytest.mark.parametrize("name", [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=not_yet[name]))
+        if name in not_yet else name for name in CASES])
+
+
+def check_answer(case, run):
     found = judge(case, run.x, run.success)
-    assert found in RIGHT.get(name, {"right"}), (found, run.message)
+    assert found in RIGHT.get(case.name, {"right"}), (found, run.message)
     assert np.isfinite(run.x).all()
-    if found == "flat":  # not more than was looked at
+    if found == "flat":  # not more is said than was looked at
         assert "second-order" in run.message and "λ_min in" in run.message
+
+
+@with_reasons(PSD_NOT_YET)
+def test_psd_gives_a_right_answer(name):
+    check_answer(CASES[name], by_psd(CASES[name]))
+
+
+@with_reasons(DEFAULT_NOT_YET)
+def test_the_default_gives_a_right_answer(name):
+    check_answer(CASES[name], by_default(CASES[name]))
+
+
+@with_reasons(RUNS_ON)
+def test_the_default_ends_by_itself(name):
+    assert by_default(CASES[name]).status not in (Status.MAXFEV, Status.MAXITER)
+
+
+@with_reasons({"flat far field": "differences over ε/γ = 10⁶ meet another curvature each time"})
+def test_nobody_is_accused_of_derivatives_that_are_right(name):
+    wrong = name in ("gradient of the wrong sign", "forgotten term", "kink")
+    assert wrong or by_default(CASES[name]).status != Status.WRONG_DERIVATIVES
 
 
 # --- The truth of the cases ---------------------------------------------------------------------
@@ -148,7 +188,7 @@ def test_both_factors_at_zero_are_a_strict_saddle_without_any_gradient():
     np.testing.assert_allclose(cases.eigenvalues(case, case.x0)[0], -2, rtol=1e-6)
     seen = certify(case.fun, case.x0, jac=case.grad, epsilon=1e-3, lipschitz_hess=12.0, rng=0)
     assert seen.verdict is Verdict.NEGATIVE_CURVATURE
-    assert solve(case).fun < 1e-5
+    assert by_psd(case).fun < 1e-5 and by_default(case).fun < 1e-5
 
 
 LUCK = "in few dimensions as many products would leave nothing to chance, and cost little: "
@@ -181,8 +221,10 @@ def test_no_saddle_along_an_axis_is_certified_whatever_the_order_of_the_variable
 
 def test_a_staircase_is_climbed_down_and_more_budget_is_never_worse():
     case = CASES["staircase"]
-    values = [solve(case, curvature_tol=0.1, maxiter=most).fun for most in (1, 10, 100, 20_000)]
-    assert values == sorted(values, reverse=True) and values[-1] < -0.225
+    for values in (
+            [by_psd(case, curvature_tol=0.1, maxiter=most).fun for most in (1, 10, 100, 9999)],
+            [by_default(case, maxfev=most).fun for most in range(1, 150, 8)]):
+        assert values == sorted(values, reverse=True) and values[-1] < -0.225
 
 
 def test_weak_curvature_is_a_question_of_the_tolerance_which_the_message_names():
@@ -195,10 +237,12 @@ def test_weak_curvature_is_a_question_of_the_tolerance_which_the_message_names()
     np.testing.assert_allclose(close.min_eig, -cases.WEAK / 2, rtol=1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="the step at which it has arrived is not noticed")
-def test_weak_curvature_is_left_and_the_run_ends_where_it_has_arrived():
+@pytest.mark.parametrize("solve", [by_default, pytest.param(
+    functools.partial(by_psd, maxiter=30_000), marks=pytest.mark.xfail(
+        strict=True, reason="an episode that has arrived goes on"))])
+def test_weak_curvature_is_left_and_the_run_ends_where_it_has_arrived(solve):
     case = CASES["weak curvature across a symmetry"]
-    run = solve(case, epsilon=1e-6, curvature_tol=1e-5, maxiter=30_000)
+    run = solve(case, epsilon=1e-6, curvature_tol=1e-5)
     assert run.success
     np.testing.assert_allclose(run.fun, -cases.WEAK**2 / 4, rtol=1e-2)
 
@@ -218,7 +262,7 @@ def test_a_plateau_is_no_success_even_at_a_tolerance_that_its_slope_passes():
 
 def test_overflow_names_the_step_and_ends_at_a_finite_point():
     case = CASES["overflow from a far start"]
-    run = solve(case, method="gd", step_size=1e-4)
+    run = by_psd(case, method="gd", step_size=1e-4)
     assert run.status == Status.NONFINITE and not run.success and np.isfinite(run.x).all()
     assert "after number" in run.message and "step_size below 0.0001" in run.message
 
@@ -256,6 +300,7 @@ def test_the_counts_add_up_and_both_tables_have_every_row():
         assert runs == sum(counts) == sum(of_case[method] != "" for of_case in found.values())
     one, other = honesty.tables(found)
     assert len(one.splitlines()) == 2 + len(rows) and len(other.splitlines()) == 2 + len(CASES)
+    assert honesty.PAGE.read_text() == honesty.page(RECORD)
 
 
 def test_a_method_of_ours_is_wrong_only_where_the_constants_of_its_user_make_it_so():

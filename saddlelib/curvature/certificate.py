@@ -33,6 +33,8 @@ _UNIT = np.finfo(float).eps / 2
 _UNSUSPECTED, _OFF = 2, 0.6
 # A product that is smaller has lost digits to underflow; lengths in units of ‖x‖ that mean little.
 _LEAST, _FAR = 1e-290, 1e3
+# Where no tolerance is known: γ as a part of ‖H‖, and the length for differences as one of ‖x‖.
+_PART, _NEAR = 1e-2, 0.1
 
 
 class Verdict(enum.Enum):
@@ -152,7 +154,8 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     failure_prob : float
         δ in (0, 1). The cost grows with ln(1/δ) only.
     curvature_tol : float, optional
-        √(ρε) > 0 by default, with ρ = ``lipschitz_hess`` or what the problem states.
+        √(ρε) > 0 by default, with ρ = ``lipschitz_hess`` or what the problem states; where nobody
+        knows ρ, 1/100 of the largest ‖Hv‖ of a unit vector that is seen.
     lipschitz_hess : float, optional
         ρ ≥ 0.
     rng : numpy.random.Generator or int, optional
@@ -199,15 +202,24 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     x = as_point("x", x, oracle.problem)
     epsilon = positive("epsilon", epsilon)
     failure_prob = probability("failure_prob", failure_prob)
-    lipschitz_hess, curvature_tol = curvature_scale(
-        oracle.problem, epsilon, lipschitz_hess, curvature_tol)
+    known, rho = None, getattr(oracle.problem, "lipschitz_hess", None)
+    if curvature_tol is None and lipschitz_hess is None and rho is None:
+        curvature_tol, known = _relative, Scales(length=_NEAR * (norm(x) or 1.0))
+    else:
+        lipschitz_hess, curvature_tol = curvature_scale(
+            oracle.problem, epsilon, lipschitz_hess, curvature_tol)
     maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
     resolution, grad_error = positive("resolution", resolution), _grad_error(grad_error)
     hvp_error = None if hvp_error is None else nonnegative("hvp_error", hvp_error)
     rng, g = generator("rng", rng), None if grad_at_x is None else as_gradient(
         "grad_at_x", grad_at_x, x)
     return Question(epsilon, curvature_tol, failure_prob, lipschitz_hess, maxiter, resolution,
-                    hvp_error, grad_error, recheck).ask(oracle, x, g, rng)
+                    hvp_error, grad_error, recheck, known).ask(oracle, x, g, rng)
+
+
+def _relative(size):
+    """A tolerance for who knows no other: a part of the largest curvature that was seen."""
+    return max(_PART * size, _LEAST)
 
 
 @dataclass(frozen=True)

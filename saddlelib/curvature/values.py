@@ -15,9 +15,8 @@ orthonormal qⱼ.
 that share a value; (2d + 4)σ/h² bounds both. Derivatives of fourth order make O(h²): doing the
 diagonal again at 2h measures it, where it is 4 times as large. And for what neither sees, second
 differences along random unit vectors w are held against wᵀHw: E(wᵀDw)² = (2‖D‖_F² + (tr D)²)/
-(d(d + 2)), so d times the root of their mean square is ‖D‖_F at least, in the mean, to a factor
-√(d/(d + 2)). The spacing is the one at which rounding costs a hundredth of the tolerance, or less
-where the diagonal asks for it.
+(d(d + 2)), so d² times their mean square is ‖D‖_F² at least, in the mean. The spacing is the one at
+which rounding costs a hundredth of the tolerance, or less where the diagonal asks for it.
 """
 
 from __future__ import annotations

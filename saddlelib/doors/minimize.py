@@ -19,7 +19,7 @@ from ..methods.rules import either, names
 from ..oracle import FiniteSum
 from ..report import is_exact, report
 from ..watch import Watch
-from .objective import objective
+from .objective import is_torch, objective
 
 __all__ = ["certified", "gd", "minimize", "pgd", "psd", "psgd"]
 
@@ -116,8 +116,9 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         A printed line now and then, at one value each; a bar of tqdm.
     state : optional
         ``result.state`` of an earlier run on the same function with the same method: go on from
-        there. A run that stops where the state already was costs one gradient more, to see that it
-        is the same function.
+        there. Only tensors and modules are handed in as ``x0`` once more, for their form. A run
+        that stops where the state already was costs one gradient more, to see that it is the same
+        function.
 
     Returns
     -------
@@ -207,14 +208,15 @@ def _refuse(words):
         raise TypeError(f"certificate must be True or False, got {words.certificate!r}")
     if words.state is not None and not isinstance(words.state, State):
         raise TypeError(f"state must be result.state of an earlier run, got {words.state!r}")
-    if (words.x0 is None) == (words.state is None):
+    if (words.x0 is None) == (words.state is None) and not (
+            words.x0 is not None and is_torch(words.x0)):
         raise ValueError("give x0 to start a run, or state to go on with one, not both")
 
 
 def _point(words):
-    """Where the run begins, as the user's functions know it."""
-    state = words.state
-    return words.x0 if state is None else state.x.reshape(state.shape or state.x.shape)
+    """Where the run begins, as the user's functions know it; tensors only say in which form."""
+    x0, state = words.x0, words.state
+    return x0 if x0 is not None else state.x.reshape(state.shape or state.x.shape)
 
 
 def _solver(words, told):
@@ -269,6 +271,9 @@ def _state(words, told, solver, rng):
         state.shape = told.shape
     else:
         state = copy.deepcopy(words.state)
+        if told.x0.shape != state.x.shape:
+            raise ValueError(f"x0 must have the {state.x.size} coordinates of state, got "
+                             f"{told.x0.size}")
         if oracle.grad_noise or isinstance(oracle.problem, FiniteSum):
             oracle.rng = state.rng
     return state

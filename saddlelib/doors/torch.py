@@ -57,7 +57,7 @@ class _Tensor(Arrays):
     def __init__(self, x0):
         self.tensor = x0 if isinstance(x0, torch.Tensor) else None
         if self.tensor is not None and not (self.tensor.is_floating_point()
-                                          or self.tensor.dtype in _WHOLE):
+                                            or self.tensor.dtype in _WHOLE):
             raise TypeError(f"x0 must hold real numbers, got a tensor of {self.tensor.dtype}")
         super().__init__(_plain(x0))
         real = self.tensor is not None and self.tensor.is_floating_point()
