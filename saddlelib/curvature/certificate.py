@@ -270,7 +270,8 @@ def _answer(question, oracle, x, g, rng, value):
     grad_norm = norm(g)
     look, product = None, None
     if np.isfinite(g).all():
-        if grad_error is None and oracle.differences:
+        measured = grad_error is None and oracle.differences
+        if measured:
             grad_error = oracle.grad_error(x, g), 0.0
         component = start_component(x.size, failure_prob)
         scale = (length_scale(epsilon, tol, rho) if question.known is None
@@ -280,8 +281,9 @@ def _answer(question, oracle, x, g, rng, value):
         look = lanczos(product, x.size, tol, failure_prob, rng, question.maxiter,
                        question.resolution, question.deep, question.confirm)
         tol = look.tol
-        error = _rounding(x, grad_norm, product, oracle.unit) if grad_error is None else (
-            grad_error[0] + grad_error[1] * grad_norm)
+        error = 0.0 if grad_error is None else grad_error[0] + grad_error[1] * grad_norm
+        if grad_error is None or measured:
+            error = max(error, _rounding(x, grad_norm, product, oracle.unit))
         slope = Slope(grad_norm - error, grad_norm + error,
                       f"‖∇f‖ = {grad_norm:.3g} against ε = {epsilon:.3g}",
                       f"within the error {error:.1g} of the gradient{_why(oracle)}")
