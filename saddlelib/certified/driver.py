@@ -12,7 +12,7 @@ from .._arguments import positive, probability
 from .._norm import norm
 from ..curvature import Certificate, Verdict
 from ..curvature.certificate import Question
-from ..curvature.products import Scales
+from ..curvature.sparing import Scales
 from ..methods.base import Method, State
 from ..methods.rules import rule
 from .descent import descend, value_of
@@ -250,7 +250,7 @@ class Certified(Method):
             self.epsilon, self._tolerance(state), self.failure_prob / (count * (count + 1)),
             maxiter=min(2 * state.x.size, 2000), resolution=_RESOLUTION, recheck=careful,
             known=self._scales(state), deep=lambda tol: _RESOLUTION * tol, confirm=careful,
-            measure=careful)
+            measure=careful, hopeful=state.moved > 0)
         seen = question.ask(oracle, state.x, state.jac, state.rng,
                             None if math.isnan(state.value) else state.value)
         state.certificate, state.looks = seen, count
