@@ -15,9 +15,9 @@ __all__ = ["descend", "first_length", "noticed", "value_of"]
 _UNIT = np.finfo(float).eps / 2
 # A step is taken where its end is less steep, up or down, than this part of its start.
 _STEEP = 0.9
-# Without a value only where less than this part of the slope is left, uphill, at the end: then f has
-# fallen, unless it bends on the way by more than a parabola; and for at most so many steps.
-_CERTAIN, _BLIND = 0.4, 5
+# Without a value only where the trapezoids of the slopes say that f has fallen by this part of what
+# the first slope promises, and for at most so many steps.
+_CERTAIN, _BLIND = 0.25, 8
 _ARMIJO = 1e-4
 _TRIALS, _EXPANSIONS = 40, 12
 # Decreases of f below so many units of rounding are not to be seen in its values.
@@ -104,29 +104,31 @@ def first_length(oracle, state):
 
 
 def _by_slopes(oracle, state, direction, slope):
-    """(t, x, f or NaN, ∇f, slope there) of a step whose end is not steep, or None."""
-    t, low, high, steep, grown = 1.0, 0.0, math.inf, None, 0
+    """(x, f or NaN, ∇f, whether f has surely fallen) of a step whose end is not steep, or None.
+
+    ``low`` is the longest step that still leads down steeply, ``high`` the shortest that overshoots.
+    """
+    t, high, grown, found = 1.0, math.inf, 0, None
+    low, at_low, fallen = 0.0, slope, 0.0  # and what the trapezoids say of f there
     for _ in range(_TRIALS):
         x = state.x + t * direction
         g = oracle.grad(x)
         there = float(g @ direction)
         if not there <= -_STEEP * slope:  # too far, or not finite
-            if steep is not None and not math.isfinite(there):
-                return steep
             high = t
-            if not math.isfinite(there):
-                t = low + 0.1 * (high - low)
-            else:
-                fitted = t * slope / (slope - there) if low == 0 else 0.5 * (low + high)
-                t = min(max(fitted, low + 0.1 * (high - low)), low + 0.5 * (high - low))
+            if found is not None and (not math.isfinite(there) or grown > 1):
+                return found  # far enough
+            fitted = (t - low) * at_low / (at_low - there) if math.isfinite(there) else 0.0
+            t = low + min(max(fitted, 0.1 * (high - low)), 0.5 * (high - low))
             continue
-        found = (t, x, math.nan, g, there)
+        change = fallen + 0.5 * (t - low) * (at_low + there)
+        found = (x, math.nan, g, change <= _CERTAIN * t * slope)
         if there < _STEEP * slope and high == math.inf and grown < _EXPANSIONS:
-            steep, low, grown = found, t, grown + 1
+            low, at_low, fallen, grown = t, there, change, grown + 1
             t *= 2 if there > slope else 4
             continue
         return found
-    return steep
+    return found
 
 
 def _by_values(oracle, state, direction, slope):
@@ -142,8 +144,8 @@ def _by_values(oracle, state, direction, slope):
             g = oracle.grad(x)
             there = float(g @ direction)
             if math.isfinite(there) and not (hidden and abs(there) > abs(slope)):
-                best = (t, x, value, g, there)
-                if not there < _STEEP * slope or best is None or grown == _EXPANSIONS:
+                best = (x, value, g, True)
+                if not there < _STEEP * slope or grown == _EXPANSIONS:
                     return best
                 grown += 1
                 t *= 2 if there > slope else 4
@@ -156,12 +158,10 @@ def _by_values(oracle, state, direction, slope):
     return best
 
 
-def _arrive(oracle, state, t, x, value, g, there):
+def _arrive(oracle, state, x, value, g, sure):
     """Take the step that was found, unless f says that it led up."""
-    slope = float(state.jac @ (x - state.x)) / t
     state.blind += 1
-    sure = t == 1 and there <= -_CERTAIN * slope and state.blind < _BLIND
-    if math.isnan(value) and not sure:
+    if math.isnan(value) and not (sure and state.blind < _BLIND):
         value = oracle.fun(x)
     s, y = x - state.x, g - state.jac
     if not math.isnan(value):

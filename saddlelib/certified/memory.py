@@ -9,14 +9,14 @@ from .._norm import norm
 
 __all__ = ["Memory"]
 
-# Pairs that are kept, and rows of the buffers they stand in.
-_PAIRS, _ROWS = 10, 40
+# Pairs that are kept, at most one more than there are variables, and rows of the buffers.
+_PAIRS, _ROWS = 20, 80
 # A pair whose cosine is below this says nothing of curvature.
 _FLAT = 1e-8
 
 
 class Memory:
-    r"""The last m pairs s = Δx, y = Δ∇f, and the inverse Hessian that L-BFGS makes of them.
+    r"""The last m = 20 pairs s = Δx, y = Δ∇f, and the inverse Hessian that L-BFGS makes of them.
 
     With S, Y of shape (m, d), R the upper triangle of SYᵀ, D its diagonal and τ = sᵀy/yᵀy of the
     last pair, the direction is (Byrd, Nocedal & Schnabel 1994, Math. Program. 63, 129-156, (3.13))
@@ -54,7 +54,7 @@ class Memory:
             return self
         new = object.__new__(Memory)
         new.__dict__.update(self.__dict__)
-        new.first = max(self.first, self.last + 1 - _PAIRS)
+        new.first = max(self.first, self.last + 1 - min(_PAIRS, s.size + 1))
         kept = slice(new.first, self.last)
         if self.steps is None or self.last == _ROWS or self.filled[0] != self.last:
             buffers = np.empty((2, _ROWS, s.size))

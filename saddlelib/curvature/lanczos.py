@@ -88,7 +88,7 @@ _RETUNE = 0.01
 # Errors that take more than this part of what they may take stand in the way.
 _BLOCKED = 0.97
 # What one product may take of it, and a space so small that it is used up.
-_SHARE, _TINY_SPACE = 1 / 64, 12
+_SHARE, _TINY_SPACE = 1 / 16, 12
 
 
 def start_component(dim, failure_prob) -> float:
