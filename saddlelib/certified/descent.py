@@ -18,6 +18,8 @@ _STEEP = 0.9
 # Without a value only where the trapezoids of the slopes say that f has fallen by this part of what
 # the first slope promises, and for at most so many steps.
 _CERTAIN, _BLIND = 0.25, 8
+# So many steps are taken by values after slopes have led up; twice as many every time.
+_CAUTIOUS, _LONG = 5, 10**6
 _ARMIJO = 1e-4
 _TRIALS, _EXPANSIONS = 40, 12
 # Decreases of f below so many units of rounding are not to be seen in its values.
@@ -56,9 +58,9 @@ def noticed(state, x0, f0, g0, x1, f1, g1) -> None:
 def descend(oracle, state) -> bool:
     """One step of L-BFGS in place; whether there was one that f or its slopes allowed.
 
-    Without values, where ``state.cautious`` is false, a step is accepted by its slopes, and f is
-    asked every few steps. If it has not fallen by then, the state returns to the last point that
-    was known to be lower, forgets its pairs, and is cautious from there on: f decides every step.
+    Without values, where ``state.cautious`` is 0, a step is accepted by its slopes, and f is asked
+    every few steps. If it has not fallen by then, the state returns to the last point that was
+    known to be lower, forgets its pairs, and is cautious for some steps: f decides them.
     """
     while True:
         if state.anchor is None:
@@ -68,6 +70,7 @@ def descend(oracle, state) -> bool:
         if slope < 0:
             found = search(oracle, state, direction, slope)
             if found is not None:
+                state.cautious -= state.cautious > 0
                 _arrive(oracle, state, *found)
                 return True
         if len(state.memory):  # the pairs may be to blame
@@ -182,4 +185,6 @@ def _arrive(oracle, state, x, value, g, sure):
 def _go_back(oracle, state):
     """To the last point whose value is known, and on from there with values."""
     state.x, state.value, state.jac = state.anchor
-    state.memory, state.cautious, state.blind = Memory(), True, 0
+    state.memory, state.blind = Memory(), 0
+    state.alarm = min(2 * state.alarm, _LONG) or _CAUTIOUS
+    state.cautious = state.alarm

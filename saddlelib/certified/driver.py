@@ -46,8 +46,9 @@ class CertifiedState(State):
         was seen is lower.
     memory : Memory
         The pairs of L-BFGS.
-    cautious : bool
-        Whether f is asked at every step, since slopes alone have led up.
+    cautious, alarm : int
+        How many steps more f is asked at every step, since slopes alone have led up; and how many
+        it was at the last such alarm.
     blind : int
         Steps since f was asked.
     stalled : bool
@@ -68,7 +69,8 @@ class CertifiedState(State):
     value: float = math.nan
     anchor: tuple | None = None
     memory: Memory = field(default_factory=Memory)
-    cautious: bool = False
+    cautious: int = 0
+    alarm: int = 0
     blind: int = 0
     stalled: bool = False
     further: bool = False
