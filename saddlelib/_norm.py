@@ -11,6 +11,7 @@ __all__ = ["norm"]
 # Between these the squares lose nothing: a square that falls below the smallest float is less than
 # 1e-34 of the least sum that counts here, and the sum itself is finite.
 _LEAST_SQUARE, _LARGEST_SQUARE = 1e-290, np.finfo(float).max
+_FLOAT = np.dtype(float)
 
 
 def norm(v) -> float:
@@ -27,11 +28,12 @@ def norm(v) -> float:
     >>> norm([3.0, 4.0]), norm([1e200, 1e150]), norm([2e-200, 0.0])
     (5.0, 1e+200, 2e-200)
     """
-    v = np.asarray(v, dtype=float).ravel()
+    if not (type(v) is np.ndarray and v.ndim == 1 and v.dtype == _FLOAT):
+        v = np.asarray(v, dtype=float).ravel()
+    square = float(np.vdot(v, v))  # which never warns, unlike dot
+    if _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
+        return math.sqrt(square)
     with np.errstate(all="ignore"):
-        square = float(v.dot(v))
-        if _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
-            return math.sqrt(square)
         largest = float(np.abs(v).max(initial=0.0))
         if largest == 0 or not math.isfinite(largest):
             return math.nan if math.isnan(square) else largest

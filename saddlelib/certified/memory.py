@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
 
-from .._norm import norm
-
 __all__ = ["Memory"]
 
 # Pairs that are kept, at most one more than there are variables, and rows of the buffers.
@@ -50,7 +48,7 @@ class Memory:
     def add(self, s, y) -> Memory:
         """With one pair more, or as it is where the pair shows no positive curvature."""
         sy, yy = float(s @ y), float(y @ y)
-        if not (sy > _FLAT * norm(s) * norm(y) and 0 < yy < np.inf and sy * sy > 0):
+        if not (sy * sy > _FLAT**2 * yy * float(s @ s) and sy > 0 and 0 < yy < np.inf):
             return self
         new = object.__new__(Memory)
         new.__dict__.update(self.__dict__)
