@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.linalg.blas import ddot
 
 __all__ = ["norm"]
 
@@ -17,10 +18,9 @@ _FLOAT = np.dtype(float)
 def norm(v) -> float:
     """‖v‖₂ of an array of real numbers of any shape, taken as one vector, without a warning.
 
-    Equal to `numpy.linalg.norm` bit for bit where the sum of squares stays in range. Where it would
-    leave it, the vector is scaled first: the norm is 0 only for the zero vector, and infinite only
-    where an entry is or where ‖v‖₂ itself is larger than float64 can hold. It is nan where an entry
-    is.
+    Equal to `numpy.linalg.norm` where the sum of squares stays in range. Where it would leave it,
+    the vector is scaled first: the norm is 0 only for the zero vector, and infinite only where an
+    entry is or where ‖v‖₂ itself is larger than float64 can hold. It is nan where an entry is.
 
     Examples
     --------
@@ -28,9 +28,8 @@ def norm(v) -> float:
     >>> norm([3.0, 4.0]), norm([1e200, 1e150]), norm([2e-200, 0.0])
     (5.0, 1e+200, 2e-200)
     """
-    if not (type(v) is np.ndarray and v.ndim == 1 and v.dtype == _FLOAT):
-        v = np.asarray(v, dtype=float).ravel()
-    square = float(np.vdot(v, v))  # which never warns, unlike dot
+    v = np.asarray(v, dtype=float).ravel()
+    square = ddot(v, v) if v.size else 0.0  # which warns of nothing
     if _LEAST_SQUARE <= square <= _LARGEST_SQUARE:
         return math.sqrt(square)
     with np.errstate(all="ignore"):

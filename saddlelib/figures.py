@@ -7,12 +7,13 @@ any colour vision can tell apart.
 from __future__ import annotations
 
 import io
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 __all__ = ["COLORS", "contours", "histogram_with_law", "new_axes", "path", "png",
-           "points_with_law", "series", "taylor_remainders"]
+           "points_with_law", "ritz_values", "series", "taylor_remainders"]
 
 COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
           "polyak": "#D55E00", "gdpolyak": "#009E73",
@@ -98,6 +99,33 @@ def taylor_remainders(check, ax=None):
     ax.set(xscale="log", yscale="log", xlabel="step $h$", ylabel="remainder")
     if ax.lines:
         ax.legend(frameon=False)
+    return ax
+
+
+def ritz_values(certificate, ax=None):
+    """The Ritz values of a `saddlelib.Certificate` against what it allows, and its verdict.
+
+    The vertical axis is linear around 0, up to the power of ten below the tolerance γ, and
+    logarithmic beyond it. The band holds the negative curvature that is allowed; the bar at the
+    first value reaches down to ``min_eig_lower``. There is no bar where nothing bounds λ_min.
+    """
+    ax = new_axes() if ax is None else ax
+    gamma, values = certificate.curvature_tol, certificate.ritz_values
+    count = values.size
+    ax.axhspan(-gamma, 0, color=COLORS["minimizer"], alpha=0.2, lw=0,
+               label=f"allowed, down to −γ = −{gamma:.2g}")
+    ax.plot(np.arange(1, count + 1), values, "o", ms=4, color=COLORS["gd"], zorder=3,
+            label="Ritz values" if count else "no curvature was seen")
+    if count and np.isfinite(certificate.min_eig_lower):
+        ends = [certificate.min_eig, certificate.min_eig_lower]
+        ax.plot([1, 1], ends, "-", lw=1.5, color=COLORS["pgd"])
+        ax.plot(1, ends[1], "_", ms=14, mew=2.5, color=COLORS["pgd"],
+                label=r"$\lambda_{\min}$ is not below")
+    ax.set_yscale("symlog", linthresh=10 ** np.floor(np.log10(gamma)))
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    ax.set(xlim=(0.5, max(count, 1) + 0.5), xlabel="number of the value", ylabel="curvature")
+    ax.set_title(textwrap.fill(certificate.verdict.value, 52), fontsize="medium")
+    ax.legend(frameon=False)
     return ax
 
 

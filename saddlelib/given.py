@@ -12,13 +12,13 @@ from .methods.rules import CONSTANTS
 from .oracle import FiniteSum
 from .theory.noise import tail_scale
 
-__all__ = ["Given", "Question", "build"]
+__all__ = ["Given", "Goal", "build"]
 
 # A rule that asks for one of these can be told ``sample_noise``.
 _NOISES = {"sample_noise", "noise_std", "noise_scale"}
 
 
-class Question:
+class Goal:
     """What a run has to find: a point that is second-order stationary to what accuracy.
 
     Attributes
@@ -54,7 +54,7 @@ class Given:
     oracle : Oracle
     x0 : ndarray, shape (d,)
         Where the run begins, or goes on.
-    question : Question
+    goal : Goal
     told : dict
         What the user said, by name; None where he did not.
     delta_f : float, optional
@@ -66,8 +66,8 @@ class Given:
         Δ_f, where a rule has asked for it.
     """
 
-    def __init__(self, oracle, x0, question, told, delta_f=None):
-        self.oracle, self.x0, self.question, self.told = oracle, x0, question, told
+    def __init__(self, oracle, x0, goal, told, delta_f=None):
+        self.oracle, self.x0, self.goal, self.told = oracle, x0, goal, told
         self.known_delta_f = delta_f
 
     def numbers(self, rule, options) -> dict:
@@ -113,19 +113,19 @@ class Given:
         return _stated(self.oracle, "lipschitz_grad", self.told.get("lipschitz_grad"))
 
     def _lipschitz_hess(self):
-        return self.question.lipschitz_hess
+        return self.goal.lipschitz_hess
 
     def _epsilon(self):
-        return self.question.epsilon
+        return self.goal.epsilon
 
     def _dim(self):
         return self.x0.size
 
     def _curvature_tol(self):
-        return self.question.curvature_tol
+        return self.goal.curvature_tol
 
     def _failure_prob(self):
-        return self.question.failure_prob
+        return self.goal.failure_prob
 
     def _delta_f(self):
         """An upper bound of f(x0) − f*: that of the start, also where a run goes on."""

@@ -350,9 +350,9 @@ class Oracle:
         """A counted value: a float, or a complex number at a complex x."""
         self.nfev += 1
         self.nsamples += self.samples_of_f
-        value = self._fun(x)
         if x.dtype.kind == "c":
-            return _complex(value)
+            return _complex(self._fun, x)
+        value = self._fun(x)
         if type(value) not in (float, np.float64):
             if isinstance(value, tuple) and len(value) == 2:
                 raise TypeError("fun must return one number, got a pair; if it is (f, gradient), "
@@ -629,9 +629,13 @@ def _real(name, value):
         return np.array(array, dtype=float)
 
 
-def _complex(value):
+def _complex(fun, x):
     """A value at a complex point, or an error that says what "cs" needs."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(fun(x))
+    except Exception as error:
+        error.add_note('jac="cs" calls fun with complex numbers; "3-point" does not')
+        raise
     if array.size != 1:
         raise ValueError(f"fun must return one number, got an array of shape {array.shape}")
     if array.dtype.kind != "c":

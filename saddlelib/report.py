@@ -36,9 +36,9 @@ class Result(OptimizeResult):
     def __repr__(self):
         shown = {name: value for name, value in self.items()
                  if value is not None and name not in _UNPRINTED and not _is_empty(value)}
-        if self.get("sampled"):
+        calls = sum(self.get(name, 0) for name in ("nfev", "njev", "nhvp", "nhev"))
+        if self.get("nsamples", 0) > calls and not self.get("nhev"):
             shown["nsamples"] = self.nsamples
-        shown.pop("sampled", None)
         return repr(OptimizeResult(shown))
 
 
@@ -51,14 +51,14 @@ def is_exact(oracle, method) -> bool:
     return not (oracle.grad_noise or isinstance(method, SGD))
 
 
-def report(oracle, method, question, end, *, certificate=True, resumed=False) -> Result:
+def report(oracle, method, goal, end, *, certificate=True, resumed=False) -> Result:
     """The result of a run, after a look at the curvature where the method has stopped by itself.
 
     Parameters
     ----------
     oracle : Oracle
     method : object with ``init`` and ``step``
-    question : Question
+    goal : Goal
         What the run had to find.
     end : End
         As `loop.run` returns it.
@@ -83,9 +83,9 @@ def report(oracle, method, question, end, *, certificate=True, resumed=False) ->
         status = _ENDS[state.finished]
     elif status is None:
         if exact and resumed and _came_with(end.start, jac):
-            _check_function(oracle, x, jac, question.epsilon)
+            _check_function(oracle, x, jac, goal.epsilon)
         try:
-            seen = _seen(oracle, question, state, x, jac, exact, certificate)
+            seen = _seen(oracle, goal, state, x, jac, exact, certificate)
             status = Status.NOT_LOOKED_AT if seen is None else _OF_VERDICT.get(
                 seen.verdict, Status.CANNOT_TELL)
         except NotSymmetric as error:
@@ -109,9 +109,9 @@ def _result(oracle, state, status, seen, note, x, jac, value):
         perturbed_at=getattr(state, "perturbed_at", ()))
 
 
-def _seen(oracle, question, state, x, jac, exact, asked):
+def _seen(oracle, goal, state, x, jac, exact, asked):
     """The certificate that decides: the method's own, or one that is made now if ``asked``."""
-    seen = _own(state, question)
+    seen = _own(state, goal)
     if not (exact or isinstance(seen, SampleCertificate)):
         seen = None
     # What a method took for a saddle it left to f to say; here f is asked for the last time.
@@ -119,20 +119,20 @@ def _seen(oracle, question, state, x, jac, exact, asked):
     if not asked or seen is not None and not (doubtful and oracle.samples_of_f == 1):
         return seen
     oracle.grad_noise = 0.0
-    last = certify(oracle, x, epsilon=question.epsilon, failure_prob=question.failure_prob,
-                   curvature_tol=question.curvature_tol, lipschitz_hess=question.lipschitz_hess,
+    last = certify(oracle, x, epsilon=goal.epsilon, failure_prob=goal.failure_prob,
+                   curvature_tol=goal.curvature_tol, lipschitz_hess=goal.lipschitz_hess,
                    rng=_fork(state.rng), grad_at_x=jac if exact else None)
     return last if seen is None or last.verdict is Verdict.WRONG_DERIVATIVES else seen
 
 
-def _own(state, question):
-    """The certificate a method stopped with, if it answers the question of this run."""
+def _own(state, goal):
+    """The certificate a method stopped with, if it answers the goal of this run."""
     seen = getattr(state, "certificate", None)
-    if seen is None or seen.epsilon != question.epsilon:
+    if seen is None or seen.epsilon != goal.epsilon:
         return None
-    if question.curvature_tol is not None and seen.curvature_tol != question.curvature_tol:
+    if goal.curvature_tol is not None and seen.curvature_tol != goal.curvature_tol:
         return None
-    return seen if seen.failure_prob <= question.failure_prob else None
+    return seen if seen.failure_prob <= goal.failure_prob else None
 
 
 def _came_with(state, jac):

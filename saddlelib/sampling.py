@@ -219,10 +219,11 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
                                   epsilon, lipschitz_hess)
     if verdict is Verdict.CANNOT_TELL and look is not None and not hessian.exact:
         message += f", on {hessian.batch_size} samples; raise hess_batch_size to know more"
-    seen = (math.nan, -math.inf, gamma, np.full(x.size, np.nan), failure_prob, 0, 0.0, 0.0)
+    seen = (math.nan, -math.inf, gamma, np.full(x.size, np.nan), np.empty(0), failure_prob, 0, 0.0,
+            0.0)
     if look is not None:
-        seen = (look.min_eig, look.lower - hessian.error, gamma, look.direction, failure_prob,
-                look.steps, look.error, product.norm)
+        seen = (look.min_eig, look.lower - hessian.error, gamma, look.direction, look.ritz_values,
+                failure_prob, look.steps, look.error, product.norm)
     cost = (after - b for after, b in zip((*counts(oracle), oracle.nsamples), before, strict=True))
     *calls, nsamples = cost
     return SampleCertificate(
@@ -430,7 +431,7 @@ class _Hessian:
         b = uniform_sphere(rng, x.size)
         with np.errstate(over="ignore", invalid="ignore"):
             hb = products(self.oracle, x, g, self.gamma, scale, 1.0)(b)
-        return Look(math.nan, -math.inf, b, 1, math.nan, "budget", b, hb)
+        return Look(math.nan, -math.inf, b, 1, math.nan, "budget", b, hb, np.empty(0))
 
     def _product(self, x, rng, scale, component, hvp_error):
         sample = self.oracle.sample(None if self.whole else _draw(

@@ -139,8 +139,8 @@ class _Bar:
         try:
             from tqdm.auto import tqdm
         except ImportError:
-            raise ImportError("progress=True needs tqdm: pip install tqdm; or use disp=True"
-                              ) from None
+            raise ImportError("progress=True needs tqdm: pip install 'saddlelib[progress]'; or use "
+                              "disp=True") from None
         self.bar = tqdm(unit=" steps")
 
     def __call__(self, oracle, state):

@@ -173,7 +173,6 @@ GOOD = dict(quadratic([1.0, 2.0]), x=[0.0, 0.0], epsilon=1e-3, curvature_tol=0.1
     (dict(epsilon=np.nan), ValueError, "epsilon"),
     (dict(epsilon="small"), TypeError, "epsilon"),
     (dict(curvature_tol=0.0), ValueError, "curvature_tol"),
-    (dict(curvature_tol=None), ValueError, "lipschitz_hess"),
     (dict(curvature_tol=None, lipschitz_hess=0.0), ValueError, "curvature_tol"),
     (dict(lipschitz_hess=-1.0), ValueError, "lipschitz_hess"),
     (dict(failure_prob=0.0), ValueError, "failure_prob"),
@@ -392,3 +391,22 @@ def test_a_product_of_the_wrong_sign_is_noticed_where_the_gradient_is_rough():
                            hessp=lambda x, v, sign=sign: -sign * np.cos(x) * v, curvature_tol=0.01,
                            rng=seed)
             assert seen.verdict is verdict
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("by", ["differences", "products"])
+def test_without_any_constant_the_tolerance_is_a_part_of_the_curvature_seen(unit, by):
+    """In any units of x and f; so no certificate is vacuous."""
+    rng = np.random.default_rng(5)
+    for eigenvalues, verdict in (([1.0, 3.0, 50.0], Verdict.SOSP), ([0.0, 3.0, 50.0], Verdict.SOSP),
+                                 ([-1.0, 3.0, 50.0], Verdict.NEGATIVE_CURVATURE),
+                                 ([-1.0, -3.0, -50.0], Verdict.NEGATIVE_CURVATURE)):
+        h = unit * np.array(eigenvalues)
+        given = dict(jac=lambda x, h=h: h * x)
+        if by == "products":
+            given["hessp"] = lambda x, v, h=h: h * v
+        for scale in (1e-3, 1.0, 1e3):
+            seen = certify(lambda x, h=h: 0.5 * x @ (h * x), np.zeros(3), **given, rng=rng,
+                           epsilon=scale * unit)
+            assert seen.verdict is verdict, seen
+            assert 1e-4 * 50 * unit <= seen.curvature_tol <= 0.01 * (1 + 1e-6) * 50 * unit

@@ -495,7 +495,7 @@ def watched(monkeypatch, *args, **options):
             self.witness = witness
 
     import importlib
-    monkeypatch.setattr(importlib.import_module("saddlelib.minimize"), "Oracle", Watched)
+    monkeypatch.setattr(importlib.import_module("saddlelib.doors.objective"), "Oracle", Watched)
     return saddlelib.minimize(*args, **options), witness.verdict()
 
 

@@ -6,7 +6,8 @@ import pytest
 
 matplotlib.use("Agg")
 
-from saddlelib import figures  # noqa: E402
+from saddlelib import certify, certify_samples, figures  # noqa: E402
+from saddlelib.oracle import FiniteSum  # noqa: E402
 from saddlelib.problems import QuarticSaddle  # noqa: E402
 
 
@@ -47,6 +48,38 @@ def test_a_histogram_counts_everything_once():
     figures.histogram_with_law(ax, samples, 50)
     assert sum(bar.get_height() for bar in ax.patches) == 1000
     assert figures.histogram_with_law(figures.new_axes(), [7, 7], 7).patches[0].get_height() == 2
+
+
+def test_a_certificate_draws_its_ritz_values_between_the_bound_and_the_tolerance():
+    problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
+    seen = certify(problem, np.zeros(3), epsilon=1e-3, rng=0)
+    assert -0.5 <= seen.ritz_values[0] < -seen.curvature_tol
+    assert (np.diff(seen.ritz_values) > 0).all()
+    ax = seen.plot()
+    values, bar, end = (line.get_xydata() for line in ax.lines)
+    np.testing.assert_array_equal(values.T, [np.arange(1, 1 + seen.iterations), seen.ritz_values])
+    np.testing.assert_array_equal(bar, [[1, seen.min_eig], [1, seen.min_eig_lower]])
+    np.testing.assert_array_equal(end, bar[1:])
+    band = ax.patches[0]
+    assert band.get_y() == -seen.curvature_tol and band.get_y() + band.get_height() == 0
+    assert ax.get_title().replace("\n", " ") == seen.verdict.value
+    assert ax.get_xlabel() and ax.get_ylabel() == "curvature" and ax.get_legend()
+    assert seen.plot(ax) is ax
+
+
+def test_a_certificate_that_saw_no_curvature_draws_what_was_allowed():
+    seen = certify(lambda x: 0.0, np.zeros(2), jac=lambda x: np.full(2, np.nan), epsilon=1e-3,
+                   lipschitz_hess=1.0, rng=0)
+    assert seen.ritz_values.shape == (0,)
+    words = [text.get_text() for text in seen.plot().get_legend().get_texts()]
+    assert "no curvature was seen" in words and len(words) == 2
+
+
+def test_a_certificate_from_samples_draws_the_same_picture():
+    terms = FiniteSum(lambda x: 0.5 * x @ x, lambda x, i: np.tile(x, (i.size, 1)), 3, 2,
+                      hvps=lambda x, v, i: np.tile(v, (i.size, 1)))
+    seen = certify_samples(terms, np.zeros(2), epsilon=0.1, curvature_tol=0.5, rng=0)
+    np.testing.assert_allclose(seen.plot().lines[0].get_ydata(), 1.0)
 
 
 def test_png_is_a_png_and_leaves_no_figure_open():

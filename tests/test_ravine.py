@@ -164,7 +164,8 @@ def test_bad_input_is_named():
         (lambda: analyze(f).point([0.0, 1.0]), ValueError, "v must lie in the kernel"),
         (lambda: analyze(f).q([1.0]), ValueError, "v must have 2"),
         (lambda: growth_order((np.eye(2), [1.0, 1.0])), ValueError, "four decades"),
-        (lambda: growth_order(minimize(f, [0.1, 0.1], "gd", step_size=0.01)), ValueError, "no trace"),
+        (lambda: growth_order(minimize(f, [0.1, 0.1], "gd", step_size=0.01)), ValueError,
+         "no trace"),
     ):
         with pytest.raises(error, match=words):
             call()

@@ -109,7 +109,7 @@ def first_length(oracle, state):
 def _by_slopes(oracle, state, direction, slope):
     """(x, f or NaN, ∇f, whether f has surely fallen) of a step whose end is not steep, or None.
 
-    ``low`` is the longest step that still leads down steeply, ``high`` the shortest that overshoots.
+    ``low`` is the longest step that still leads down steeply, ``high`` the shortest one too far.
     """
     t, high, grown, found = 1.0, math.inf, 0, None
     low, at_low, fallen = 0.0, slope, 0.0  # and what the trapezoids say of f there

@@ -36,6 +36,8 @@ _UNSUSPECTED, _OFF = 2, 0.6
 _LEAST, _FAR = 1e-290, 1e3
 # In so few dimensions given products are as cheap as differences that have to be checked.
 _FEW = 3
+# Where no tolerance is known: γ as a part of ‖H‖, and the length for differences as one of ‖x‖.
+_PART, _NEAR = 1e-2, 0.1
 
 
 class Verdict(enum.Enum):
@@ -68,6 +70,8 @@ class Certificate:
         The threshold √(ρε): negative curvature down to −curvature_tol is allowed.
     direction : ndarray, shape (d,)
         Unit vector with Rayleigh quotient ``min_eig``.
+    ritz_values : ndarray, shape (k,)
+        The eigenvalues of H on the k directions that Lanczos took, in ascending order.
     failure_prob : float
     iterations : int
         Lanczos steps.
@@ -87,6 +91,7 @@ class Certificate:
     min_eig_lower: float
     curvature_tol: float
     direction: np.ndarray
+    ritz_values: np.ndarray
     failure_prob: float
     iterations: int
     hvp_error: float
@@ -100,6 +105,11 @@ class Certificate:
     def passed(self) -> bool:
         """Whether x is certified as an (ε, √(ρε))-second-order stationary point."""
         return self.verdict is Verdict.SOSP
+
+    def plot(self, ax=None):
+        """The Ritz values against the tolerance (`figures.ritz_values`); the Axes."""
+        from .. import figures  # matplotlib, which nothing else here needs
+        return figures.ritz_values(self, ax)
 
     def __repr__(self) -> str:
         return f"Certificate({self.verdict.name}: {self.message})"
@@ -135,18 +145,20 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     Parameters
     ----------
     fun : Problem or callable or Oracle
-        With a plain function, give ``jac``, its gradient, and ``hessp`` or ``hess`` if there is
-        one. Without them, Hv comes from differences of gradients whose error is measured: one
-        gradient a product where that is exact enough, two where not, some for the measurement,
-        mostly three, and one more before a point passes. They see no structure of f that is finer
-        than 10⁻⁵ ε/curvature_tol.
+        With a plain function, give ``jac``, its gradient or what `Oracle` takes for it, and
+        ``hessp`` or ``hess`` if there is one. Without them, Hv comes from differences of gradients
+        whose error is measured: one gradient a product where that is exact enough, two where not,
+        some for the measurement, mostly three, and one more before a point passes. They see no
+        structure of f that is finer than 10⁻⁵ ε/curvature_tol. Where gradients are differences of
+        values, and d ≤ 100, ∇²f comes from some d² + 5d values; see `saddlelib.curvature.values`.
     x : array_like, shape (d,)
     epsilon : float
         ε > 0, in the units of the gradient.
     failure_prob : float
         δ in (0, 1). The cost grows with ln(1/δ) only.
     curvature_tol : float, optional
-        √(ρε) > 0 by default, with ρ = ``lipschitz_hess`` or what the problem states.
+        √(ρε) > 0 by default, with ρ = ``lipschitz_hess`` or what the problem states; where nobody
+        knows ρ, 1/100 of the largest ‖Hv‖ of a unit vector that is seen.
     lipschitz_hess : float, optional
         ρ ≥ 0.
     rng : numpy.random.Generator or int, optional
@@ -163,8 +175,9 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
         at least 16 units of rounding of the largest ‖Hv‖ seen.
     grad_error : float or (float, float), optional
         ‖error‖₂ of a gradient g, absolute or as (absolute, relative), that is a + r‖g‖. It is
-        believed. Default: a few units of rounding of the terms of g for the comparison with ε, and
-        what is measured for differences.
+        believed. Default: a few units of rounding of the terms of g for the comparison with ε, in
+        the dtype of what was returned; what `Oracle.grad_error` measures where gradients are
+        differences of values; and what is measured for differences of gradients.
     grad_at_x : ndarray, shape (d,), optional
         ∇f(x), when the caller has it already.
     recheck : bool
@@ -192,15 +205,24 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     x = as_point("x", x, oracle.problem)
     epsilon = positive("epsilon", epsilon)
     failure_prob = probability("failure_prob", failure_prob)
-    lipschitz_hess, curvature_tol = curvature_scale(
-        oracle.problem, epsilon, lipschitz_hess, curvature_tol)
+    known, rho = None, getattr(oracle.problem, "lipschitz_hess", None)
+    if curvature_tol is None and lipschitz_hess is None and rho is None:
+        curvature_tol, known = _relative, Scales(length=_NEAR * (norm(x) or 1.0))
+    else:
+        lipschitz_hess, curvature_tol = curvature_scale(
+            oracle.problem, epsilon, lipschitz_hess, curvature_tol)
     maxiter = min(2 * x.size, 2000) if maxiter is None else integer("maxiter", maxiter)
     resolution, grad_error = positive("resolution", resolution), _grad_error(grad_error)
     hvp_error = None if hvp_error is None else nonnegative("hvp_error", hvp_error)
     rng, g = generator("rng", rng), None if grad_at_x is None else as_gradient(
         "grad_at_x", grad_at_x, x)
     return Question(epsilon, curvature_tol, failure_prob, lipschitz_hess, maxiter, resolution,
-                    hvp_error, grad_error, recheck).ask(oracle, x, g, rng)
+                    hvp_error, grad_error, recheck, known, measure=True).ask(oracle, x, g, rng)
+
+
+def _relative(size):
+    """A tolerance for who knows no other: a part of the largest curvature that was seen."""
+    return max(_PART * size, _LEAST)
 
 
 @dataclass(frozen=True)
@@ -244,15 +266,17 @@ class Question:
         return _answer(self, oracle, x, g, rng, value)
 
 
-def _products(question, oracle, x, g, scale, component):
+def _products(question, oracle, x, g, scale, component, grad_error):
     """Those that cost least where a driver asks, else the best there are."""
     tol = question.curvature_tol
     if question.known is None or question.measure or x.size <= _FEW and oracle.has_hvp:
         return products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
                         grad_error=question.grad_error)
     exact = (lambda v: oracle.hvp(x, v)) if oracle.has_hvp else None
-    return Sparing(oracle.grad, x, g, wanted(tol, component), question.known, exact,
-                   question.hopeful)
+    found = Sparing(oracle.grad, x, g, wanted(tol, component), question.known, exact,
+                   question.hopeful, grad_error)
+    found.oracle = oracle
+    return found
 
 
 def _answer(question, oracle, x, g, rng, value):
@@ -263,18 +287,20 @@ def _answer(question, oracle, x, g, rng, value):
     grad_norm = norm(g)
     look, product = None, None
     if np.isfinite(g).all():
+        if grad_error is None and oracle.differences:
+            grad_error = oracle.grad_error(x, g), 0.0
         component = start_component(x.size, failure_prob)
         scale = (length_scale(epsilon, tol, rho) if question.known is None
                  else question.known.length)
-        product = _products(question, oracle, x, g, scale, component)
+        product = _products(question, oracle, x, g, scale, component, grad_error)
         look = lanczos(product, x.size, tol, failure_prob, rng, question.maxiter,
                        question.resolution, question.deep, question.confirm)
         tol = look.tol
-        error = _rounding(x, grad_norm, product) if grad_error is None else (
+        error = _rounding(x, grad_norm, product, oracle.unit) if grad_error is None else (
             grad_error[0] + grad_error[1] * grad_norm)
         slope = Slope(grad_norm - error, grad_norm + error,
                       f"‖∇f‖ = {grad_norm:.3g} against ε = {epsilon:.3g}",
-                      f"within the error {error:.1g} of the gradient")
+                      f"within the error {error:.1g} of the gradient{_why(oracle)}")
     else:
         slope, tol = Slope(), math.nan if callable(tol) else tol
     verdict, message = judge(epsilon, tol, failure_prob, slope, look, product)
@@ -284,9 +310,10 @@ def _answer(question, oracle, x, g, rng, value):
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
     if verdict is Verdict.SOSP:
         message += f"; from {_spent(cost)}"
-    known = (math.nan, -math.inf, tol, np.full(x.size, np.nan), failure_prob, 0, math.nan,
-             0.0) if look is None else (look.min_eig, look.lower, tol, look.direction,
-                                        failure_prob, look.steps, look.error, product.norm)
+    known = (math.nan, -math.inf, tol, np.full(x.size, np.nan), np.empty(0), failure_prob, 0,
+             math.nan, 0.0) if look is None else (
+        look.min_eig, look.lower, tol, look.direction, look.ritz_values, failure_prob, look.steps,
+        look.error, product.norm)
     return Certificate(verdict, message, grad_norm, epsilon, *known, *cost)
 
 
@@ -328,7 +355,8 @@ def judge(epsilon, curvature_tol, failure_prob, slope, look, product, deviation=
             return Verdict.VACUOUS, f"{slope.words}; {_vacuous(curvature_tol, product.norm)}"
         return Verdict.SOSP, (f"{slope.words}; {eig} except with probability {failure_prob:.2g}"
                               f"{_allowance(curvature_tol, look, above)}")
-    return Verdict.CANNOT_TELL, f"{eig}{_REASONS[look.end].format(look=look)}"
+    remedy = product.remedy if look.end == "errors" else ""
+    return Verdict.CANNOT_TELL, f"{eig}{_REASONS[look.end].format(look=look)}{remedy}"
 
 
 _REASONS = {
@@ -369,6 +397,8 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
         passes = verdict is Verdict.SOSP
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
+    if oracle.by_values:  # the gradient is that of f, or of what rounding left of it
+        return verdict, message
     before = oracle.njev
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,
                           epsilon=epsilon, length=length, hvp_error=hvp_error)
@@ -412,9 +442,18 @@ def _grad_error(value):
     return tuple(nonnegative("grad_error", part) for part in pair)
 
 
-def _rounding(x, grad_norm, product):
+def _rounding(x, grad_norm, product, unit):
     """A gradient is a sum of products; its rounding is a few units of what was summed."""
-    return max(4 * _UNIT * (grad_norm + product.norm * norm(x)), product.noise)
+    return max(4 * unit * (grad_norm + product.norm * norm(x)), product.noise)
+
+
+def _why(oracle):
+    """Why a gradient may have an error that matters, and what to do about it."""
+    if oracle.differences == "2-point":
+        return ', which is made of differences of fun; give jac, or jac="3-point"'
+    if oracle.differences:
+        return ", which is made of differences of fun; give jac"
+    return "" if oracle.unit == _UNIT else ", which is rounded to less than float64"
 
 
 def length_scale(epsilon, curvature_tol, lipschitz_hess):

@@ -324,6 +324,8 @@ class Look:
         Why it ended: "passed", "negative", "resolved", "errors", "budget" or "nonfinite".
     start, first : ndarray, shape (d,)
         The start b, and the product Hb.
+    ritz_values : ndarray, shape (k,)
+        In ascending order; empty where a product was not finite.
     tol : float
         The tolerance that was asked about.
     """
@@ -336,6 +338,7 @@ class Look:
     end: str
     start: np.ndarray
     first: np.ndarray
+    ritz_values: np.ndarray
     tol: float = math.nan
 
 
@@ -502,7 +505,7 @@ class _Run:
         k, dim = len(self.T), self.start.size
         if end == "nonfinite":
             return Look(math.nan, -math.inf, np.full(dim, np.nan), k + 1, math.nan, end,
-                        self.start, self.first, self.tol)
+                        self.start, self.first, np.empty(0), self.tol)
         ritz = self.T.ritz_values()
         error, errors, low = self.product.error(k), self.product.errors(k), float(ritz[0])
         self.product.norm = float(max(self.product.norm, abs(ritz[0]), abs(ritz[-1])))
@@ -520,5 +523,5 @@ class _Run:
             if not closer >= min(low, -self.tol) - off and off < math.inf:
                 # It may be noise that says so: this is a reason to doubt, and no proof of a saddle.
                 error, lower, end = max(error, low - closer), -math.inf, "errors"
-        return Look(low, min(lower, low), direction, k, error, end, self.start, self.first,
+        return Look(low, min(lower, low), direction, k, error, end, self.start, self.first, ritz,
                     self.tol)

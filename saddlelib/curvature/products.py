@@ -90,20 +90,31 @@ class NotSymmetric(ValueError):
     """Products or gradients that cannot belong to a function: their Hessian is not symmetric."""
 
 
-def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, grad_error=None):
+def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, grad_error=None,
+             hess_norm=0.0):
     """The best products there are: ``hvp``, else ``hess``, else differences of gradients.
 
+    Where gradients are differences of values themselves and d is small, second differences.
     ``scale`` is the length on which curvature of the size of the tolerance can be lost, and
     ``component`` the c of `curvature.lanczos`; differences are made as exact as it asks for.
-    ``curvature_tol`` may be a function of ‖H‖.
+    ``curvature_tol`` may be a function of ‖H‖; ``hess_norm`` is what is known of that.
     """
+    from .values import MOST, SecondDifferences  # which are products of this file
+
     if oracle.has_hvp:
-        return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error)
+        return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error, oracle)
     if oracle.has_hess:
-        matrix = oracle.hess(x)
-        return Given(lambda v: matrix @ v, "hess", hvp_error)
-    return Differences(oracle.grad, x, g, scale, wanted(curvature_tol, component), hvp_error,
-                       grad_error)
+        matrix = oracle.hess_operator(x)
+        return Given(lambda v: matrix @ v, "hess", hvp_error, oracle)
+    tol = curvature_tol if callable(curvature_tol) else lambda size: curvature_tol
+    if oracle.by_values and x.size <= MOST:
+        return SecondDifferences(oracle, x, scale, tol, hvp_error, hess_norm)
+    found = Differences(oracle.grad, x, g, scale, wanted(curvature_tol, component), hvp_error,
+                        grad_error)
+    found.oracle = oracle
+    if oracle.by_values:
+        found.remedy = SecondDifferences.remedy.replace("second differences", "differences")
+    return found
 
 
 def wanted(curvature_tol, component):
@@ -124,7 +135,9 @@ class _Products:
     """
 
     can_refine = False
+    oracle = None  # which knows how what it returns is rounded
     noise = 0.0  # of a gradient, where it was measured
+    remedy = ""  # what to do about errors that are too large, in words
     assumed = False  # whether the error is one that is still to be measured; see `settle`
     allowed = math.inf  # what the next product may be off, where a choice is to be had
 
@@ -132,6 +145,11 @@ class _Products:
         self.name, self.stated, self.norm = name, stated, 0.0
         # √Σ of the squares of what differs, what it proves at least, and how many entries.
         self._root, self._least, self._entries = 0.0, 0.0, 0
+
+    @property
+    def unit(self) -> float:
+        """The unit of rounding of a product that is given."""
+        return _UNIT if self.oracle is None else self.oracle.unit
 
     def _seen(self, hv):
         size = norm(hv)
@@ -199,16 +217,16 @@ class _Products:
 class Given(_Products):
     """Products that the user gives, as a function of v."""
 
-    def __init__(self, product, name, stated):
+    def __init__(self, product, name, stated, oracle=None):
         super().__init__(name, stated)
-        self.product = product
+        self.product, self.oracle = product, oracle
 
     def __call__(self, v):
         """Hv."""
         return self._seen(self.product(v))
 
     def _own(self):
-        return 16 * _UNIT * self.norm
+        return 16 * self.unit * self.norm
 
 
 class _Try(NamedTuple):

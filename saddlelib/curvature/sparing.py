@@ -66,7 +66,7 @@ class Sparing(Differences):
 
     Parameters
     ----------
-    grad, x, g, wanted
+    grad, x, g, wanted, grad_error
         As for `Differences`.
     known : Scales
     exact : callable, optional
@@ -77,8 +77,8 @@ class Sparing(Differences):
     `allowed` is to be set before each product: what it may be off.
     """
 
-    def __init__(self, grad, x, g, wanted, known, exact=None, hopeful=False):
-        super().__init__(grad, x, g, known.length, wanted)
+    def __init__(self, grad, x, g, wanted, known, exact=None, hopeful=False, grad_error=None):
+        super().__init__(grad, x, g, known.length, wanted, grad_error=grad_error)
         self.known, self.exact = known, exact
         self.phase = "mixed" if hopeful and x.size > _SOON else "forward"
         self.strict = 1.0  # by what factor later products are more exact than `allowed`
@@ -141,7 +141,7 @@ class Sparing(Differences):
         ahead = self._at(h, v)
         product = (ahead - self.g) / h
         curved = max(norm(product), self.known.hess_norm)
-        noise = unit_of(ahead, self.g) * (slope + curved * size)
+        noise = max(unit_of(ahead, self.g) * (slope + curved * size), self._stated_noise())
         error = (rho or curved / (self.first * 1e4)) * h + 2 * noise / h
         if not (error <= _DOUBTFUL * curved < math.inf and self.misstep <= _DOUBTFUL):
             self.misstep = 0.0
@@ -155,7 +155,8 @@ class Sparing(Differences):
     def _guess(self):
         """The spacing at which ρ and rounding add as much to a forward difference."""
         rho = self.known.lipschitz_hess
-        noise = unit_of(self.g) * (norm(self.g) + self.known.hess_norm * norm(self.x))
+        noise = max(unit_of(self.g) * (norm(self.g) + self.known.hess_norm * norm(self.x)),
+                    self._stated_noise())
         best = math.sqrt(2 * noise / rho) if rho > 0 else self.first
         return min(max(best, _SHORT * self.first), self.largest)
 
@@ -169,7 +170,7 @@ class Sparing(Differences):
             one = self._look_behind(one, v)
         self.misstep = max(misstep, self.misstep)
         self.hidden = self._hidden(one.frozen, v)
-        self.noise = one.noise / 2.6
+        self.noise = self._stated_noise() or one.noise / 2.6
         self._error["central"] = one.error
         self._own_forward = (one.second + one.noise) / h
 
@@ -254,7 +255,7 @@ class Sparing(Differences):
 
     def _own(self):
         if self.phase != "forward" and self.exact is not None:
-            return 16 * _UNIT * self.norm
+            return 16 * self.unit * self.norm
         own = self._own_forward if self.phase == "forward" else self._error["central"]
         return own + self.hidden + (self.misstep + 16 * _UNIT) * self.norm
 

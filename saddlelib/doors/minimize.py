@@ -12,14 +12,14 @@ import numpy as np
 from .._arguments import generator, integer
 from ..certified import SOLVERS
 from ..derivatives import Witness
-from ..given import Given, Question, build
+from ..given import Given, Goal, build
 from ..loop import Budget, run
 from ..methods import State
 from ..methods.rules import either, names
 from ..oracle import FiniteSum
 from ..report import is_exact, report
 from ..watch import Watch
-from .objective import objective
+from .objective import is_torch, objective
 
 __all__ = ["certified", "gd", "minimize", "pgd", "psd", "psgd"]
 
@@ -77,7 +77,7 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     options : dict, optional
         The same and all other keywords, as in SciPy.
 
-    **The question**
+    **The goal**
 
     epsilon, gtol, tol : float, optional
         ε > 0, one absolute accuracy under three names: the wanted ‖∇f‖₂; 1e-3 by default, or that
@@ -116,8 +116,9 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         A printed line now and then, at one value each; a bar of tqdm.
     state : optional
         ``result.state`` of an earlier run on the same function with the same method: go on from
-        there. A run that stops where the state already was costs one gradient more, to see that it
-        is the same function.
+        there. Only tensors and modules are handed in as ``x0`` once more, for their form. A run
+        that stops where the state already was costs one gradient more, to see that it is the same
+        function.
 
     Returns
     -------
@@ -156,13 +157,13 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     budget = Budget(integer("maxiter", words.maxiter, least=0),
                     None if words.maxfev is None else integer("maxfev", words.maxfev),
                     None if words.maxsamples is None else integer("maxsamples", words.maxsamples))
-    solver, question, delta_f = _solver(words, told)
+    solver, goal, delta_f = _solver(words, told)
     with Watch(words.trace, words.callback, words.disp, words.progress, told.restore) as watch:
         state = _state(words, told, solver, rng)
         state.delta_f = state.delta_f if delta_f is None else delta_f
         told.oracle.witness = Witness() if is_exact(told.oracle, solver) else None
         end = run(told.oracle, solver, state, budget, watch)
-        result = report(told.oracle, solver, question, end, certificate=words.certificate,
+        result = report(told.oracle, solver, goal, end, certificate=words.certificate,
                         resumed=words.state is not None)
         result.trace = watch.trace(told.shape)
     return _hand_over(result, told, words.disp)
@@ -207,18 +208,19 @@ def _refuse(words):
         raise TypeError(f"certificate must be True or False, got {words.certificate!r}")
     if words.state is not None and not isinstance(words.state, State):
         raise TypeError(f"state must be result.state of an earlier run, got {words.state!r}")
-    if (words.x0 is None) == (words.state is None):
+    if (words.x0 is None) == (words.state is None) and not (
+            words.x0 is not None and is_torch(words.x0)):
         raise ValueError("give x0 to start a run, or state to go on with one, not both")
 
 
 def _point(words):
-    """Where the run begins, as the user's functions know it."""
-    state = words.state
-    return words.x0 if state is None else state.x.reshape(state.shape or state.x.shape)
+    """Where the run begins, as the user's functions know it; tensors only say in which form."""
+    x0, state = words.x0, words.state
+    return x0 if x0 is not None else state.x.reshape(state.shape or state.x.shape)
 
 
 def _solver(words, told):
-    """The method object, the question of the run, and Δ_f where the method was made with it."""
+    """The method object, the goal of the run, and Δ_f where the method was made with it."""
     method, more = words.method, dict(words.more)
     if isinstance(method, type) and hasattr(method, "step"):
         raise TypeError(f"method must be an object, got the class {method.__name__}; make one, as "
@@ -234,14 +236,14 @@ def _solver(words, told):
             epsilon = getattr(method, "epsilon", None) or getattr(method, "grad_threshold", None)
         if curvature_tol is None:
             curvature_tol = getattr(method, "curvature_tol", None)
-    question = Question(told.oracle, 1e-3 if epsilon is None else epsilon, curvature_tol,
+    goal = Goal(told.oracle, 1e-3 if epsilon is None else epsilon, curvature_tol,
                         words.failure_prob, constants["lipschitz_hess"])
     if ready:
-        return method, question, None
-    given = Given(told.oracle, told.x0, question, constants,
+        return method, goal, None
+    given = Given(told.oracle, told.x0, goal, constants,
                   None if words.state is None else words.state.delta_f)
     name, more = _named(method, more)
-    return build(name, given, more), question, given.known_delta_f
+    return build(name, given, more), goal, given.known_delta_f
 
 
 def _named(method, options):
@@ -269,6 +271,9 @@ def _state(words, told, solver, rng):
         state.shape = told.shape
     else:
         state = copy.deepcopy(words.state)
+        if told.x0.shape != state.x.shape:
+            raise ValueError(f"x0 must have the {state.x.size} coordinates of state, got "
+                             f"{told.x0.size}")
         if oracle.grad_noise or isinstance(oracle.problem, FiniteSum):
             oracle.rng = state.rng
     return state

@@ -152,7 +152,7 @@ def _form(x0, jac):
     """What x0 is made of, and the kind of gradient."""
     if hasattr(x0, "__next__"):  # as of Module.parameters()
         x0 = list(x0)
-    if jac == "torch" or _is_torch(x0):
+    if jac == "torch" or is_torch(x0):
         from . import torch
         return torch.form(x0, jac)
     if jac == "jax" or jac is None and _is_jax(x0):
@@ -161,7 +161,7 @@ def _form(x0, jac):
     return Arrays(x0), jac or "2-point"
 
 
-def _is_torch(x0):
+def is_torch(x0):
     """Whether x0 is of torch, which is not imported for the question."""
     torch = sys.modules.get("torch")
     if torch is None:

@@ -55,14 +55,14 @@ class _Tensor(Arrays):
     """x0 as one tensor; an array is taken for a float64 tensor on the CPU and comes back as one."""
 
     def __init__(self, x0):
-        self.like = x0 if isinstance(x0, torch.Tensor) else None
-        if self.like is not None and not (self.like.is_floating_point()
-                                          or self.like.dtype in _WHOLE):
-            raise TypeError(f"x0 must hold real numbers, got a tensor of {self.like.dtype}")
+        self.given = x0 if isinstance(x0, torch.Tensor) else None
+        if self.given is not None and not (self.given.is_floating_point()
+                                          or self.given.dtype in _WHOLE):
+            raise TypeError(f"x0 must hold real numbers, got a tensor of {self.given.dtype}")
         super().__init__(_plain(x0))
-        real = self.like is not None and self.like.is_floating_point()
-        self.dtype = self.like.dtype if real else torch.float64
-        self.device = "cpu" if self.like is None else self.like.device
+        real = self.given is not None and self.given.is_floating_point()
+        self.dtype = self.given.dtype if real else torch.float64
+        self.device = "cpu" if self.given is None else self.given.device
         self.unit = torch.finfo(self.dtype).eps / 2
 
     plain = staticmethod(_plain)
@@ -73,7 +73,7 @@ class _Tensor(Arrays):
 
     def restore(self, x):
         """A flat point as a tensor like x0, or as an array where x0 was one."""
-        if self.like is None:
+        if self.given is None:
             return Arrays.point(self, np.array(x))
         return self.point(x)
 

@@ -8,6 +8,7 @@ or from both; all others are options of the user's.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import NamedTuple
@@ -51,8 +52,8 @@ class Rule(NamedTuple):
     @property
     def parameters(self) -> dict:
         """The parameters of ``build`` that are offered, by name."""
-        return {name: parameter for name, parameter in inspect.signature(
-            self.build).parameters.items() if name not in self.without}
+        return {name: parameter for name, parameter in _parameters(self.build).items()
+                if name not in self.without}
 
     @property
     def constants(self) -> dict:
@@ -71,6 +72,11 @@ class Rule(NamedTuple):
 
     def __str__(self):
         return f"{self.method!r} with rule {self.name!r}"
+
+
+@functools.cache
+def _parameters(build):
+    return inspect.signature(build).parameters
 
 
 def rule(method, name, *, default=False, step="", without=(), **aliases):
