@@ -18,6 +18,10 @@ _STEEP = 0.9
 # Without a value only where the trapezoids of the slopes say that f has fallen by this part of what
 # the first slope promises, and for at most so many steps.
 _CERTAIN, _BLIND = 0.25, 8
+# A step that rounding swallows grows by this factor.
+_LOST = 16.0
+# How many times a step grows before f is asked.
+_UNASKED = 3
 # So many steps are taken by values after slopes have led up; twice as many every time.
 _CAUTIOUS, _LONG = 5, 10**6
 _ARMIJO = 1e-4
@@ -62,14 +66,15 @@ def descend(oracle, state) -> bool:
     every few steps. If it has not fallen by then, the state returns to the last point that was
     known to be lower, forgets its pairs, and is cautious for some steps: f decides them.
     """
+    fresh = False
     while True:
         if state.anchor is None:
             state.anchor = (state.x, value_of(oracle, state), state.jac)
-        direction, slope = _direction(oracle, state)
+        direction, slope = _direction(oracle, state, fresh)
         search = _by_values if state.cautious else _by_slopes
         if slope < 0:
             found = search(oracle, state, direction, slope)
-            if found is not None:
+            if found is not None and not np.array_equal(found[0], state.x):
                 state.cautious -= state.cautious > 0
                 _arrive(oracle, state, *found)
                 return True
@@ -77,11 +82,13 @@ def descend(oracle, state) -> bool:
             state.memory = Memory()
         elif not state.cautious:
             _go_back(oracle, state)
+        elif not fresh:  # or what is known of the curvature
+            fresh = True
         else:
             return False
 
 
-def _direction(oracle, state):
+def _direction(oracle, state, fresh=False):
     """Where to, and the slope there; −∇f over the curvature where no pairs are known."""
     g = state.jac
     if len(state.memory):
@@ -90,19 +97,23 @@ def _direction(oracle, state):
         if slope < -_LEAST_COSINE * norm(g) * norm(direction):
             return direction, slope
         state.memory = Memory()
-    direction = -first_length(oracle, state) * g
+    direction = -first_length(oracle, state, fresh) * g
     return direction, float(g @ direction)
 
 
-def first_length(oracle, state):
-    """1/‖H‖, or over the curvature along ∇f, by one difference of gradients, before it is known."""
-    slope = norm(state.jac)
-    if not state.hess_norm > 0:
-        h = _FIRST * (norm(state.x) or 1.0)
-        curvature = norm(oracle.grad(state.x - (h / slope) * state.jac) - state.jac) / h
-        if math.isfinite(curvature):
-            state.hess_norm = curvature
-    length = 1 / state.hess_norm if state.hess_norm > 0 else math.inf
+def first_length(oracle, state, fresh=False):
+    """1/‖H‖; before it is known, or with ``fresh``, over the curvature along ∇f by one difference.
+
+    So long is a step along −∇f that f allows, as a multiple of it.
+    """
+    slope, curvature = norm(state.jac), state.hess_norm
+    if fresh or not curvature > 0:
+        h = _FIRST * ((fresh and state.moved) or norm(state.x) or 1.0)
+        seen = norm(oracle.grad(state.x - (h / slope) * state.jac) - state.jac) / h
+        if math.isfinite(seen):
+            curvature = seen
+            state.hess_norm = max(state.hess_norm, seen)
+    length = 1 / curvature if curvature > 0 else math.inf
     return length if length < math.inf else (norm(state.x) or 1.0) / slope
 
 
@@ -115,18 +126,27 @@ def _by_slopes(oracle, state, direction, slope):
     low, at_low, fallen = 0.0, slope, 0.0  # and what the trapezoids say of f there
     for _ in range(_TRIALS):
         x = state.x + t * direction
+        if np.array_equal(x, state.x):  # the step is lost in rounding
+            if t < 1:
+                break
+            t *= _LOST
+            continue
         g = oracle.grad(x)
         there = float(g @ direction)
-        if not there <= -_STEEP * slope:  # too far, or not finite
+        finite = math.isfinite(there)
+        state.overflowed = state.overflowed or not finite
+        if not (finite and there <= -_STEEP * slope):  # too far
             high = t
-            if found is not None and (not math.isfinite(there) or grown > 1):
+            if found is not None and (not finite or grown > 1):
                 return found  # far enough
-            fitted = (t - low) * at_low / (at_low - there) if math.isfinite(there) else 0.0
+            fitted = (t - low) * at_low / (at_low - there) if finite else 0.0
             t = low + min(max(fitted, 0.1 * (high - low)), 0.5 * (high - low))
             continue
         change = fallen + 0.5 * (t - low) * (at_low + there)
         found = (x, math.nan, g, change <= _CERTAIN * t * slope)
         if there < _STEEP * slope and high == math.inf and grown < _EXPANSIONS:
+            if grown and grown % _UNASKED == 0 and not oracle.fun(x) < state.anchor[1]:
+                return found[:3] + (False,)  # slopes lead astray, which f will say once more
             low, at_low, fallen, grown = t, there, change, grown + 1
             t *= 2 if there > slope else 4
             continue
@@ -141,6 +161,7 @@ def _by_values(oracle, state, direction, slope):
     for _ in range(_TRIALS):
         x = state.x + t * direction
         value = oracle.fun(x)
+        state.overflowed = state.overflowed or not math.isfinite(value)
         hidden = abs(t * slope) < _HIDDEN * _UNIT * abs(f)
         falls = value <= f + _ARMIJO * t * slope or hidden and value <= f + 10 * _UNIT * abs(f)
         if falls and math.isfinite(value):
@@ -170,7 +191,9 @@ def _arrive(oracle, state, x, value, g, sure):
     if not math.isnan(value):
         x0, f0, g0 = state.anchor
         hidden = abs(float(g0 @ (x - x0))) < _HIDDEN * _UNIT * abs(f0)
-        if not (value < f0 or hidden and value <= f0 + 10 * _UNIT * abs(f0)):
+        falls = value < f0 or hidden and value <= f0 + 10 * _UNIT * abs(f0)
+        if not (falls and math.isfinite(value)):
+            state.overflowed = state.overflowed or not math.isfinite(value)
             _go_back(oracle, state)
             return
         noticed(state, x0, f0, g0, x, value, g)

@@ -51,6 +51,8 @@ class CertifiedState(State):
         it was at the last such alarm.
     blind : int
         Steps since f was asked.
+    overflowed : bool
+        Whether a step was tried that led to numbers that are not finite.
     stalled : bool
         Whether a solver of SciPy's has stopped above ε, so that the own descent goes on.
     further : bool
@@ -72,6 +74,7 @@ class CertifiedState(State):
     cautious: int = 0
     alarm: int = 0
     blind: int = 0
+    overflowed: bool = False
     stalled: bool = False
     further: bool = False
     hess_norm: float = 0.0
@@ -204,7 +207,7 @@ class Certified(Method):
             return state.x, state.jac
         x, value, jac = state.anchor
         here = value_of(oracle, state)
-        return (state.x, state.jac) if here <= value else (x, jac)
+        return (state.x, state.jac) if here <= value and math.isfinite(here) else (x, jac)
 
     def _has_arrived(self, state):
         slope = norm(state.jac)
@@ -282,10 +285,16 @@ class Certified(Method):
 
     def _give_up(self, oracle, state):
         """Where nothing leads down and ‖∇f‖ > ε: the derivatives are wrong, or float64 ends."""
+        slope, value = norm(state.jac), value_of(oracle, state)
+        if state.overflowed:
+            state.finished = "nonfinite"
+            state.note = (f"‖∇f‖ = {slope:.3g}, f = {value:.6g}, and all that leads further down "
+                          f"leads where f or ∇f is not finite; f may be unbounded below")
+            return
         seen = self._certify(oracle, state, careful=True)
         if seen.verdict is Verdict.WRONG_DERIVATIVES:
             state.finished = "stationary"
             return
         state.finished = "precision"
-        state.note = (f"‖∇f‖ = {norm(state.jac):.3g} is above ε = {self.epsilon:.3g}, and no step "
-                      f"lowers f = {value_of(oracle, state):.6g} by what rounding would show")
+        state.note = (f"‖∇f‖ = {slope:.3g} is above ε = {self.epsilon:.3g}, and no step lowers "
+                      f"f = {value:.6g} by what rounding would show")
