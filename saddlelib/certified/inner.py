@@ -169,7 +169,7 @@ class _Round:
             shown = state.copy()
             shown.x, shown.value, shown.jac = self.best
             self.over = report(shown)
-        self.record, self.seen = progress(self.record, *self.best[1:]), self.seen + 1
+        self.record, self.seen = progress(self.record, *self.best, state.moved), self.seen + 1
         self.over = (self.over or norm(self.best[2]) <= self.epsilon or stands_still(self.record)
                      or falls_for_ever(state, self.best[1], self.epsilon))
         if self.over:

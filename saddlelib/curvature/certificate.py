@@ -314,6 +314,8 @@ def _answer(question, oracle, x, g, rng, value):
         slope, tol = Slope(), math.nan if callable(tol) else tol
     verdict, message = judge(epsilon, tol, failure_prob, slope, look, product)
     if verdict is Verdict.SOSP or question.recheck and verdict is not Verdict.CANNOT_TELL:
+        if question.known is not None and product.norm > 0:  # beyond, f may be another function
+            scale = min(scale, epsilon / product.norm)
         verdict, message = doubt(verdict, message, oracle, x, g, look, product.norm, epsilon, scale,
                                  rho, question.hvp_error or 0.0, value)
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
@@ -407,7 +409,8 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
     if oracle.differences:  # the gradient is that of f, or of what rounding left of it
-        wrong = "" if oracle.by_values else _by_values(oracle, x, look, value, hvp_error)
+        given = oracle.has_hvp or oracle.has_hess
+        wrong = _by_values(oracle, x, look, value, hvp_error) if given else ""
         return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
     before = oracle.njev
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,

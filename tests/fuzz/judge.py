@@ -204,7 +204,8 @@ def _judge(call, result, seen):
 
 def _asked(call):
     """ε and √(ρε) as the call states them, in extended precision; None where it does not."""
-    epsilon = call.arguments.get("epsilon", 1e-3)
+    epsilon = call.arguments.get("epsilon")
+    epsilon = 1e-3 if epsilon is None else epsilon
     tol = call.arguments.get("curvature_tol")
     if tol is None and call.arguments.get("lipschitz_hess") is not None:
         tol = np.sqrt(np.longdouble(call.arguments["lipschitz_hess"]) * np.longdouble(epsilon))
@@ -280,6 +281,9 @@ def _cannot_know(call, truth, epsilon, tol):
     if not (call.derivatives == 0 or call.door == "certify_samples"):
         return False
     rho, stated = call.arguments.get("lipschitz_hess"), call.arguments.get("hvp_error")
+    rho = None if call.door == "front" else rho  # which finds its own
+    if tol == 0:
+        return False
     length = (min(epsilon / tol, tol / rho) if rho else epsilon / tol) * abs(call.truth.s)
     return (length > 1e6 or length <= call.truth.base.fuzz
             or stated is not None and stated < _UNIT ** (2 / 3) * truth.size)
