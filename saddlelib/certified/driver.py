@@ -62,8 +62,8 @@ class CertifiedState(State):
         Whether the descent goes on below ε, as the error of a gradient decides there.
     hess_norm, lipschitz_hess : float
         The largest ‖H‖ and ρ that were seen; 0 before.
-    record : tuple of (float, float, int)
-        The lowest f and ‖∇f‖ of this descent, and the steps since one of them was new.
+    record : tuple of (float, float, float, int)
+        First and lowest f and least ‖∇f‖ of this descent, and the steps since one was new.
     high : float
         The size of f where the run began, NaN before it is known.
     reach, moved : float
@@ -87,7 +87,7 @@ class CertifiedState(State):
     further: bool = False
     hess_norm: float = 0.0
     lipschitz_hess: float = 0.0
-    record: tuple[float, float, int] = NOWHERE
+    record: tuple[float, float, float, int] = NOWHERE
     high: float = math.nan
     reach: float = 0.0
     moved: float = 0.0

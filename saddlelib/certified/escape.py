@@ -15,6 +15,8 @@ _UNIT = np.finfo(float).eps / 2
 _FACTOR, _GROWTHS, _CUTS = 4.0, 30, 60
 # f has to fall by this part of |λ|t²; ½ is what curvature alone would do.
 _PART = 1 / 8
+# On lengths beyond so many times slope over curvature, a slope explains no fall by that part.
+_SLOPES = 4
 # No length beyond, whose square is still a float.
 _FARTHEST = 1e150
 # A fitted minimizer nearer than this part to the best length is not worth a value.
@@ -42,10 +44,11 @@ def escape(oracle, state, direction, curvature) -> bool:
         return seen[t]
 
     def falls(t):  # by curvature, and not for what is left of the slope
+        least = 0.0 if curvature * t >= _SLOPES * abs(slope) else slope * t
         return (math.isfinite(at(t)) and at(t) < f
-                and at(t) <= f + slope * t - _PART * curvature * t * t)
+                and at(t) <= f + least - _PART * curvature * t * t)
 
-    t = min(_first(state, curvature), _FARTHEST)
+    t = min(max(_first(state, curvature), _SLOPES * abs(slope) / curvature), _FARTHEST)
     if falls(t):
         for _ in range(0 if state.reach > 0 else _GROWTHS):
             if not (_FACTOR * t <= _FARTHEST and math.isfinite(at(_FACTOR * t))
