@@ -42,13 +42,11 @@ def stands_still(record) -> bool:
 def falls_for_ever(state, value, epsilon) -> bool:
     """Whether f = ``value`` is so low that there seems to be no minimum.
 
-    ``state.high`` is the size of f where the run began: the larger of |f| and g²/‖H‖, which is what
-    a slope g is worth, the smaller of ε and ‖∇f‖; that of ε where both are 0. It has the units of f.
+    It is held against the size of f where the run began: the larger of |f| and g²/‖H‖, which is
+    what a slope g is worth, the smaller of ε and ‖∇f‖; that of ε where both are 0.
     """
-    if math.isnan(value):
-        return False
-    if math.isnan(state.high):
-        size = state.hess_norm
-        worth = [g * (g / size) for g in (min(epsilon, norm(state.jac)), epsilon) if size > 0]
-        state.high = max([abs(value), *worth[:1]]) or max(worth, default=0.0)
-    return value < -_FAR * state.high < 0
+    high, slope = state.begun
+    size = state.hess_norm
+    worth = [g * (g / size) if size > 0 else 0.0 for g in (min(epsilon, slope), epsilon)]
+    high = max(high, worth[0]) or worth[1]
+    return value < -_FAR * high < 0  # false where f was not asked

@@ -45,8 +45,10 @@ def escape(oracle, state, direction, curvature) -> bool:
 
     def falls(t):  # by curvature, and not for what is left of the slope
         least = 0.0 if curvature * t >= _SLOPES * abs(slope) else slope * t
-        return (math.isfinite(at(t)) and at(t) < f
-                and at(t) <= f + least - _PART * curvature * t * t)
+        enough = _PART * curvature * t * t
+        falls = math.isfinite(at(t)) and at(t) < f and at(t) <= f + least - enough
+        # By differences the slope has an error; what is left of it is odd in t.
+        return falls and (not oracle.differences or at(t) + at(-t) - 2 * f <= -enough)
 
     t = min(max(_first(state, curvature), _SLOPES * abs(slope) / curvature), _FARTHEST)
     if falls(t):
@@ -83,7 +85,7 @@ def _first(state, curvature):
 
 def _fitted(state, at, seen, t, f, slope, curvature):
     """t, or the minimizer of the quartic through it and its nearest neighbour, if f is lower."""
-    others = [s for s, value in seen.items() if s != t and math.isfinite(value)]
+    others = [s for s, value in seen.items() if 0 < s != t and math.isfinite(value)]
     if not others:
         return t
     other = min(others, key=lambda s: abs(math.log(s / t)))

@@ -412,7 +412,8 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
             verdict, message)
     if oracle.by_values:  # the gradient is that of f, or of what rounding left of it
         return verdict, message
-    if oracle.differences and not oracle.grad_error(x, g) <= _ROUGH * max(norm(g), epsilon):
+    if oracle.differences and not oracle.grad_error(x, g) <= _ROUGH * min(
+            max(norm(g), epsilon), hess_norm * length):
         given = oracle.has_hvp or oracle.has_hess
         wrong = _by_values(oracle, x, look, value, hvp_error) if given else ""
         return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
