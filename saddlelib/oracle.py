@@ -332,9 +332,10 @@ class Oracle:
         if self.differences:
             notes.append(f"the gradient comes from {self.differences} differences of fun")
         for kind in sorted(set(self._coarse.values())):
-            names = [name for name, seen in self._coarse.items() if seen == kind]
-            notes.append(f"{' and '.join(names)} answer{'s' * (len(names) == 1)} in {kind}, whose "
-                         f"rounding limits what can be certified; float64 has more digits")
+            *most, last = [name for name, seen in sorted(self._coarse.items()) if seen == kind]
+            names = f"{', '.join(most)} and {last} answer" if most else f"{last} answers"
+            notes.append(f"{names} in {kind}, whose rounding limits what can be certified; float64 "
+                         f"has more digits")
         return tuple(notes)
 
     def fun(self, x) -> float:

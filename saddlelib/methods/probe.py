@@ -14,7 +14,7 @@ from ..oracle import Oracle
 from ..perturbation import uniform_sphere
 from ..theory import alpay2025
 from ..theory.precision import float64_can_resolve, perturbation_warning
-from .base import Method, State
+from .base import Method, State, not_finite
 from .gd import gd_step
 from .psd import CertifiedPSD
 from .rules import rule
@@ -139,8 +139,7 @@ class PSDProbe(Method):
                           f"{self.curvature_tol:.2g}: float64 resolves f = {value:.6g} to "
                           f"{math.ulp(value):.2g}")
         elif not math.isfinite(state.min_quotient):
-            state.finished = "nonfinite"
-            state.note = "a value needed for a second difference is not finite"
+            not_finite(state, "a value for a second difference is not finite", self.step_size)
         elif state.min_quotient > -self.curvature_tol:
             state.finished = "stationary"
             state.note = (f"the smallest of {m} random second differences was "
