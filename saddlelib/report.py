@@ -18,7 +18,8 @@ __all__ = ["Result", "report"]
 
 # Ends of a method that are no stationary point.
 _ENDS = {"precision": Status.PRECISION, "nonfinite": Status.NONFINITE,
-         "f_star": Status.BELOW_F_STAR, "validation": Status.VALIDATION, "budget": Status.MAXITER}
+         "f_star": Status.BELOW_F_STAR, "validation": Status.VALIDATION, "budget": Status.MAXITER,
+         "unbounded": Status.UNBOUNDED}
 # What the verdict of a certificate makes of a run; the one that is left is CANNOT_TELL.
 _OF_VERDICT = {Verdict.SOSP: Status.CERTIFIED, Verdict.NEGATIVE_CURVATURE: Status.SADDLE,
                Verdict.VACUOUS: Status.VACUOUS, Verdict.NOT_STATIONARY: Status.NOT_STATIONARY,

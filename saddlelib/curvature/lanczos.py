@@ -476,8 +476,8 @@ class _Run:
     def _allowed(self):
         """What the next product may be off, so that all errors together do not stand in the way.
 
-        Its weight is at most 1/(β_k|p_{k−1}|), by (5); and where the space is used up soon, only the
-        Ritz value has to be known.
+        Its weight is at most 1/(β_k|p_{k−1}|), by (5); and where the space is used up soon, only
+        the Ritz value has to be known.
         """
         if len(self.T) == 0 or not self.at_tol.below:
             return math.inf

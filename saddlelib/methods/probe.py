@@ -197,7 +197,19 @@ class LanczosProbe(CertifiedPSD):
                   failure_prob=1e-4, probe_count=None, perturbation_radius=None,
                   exit_radius=None, episode_length=None, decrease_threshold=None,
                   use_direction=True, patience=3) -> LanczosProbe:
-        """`CertifiedPSD.practical` with a budget; by default m = `alpay2025.probe_count`."""
+        """`CertifiedPSD.practical` with a budget of gradients for each look at the curvature.
+
+        Parameters
+        ----------
+        step_size, epsilon, dim, lipschitz_hess, curvature_tol, failure_prob
+            η, ε, d, ρ, γ and δ, as there.
+        probe_count : int, optional
+            m; `theory.alpay2025.probe_count` by default.
+        perturbation_radius, exit_radius, episode_length, decrease_threshold
+            Of the episodes without a direction, as there.
+        use_direction, patience
+            As there.
+        """
         k = CertifiedPSD.practical(step_size=step_size, epsilon=epsilon, dim=dim,
                                    lipschitz_hess=lipschitz_hess, curvature_tol=curvature_tol,
                                    failure_prob=failure_prob, exit_radius=exit_radius,
