@@ -12,6 +12,7 @@ __all__ = ["norm"]
 # Between these the squares lose nothing: a square that falls below the smallest float is less than
 # 1e-34 of the least sum that counts here, and the sum itself is finite.
 _LEAST_SQUARE, _LARGEST_SQUARE = 1e-290, np.finfo(float).max
+_FLOAT = np.dtype(float)
 
 
 def norm(v) -> float:

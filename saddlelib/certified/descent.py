@@ -15,9 +15,15 @@ __all__ = ["descend", "first_length", "noticed", "value_of"]
 _UNIT = np.finfo(float).eps / 2
 # A step is taken where its end is less steep, up or down, than this part of its start.
 _STEEP = 0.9
-# Without a value only where less than this part of the slope is left, uphill, at the end: then f has
-# fallen, unless it bends on the way by more than a parabola; and for at most so many steps.
-_CERTAIN, _BLIND = 0.4, 5
+# Without a value only where the trapezoids of the slopes say that f has fallen by this part of what
+# the first slope promises, and for at most so many steps.
+_CERTAIN, _BLIND = 0.25, 8
+# A step that rounding swallows grows by this factor.
+_LOST = 16.0
+# How many times a step grows before f is asked.
+_UNASKED = 3
+# So many steps are taken by values after slopes have led up; twice as many every time.
+_CAUTIOUS, _LONG = 5, 10**6
 _ARMIJO = 1e-4
 _TRIALS, _EXPANSIONS = 40, 12
 # Decreases of f below so many units of rounding are not to be seen in its values.
@@ -56,29 +62,33 @@ def noticed(state, x0, f0, g0, x1, f1, g1) -> None:
 def descend(oracle, state) -> bool:
     """One step of L-BFGS in place; whether there was one that f or its slopes allowed.
 
-    Without values, where ``state.cautious`` is false, a step is accepted by its slopes, and f is
-    asked every few steps. If it has not fallen by then, the state returns to the last point that
-    was known to be lower, forgets its pairs, and is cautious from there on: f decides every step.
+    Without values, where ``state.cautious`` is 0, a step is accepted by its slopes, and f is asked
+    every few steps. If it has not fallen by then, the state returns to the last point that was
+    known to be lower, forgets its pairs, and is cautious for some steps: f decides them.
     """
+    fresh = False
     while True:
         if state.anchor is None:
             state.anchor = (state.x, value_of(oracle, state), state.jac)
-        direction, slope = _direction(oracle, state)
+        direction, slope = _direction(oracle, state, fresh)
         search = _by_values if state.cautious else _by_slopes
         if slope < 0:
             found = search(oracle, state, direction, slope)
-            if found is not None:
+            if found is not None and not np.array_equal(found[0], state.x):
+                state.cautious -= state.cautious > 0
                 _arrive(oracle, state, *found)
                 return True
         if len(state.memory):  # the pairs may be to blame
             state.memory = Memory()
         elif not state.cautious:
             _go_back(oracle, state)
+        elif not fresh:  # or what is known of the curvature
+            fresh = True
         else:
             return False
 
 
-def _direction(oracle, state):
+def _direction(oracle, state, fresh=False):
     """Where to, and the slope there; −∇f over the curvature where no pairs are known."""
     g = state.jac
     if len(state.memory):
@@ -87,46 +97,61 @@ def _direction(oracle, state):
         if slope < -_LEAST_COSINE * norm(g) * norm(direction):
             return direction, slope
         state.memory = Memory()
-    direction = -first_length(oracle, state) * g
+    direction = -first_length(oracle, state, fresh) * g
     return direction, float(g @ direction)
 
 
-def first_length(oracle, state):
-    """1/‖H‖, or over the curvature along ∇f, by one difference of gradients, before it is known."""
-    slope = norm(state.jac)
-    if not state.hess_norm > 0:
-        h = _FIRST * (norm(state.x) or 1.0)
-        curvature = norm(oracle.grad(state.x - (h / slope) * state.jac) - state.jac) / h
-        if math.isfinite(curvature):
-            state.hess_norm = curvature
-    length = 1 / state.hess_norm if state.hess_norm > 0 else math.inf
+def first_length(oracle, state, fresh=False):
+    """1/‖H‖; before it is known, or with ``fresh``, over the curvature along ∇f by one difference.
+
+    So long is a step along −∇f that f allows, as a multiple of it.
+    """
+    slope, curvature = norm(state.jac), state.hess_norm
+    if fresh or not curvature > 0:
+        h = _FIRST * ((fresh and state.moved) or norm(state.x) or 1.0)
+        seen = norm(oracle.grad(state.x - (h / slope) * state.jac) - state.jac) / h
+        if math.isfinite(seen):
+            curvature = seen
+            state.hess_norm = max(state.hess_norm, seen)
+    length = 1 / curvature if curvature > 0 else math.inf
     return length if length < math.inf else (norm(state.x) or 1.0) / slope
 
 
 def _by_slopes(oracle, state, direction, slope):
-    """(t, x, f or NaN, ∇f, slope there) of a step whose end is not steep, or None."""
-    t, low, high, steep, grown = 1.0, 0.0, math.inf, None, 0
+    """(x, f or NaN, ∇f, whether f has surely fallen) of a step whose end is not steep, or None.
+
+    ``low`` is the longest step that still leads down steeply, ``high`` the shortest one too far.
+    """
+    t, high, grown, found = 1.0, math.inf, 0, None
+    low, at_low, fallen = 0.0, slope, 0.0  # and what the trapezoids say of f there
     for _ in range(_TRIALS):
         x = state.x + t * direction
+        if np.array_equal(x, state.x):  # the step is lost in rounding
+            if t < 1:
+                break
+            t *= _LOST
+            continue
         g = oracle.grad(x)
         there = float(g @ direction)
-        if not there <= -_STEEP * slope:  # too far, or not finite
-            if steep is not None and not math.isfinite(there):
-                return steep
+        finite = math.isfinite(there)
+        state.overflowed = state.overflowed or not finite
+        if not (finite and there <= -_STEEP * slope):  # too far
             high = t
-            if not math.isfinite(there):
-                t = low + 0.1 * (high - low)
-            else:
-                fitted = t * slope / (slope - there) if low == 0 else 0.5 * (low + high)
-                t = min(max(fitted, low + 0.1 * (high - low)), low + 0.5 * (high - low))
+            if found is not None and (not finite or grown > 1):
+                return found  # far enough
+            fitted = (t - low) * at_low / (at_low - there) if finite else 0.0
+            t = low + min(max(fitted, 0.1 * (high - low)), 0.5 * (high - low))
             continue
-        found = (t, x, math.nan, g, there)
+        change = fallen + 0.5 * (t - low) * (at_low + there)
+        found = (x, math.nan, g, change <= _CERTAIN * t * slope)
         if there < _STEEP * slope and high == math.inf and grown < _EXPANSIONS:
-            steep, low, grown = found, t, grown + 1
+            if grown and grown % _UNASKED == 0 and not oracle.fun(x) < state.anchor[1]:
+                return found[:3] + (False,)  # slopes lead astray, which f will say once more
+            low, at_low, fallen, grown = t, there, change, grown + 1
             t *= 2 if there > slope else 4
             continue
         return found
-    return steep
+    return found
 
 
 def _by_values(oracle, state, direction, slope):
@@ -136,14 +161,15 @@ def _by_values(oracle, state, direction, slope):
     for _ in range(_TRIALS):
         x = state.x + t * direction
         value = oracle.fun(x)
+        state.overflowed = state.overflowed or not math.isfinite(value)
         hidden = abs(t * slope) < _HIDDEN * _UNIT * abs(f)
         falls = value <= f + _ARMIJO * t * slope or hidden and value <= f + 10 * _UNIT * abs(f)
         if falls and math.isfinite(value):
             g = oracle.grad(x)
             there = float(g @ direction)
             if math.isfinite(there) and not (hidden and abs(there) > abs(slope)):
-                best = (t, x, value, g, there)
-                if not there < _STEEP * slope or best is None or grown == _EXPANSIONS:
+                best = (x, value, g, True)
+                if not there < _STEEP * slope or grown == _EXPANSIONS:
                     return best
                 grown += 1
                 t *= 2 if there > slope else 4
@@ -156,18 +182,18 @@ def _by_values(oracle, state, direction, slope):
     return best
 
 
-def _arrive(oracle, state, t, x, value, g, there):
+def _arrive(oracle, state, x, value, g, sure):
     """Take the step that was found, unless f says that it led up."""
-    slope = float(state.jac @ (x - state.x)) / t
     state.blind += 1
-    sure = t == 1 and there <= -_CERTAIN * slope and state.blind < _BLIND
-    if math.isnan(value) and not sure:
+    if math.isnan(value) and not (sure and state.blind < _BLIND):
         value = oracle.fun(x)
     s, y = x - state.x, g - state.jac
     if not math.isnan(value):
         x0, f0, g0 = state.anchor
         hidden = abs(float(g0 @ (x - x0))) < _HIDDEN * _UNIT * abs(f0)
-        if not (value < f0 or hidden and value <= f0 + 10 * _UNIT * abs(f0)):
+        falls = value < f0 or hidden and value <= f0 + 10 * _UNIT * abs(f0)
+        if not (falls and math.isfinite(value)):
+            state.overflowed = state.overflowed or not math.isfinite(value)
             _go_back(oracle, state)
             return
         noticed(state, x0, f0, g0, x, value, g)
@@ -182,4 +208,6 @@ def _arrive(oracle, state, t, x, value, g, there):
 def _go_back(oracle, state):
     """To the last point whose value is known, and on from there with values."""
     state.x, state.value, state.jac = state.anchor
-    state.memory, state.cautious, state.blind = Memory(), True, 0
+    state.memory, state.blind = Memory(), 0
+    state.alarm = min(2 * state.alarm, _LONG) or _CAUTIOUS
+    state.cautious = state.alarm

@@ -12,7 +12,7 @@ from .._arguments import positive, probability
 from .._norm import norm
 from ..curvature import Certificate, Verdict
 from ..curvature.certificate import Question
-from ..curvature.products import Scales
+from ..curvature.sparing import Scales
 from ..methods.base import Method, State
 from ..methods.rules import rule
 from .descent import descend, value_of
@@ -46,10 +46,13 @@ class CertifiedState(State):
         was seen is lower.
     memory : Memory
         The pairs of L-BFGS.
-    cautious : bool
-        Whether f is asked at every step, since slopes alone have led up.
+    cautious, alarm : int
+        How many steps more f is asked at every step, since slopes alone have led up; and how many
+        it was at the last such alarm.
     blind : int
         Steps since f was asked.
+    overflowed : bool
+        Whether a step was tried that led to numbers that are not finite.
     stalled : bool
         Whether a solver of SciPy's has stopped above ε, so that the own descent goes on.
     further : bool
@@ -68,8 +71,10 @@ class CertifiedState(State):
     value: float = math.nan
     anchor: tuple | None = None
     memory: Memory = field(default_factory=Memory)
-    cautious: bool = False
+    cautious: int = 0
+    alarm: int = 0
     blind: int = 0
+    overflowed: bool = False
     stalled: bool = False
     further: bool = False
     hess_norm: float = 0.0
@@ -202,7 +207,7 @@ class Certified(Method):
             return state.x, state.jac
         x, value, jac = state.anchor
         here = value_of(oracle, state)
-        return (state.x, state.jac) if here <= value else (x, jac)
+        return (state.x, state.jac) if here <= value and math.isfinite(here) else (x, jac)
 
     def _has_arrived(self, state):
         slope = norm(state.jac)
@@ -250,7 +255,7 @@ class Certified(Method):
             self.epsilon, self._tolerance(state), self.failure_prob / (count * (count + 1)),
             maxiter=min(2 * state.x.size, 2000), resolution=_RESOLUTION, recheck=careful,
             known=self._scales(state), deep=lambda tol: _RESOLUTION * tol, confirm=careful,
-            measure=careful)
+            measure=careful, hopeful=state.moved > 0)
         seen = question.ask(oracle, state.x, state.jac, state.rng,
                             None if math.isnan(state.value) else state.value)
         state.certificate, state.looks = seen, count
@@ -280,10 +285,16 @@ class Certified(Method):
 
     def _give_up(self, oracle, state):
         """Where nothing leads down and ‖∇f‖ > ε: the derivatives are wrong, or float64 ends."""
+        slope, value = norm(state.jac), value_of(oracle, state)
+        if state.overflowed:
+            state.finished = "nonfinite"
+            state.note = (f"‖∇f‖ = {slope:.3g}, f = {value:.6g}, and all that leads further down "
+                          f"leads where f or ∇f is not finite; f may be unbounded below")
+            return
         seen = self._certify(oracle, state, careful=True)
         if seen.verdict is Verdict.WRONG_DERIVATIVES:
             state.finished = "stationary"
             return
         state.finished = "precision"
-        state.note = (f"‖∇f‖ = {norm(state.jac):.3g} is above ε = {self.epsilon:.3g}, and no step "
-                      f"lowers f = {value_of(oracle, state):.6g} by what rounding would show")
+        state.note = (f"‖∇f‖ = {slope:.3g} is above ε = {self.epsilon:.3g}, and no step lowers "
+                      f"f = {value:.6g} by what rounding would show")

@@ -24,10 +24,11 @@ _NEAR = 0.15
 def escape(oracle, state, direction, curvature) -> bool:
     r"""Move a state in place to x + t v with f(x + tv) ≤ f(x) − \|λ\|t²/8; whether one was found.
 
-    t begins at the length of the last escape, else at 2\|λ\|/ρ̂, else at a tenth of ‖x‖. It grows
-    fourfold as long as f falls, or shrinks fourfold until f has fallen. Then f along v is fitted by
-    f + f′t + λt²/2 + at³ + bt⁴ through the two nearest lengths; its minimizer is tried once, and
-    its third derivative is taken into the estimate of ρ. Costs a value each, and a gradient.
+    t begins at the length of the last escape, else at 2\|λ\|/ρ̂, else at a tenth of ‖x‖. At
+    the first escape it grows fourfold as long as f falls; it shrinks fourfold until f has fallen.
+    Then f along v is fitted by f + f′t + λt²/2 + at³ + bt⁴ through the two nearest lengths; its
+    minimizer is tried once, and its third derivative is taken into the estimate of ρ. Costs a value
+    each, and a gradient.
     """
     x, f = state.x, value_of(oracle, state)
     slope = float(state.jac @ direction)
@@ -45,7 +46,7 @@ def escape(oracle, state, direction, curvature) -> bool:
 
     t = min(_first(state, curvature), _FARTHEST)
     if falls(t):
-        for _ in range(_GROWTHS):
+        for _ in range(0 if state.reach > 0 else _GROWTHS):
             if not (_FACTOR * t <= _FARTHEST and math.isfinite(at(_FACTOR * t))
                     and at(_FACTOR * t) < at(t)):
                 break

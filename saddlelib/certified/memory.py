@@ -5,18 +5,16 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
 
-from .._norm import norm
-
 __all__ = ["Memory"]
 
-# Pairs that are kept, and rows of the buffers they stand in.
-_PAIRS, _ROWS = 10, 40
+# Pairs that are kept, at most one more than there are variables, and rows of the buffers.
+_PAIRS, _ROWS = 20, 80
 # A pair whose cosine is below this says nothing of curvature.
 _FLAT = 1e-8
 
 
 class Memory:
-    r"""The last m pairs s = Δx, y = Δ∇f, and the inverse Hessian that L-BFGS makes of them.
+    r"""The last m = 20 pairs s = Δx, y = Δ∇f, and the inverse Hessian that L-BFGS makes of them.
 
     With S, Y of shape (m, d), R the upper triangle of SYᵀ, D its diagonal and τ = sᵀy/yᵀy of the
     last pair, the direction is (Byrd, Nocedal & Schnabel 1994, Math. Program. 63, 129-156, (3.13))
@@ -50,11 +48,11 @@ class Memory:
     def add(self, s, y) -> Memory:
         """With one pair more, or as it is where the pair shows no positive curvature."""
         sy, yy = float(s @ y), float(y @ y)
-        if not (sy > _FLAT * norm(s) * norm(y) and 0 < yy < np.inf and sy * sy > 0):
+        if not (sy * sy > _FLAT**2 * yy * float(s @ s) and sy > 0 and 0 < yy < np.inf):
             return self
         new = object.__new__(Memory)
         new.__dict__.update(self.__dict__)
-        new.first = max(self.first, self.last + 1 - _PAIRS)
+        new.first = max(self.first, self.last + 1 - min(_PAIRS, s.size + 1))
         kept = slice(new.first, self.last)
         if self.steps is None or self.last == _ROWS or self.filled[0] != self.last:
             buffers = np.empty((2, _ROWS, s.size))

@@ -23,7 +23,8 @@ from .._norm import norm
 from ..derivatives import contradiction
 from ..oracle import Oracle
 from .lanczos import lanczos, start_component
-from .products import Differences, Scales, products
+from .products import Differences, products, wanted
+from .sparing import Scales, Sparing
 
 __all__ = ["Certificate", "Question", "Verdict", "certify"]
 
@@ -33,6 +34,8 @@ _UNIT = np.finfo(float).eps / 2
 _UNSUSPECTED, _OFF = 2, 0.6
 # A product that is smaller has lost digits to underflow; lengths in units of ‖x‖ that mean little.
 _LEAST, _FAR = 1e-290, 1e3
+# In so few dimensions given products are as cheap as differences that have to be checked.
+_FEW = 3
 # Where no tolerance is known: γ as a part of ‖H‖, and the length for differences as one of ‖x‖.
 _PART, _NEAR = 1e-2, 0.1
 
@@ -149,6 +152,8 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
         structure of f that is finer than 10⁻⁵ ε/curvature_tol. Where gradients are differences of
         values, and d ≤ 100, ∇²f comes from some d² + 5d values; see `saddlelib.curvature.values`.
     x : array_like, shape (d,)
+    args : tuple
+        Extra arguments of plain functions.
     epsilon : float
         ε > 0, in the units of the gradient.
     failure_prob : float
@@ -214,7 +219,7 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     rng, g = generator("rng", rng), None if grad_at_x is None else as_gradient(
         "grad_at_x", grad_at_x, x)
     return Question(epsilon, curvature_tol, failure_prob, lipschitz_hess, maxiter, resolution,
-                    hvp_error, grad_error, recheck, known).ask(oracle, x, g, rng)
+                    hvp_error, grad_error, recheck, known, measure=True).ask(oracle, x, g, rng)
 
 
 def _relative(size):
@@ -230,10 +235,12 @@ class Question:
     ----------
     curvature_tol : float or callable
         Also a function of the largest ‖Hv‖ that was seen, > 0 and not falling.
-    known : products.Scales, optional
+    known : Scales, optional
         What a run knows already; needed where ``curvature_tol`` is a function.
     measure : bool
         Whether the errors of differences are measured from the start all the same.
+    hopeful : bool
+        Whether x is expected to pass; see `curvature.sparing`.
     deep : float or callable, optional
         As for `lanczos`: curvature below −deep is enough to leave x.
     confirm : bool
@@ -254,10 +261,24 @@ class Question:
     deep: float | Callable | None = None
     confirm: bool = True
     measure: bool = False
+    hopeful: bool = False
 
     def ask(self, oracle, x, g=None, rng=None, value=None) -> Certificate:
         """The certificate at x, with ∇f(x) and f(x) if they are known."""
         return _answer(self, oracle, x, g, rng, value)
+
+
+def _products(question, oracle, x, g, scale, component, grad_error):
+    """Those that cost least where a driver asks, else the best there are."""
+    tol = question.curvature_tol
+    if question.known is None or question.measure or x.size <= _FEW and oracle.has_hvp:
+        return products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
+                        grad_error=question.grad_error)
+    exact = (lambda v: oracle.hvp(x, v)) if oracle.has_hvp else None
+    found = Sparing(oracle.grad, x, g, wanted(tol, component), question.known, exact,
+                   question.hopeful, grad_error)
+    found.oracle = oracle
+    return found
 
 
 def _answer(question, oracle, x, g, rng, value):
@@ -274,8 +295,7 @@ def _answer(question, oracle, x, g, rng, value):
         component = start_component(x.size, failure_prob)
         scale = (length_scale(epsilon, tol, rho) if question.known is None
                  else question.known.length)
-        product = products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
-                           grad_error=grad_error, known=None if question.measure else question.known)
+        product = _products(question, oracle, x, g, scale, component, grad_error)
         look = lanczos(product, x.size, tol, failure_prob, rng, question.maxiter,
                        question.resolution, question.deep, question.confirm)
         tol = look.tol

@@ -85,6 +85,10 @@ _NEAR = 1e-3
 _SMALL = 100
 # A tolerance that depends on ‖H‖ is followed in steps of this part of it.
 _RETUNE = 0.01
+# Errors that take more than this part of what they may take stand in the way.
+_BLOCKED = 0.97
+# What one product may take of it, and a space so small that it is used up.
+_SHARE, _TINY_SPACE = 1 / 16, 12
 
 
 def start_component(dim, failure_prob) -> float:
@@ -149,6 +153,8 @@ class Shift:
     z : float
     below : bool
         Whether z lies below all Ritz values.
+    polynomial, before : float
+        |p_k(z)| and |p_{k−1}(z)|, as far as it does.
     root : float
         (Σ pⱼ(z)²)^½ over all polynomials so far, as far as z lies below all Ritz values; infinite
         where a βⱼ is zero or float64 overflows.
@@ -163,7 +169,8 @@ class Shift:
 
     def __init__(self, z):
         self.z, self.below, self.root = z, True, 1.0
-        self._polynomial, self._pivot, self._beta = 1.0, math.inf, 0.0
+        self.polynomial = self.before = 1.0
+        self._pivot, self._beta = math.inf, 0.0
 
     def add(self, alpha, beta):
         """One more step: αₖ and β_{k+1} ≥ 0."""
@@ -174,8 +181,9 @@ class Shift:
         self._beta = beta
         self.below = self._pivot > 0
         if self.below:
-            self._polynomial *= self._pivot / beta if beta > 0 else math.inf
-            self.root = math.hypot(self.root, self._polynomial)
+            self.before = self.polynomial
+            self.polynomial *= self._pivot / beta if beta > 0 else math.inf
+            self.root = math.hypot(self.root, self.polynomial)
 
 
 class Coefficients:
@@ -243,21 +251,32 @@ class Coefficients:
         if not (shift.below and shift.root * component > 1):
             return False
         left = 1 - 1 / (shift.root * component)
-        return error == 0 or error * self._response(shift.z) / component < left
+        return not np.any(error) or self._harm(shift.z, error) / component < left
 
     def is_blocked(self, shift, component, error) -> bool:
         """Whether (2) would hold at z but for errors of products, which more steps only add to."""
         return (shift.below and shift.root * component > 1
-                and error * self._response(shift.z) / component > 0.9)
+                and self._harm(shift.z, error) / component > _BLOCKED)
 
-    def _response(self, z):
-        """‖(T_k − z)⁻¹e₁‖ for z below all Ritz values; infinite where rounding hides that it is."""
+    def _harm(self, z, error):
+        """What errors of products can do to |c₀| at z: (4), or E‖(T_k − z)⁻¹e₁‖ for a number E."""
+        weights = self._weights(z)
+        if weights is None:
+            return math.inf
+        if np.ndim(error) == 0:
+            return error * norm(weights)
+        weights = np.abs(weights)
+        after = np.concatenate([np.cumsum(weights[:0:-1]**2)[::-1], [0.0]])
+        return float(weights @ error) + math.sqrt(float(error**2 @ after))
+
+    def _weights(self, z):
+        """(T_k − z)⁻¹e₁ for z below all Ritz values; None where rounding hides that it is."""
         first = np.zeros(len(self))
         first[0] = 1.0
         if len(self) == 1:
-            return 1 / (self.alpha[0] - z)
+            return np.array([1 / (self.alpha[0] - z)])
         *_, solution, info = dptsv(np.array(self.alpha) - z, np.array(self.beta[:-1]), first)
-        return norm(solution) if info == 0 else math.inf
+        return solution if info == 0 else None
 
     def lower_bound(self, component, error=0.0, known=-math.inf) -> float:
         """The largest z that (2) excludes, to a relative 10⁻³ of its distance to θ.
@@ -402,6 +421,7 @@ class _Run:
 
     def extend(self, k) -> bool:
         """The k-th step; whether all of it is finite."""
+        self.product.allowed = self._allowed()
         w = self.product(self.basis[k - 1])
         if self.first is None:
             self.first = w
@@ -428,15 +448,14 @@ class _Run:
 
     def end(self, k, most):
         """Why to end here, or ""."""
-        error = self.product.error(k)
-        whole = k == self.start.size
-        if self.product.assumed and self.at_tol.below and (
+        whole, product = k == self.start.size, self.product
+        if product.assumed and self.at_tol.below and (
                 whole or self.at_tol.root * self.component > 1):
-            self.product.settle()
-            error = self.product.error(k)
-        if self.T.decides(self.at_tol, self.component, error):
+            product.settle()
+        error, errors = product.error(k), product.errors(k)
+        if self.T.decides(self.at_tol, self.component, errors):
             return "passed" if k == most or self._knows_whether_vacuous(k) else ""
-        blocked = self.T.is_blocked(self.at_tol, self.component, error)
+        blocked = self.T.is_blocked(self.at_tol, self.component, errors)
         invariant = self.T.beta[-1] == 0
         looked = k >= self.next_look or invariant or k == most
         if looked or not self.at_deep.below:
@@ -447,12 +466,24 @@ class _Run:
             if invariant:
                 return "passed" if whole and low - error >= -self.tol else "errors"
             near = self.T.at(low - self.resolution * self.tol)
-            if self.T.decides(near, self.component, error):
+            if self.T.decides(near, self.component, errors):
                 return "resolved"
-            blocked = blocked or self.T.is_blocked(near, self.component, error)
+            blocked = blocked or self.T.is_blocked(near, self.component, errors)
         if blocked and (self.product.can_refine or not k < most == self.start.size <= _SMALL):
             return "errors"
         return "budget" if k == most else ""
+
+    def _allowed(self):
+        """What the next product may be off, so that all errors together do not stand in the way.
+
+        Its weight is at most 1/(β_k|p_{k−1}|), by (5); and where the space is used up soon, only
+        the Ritz value has to be known.
+        """
+        if len(self.T) == 0 or not self.at_tol.below:
+            return math.inf
+        allowed = _SHARE * self.component * self.T.beta[-1] * self.at_tol.before
+        return max(allowed, _SHARE * self.tol / self.start.size if self.start.size <= _TINY_SPACE
+                   else 0.0)
 
     def _knows_whether_vacuous(self, k) -> bool:
         """Whether some curvature has been seen above tol, or it is known that there is none.
@@ -476,10 +507,10 @@ class _Run:
             return Look(math.nan, -math.inf, np.full(dim, np.nan), k + 1, math.nan, end,
                         self.start, self.first, np.empty(0), self.tol)
         ritz = self.T.ritz_values()
-        error, low = self.product.error(k), float(ritz[0])
+        error, errors, low = self.product.error(k), self.product.errors(k), float(ritz[0])
         self.product.norm = float(max(self.product.norm, abs(ritz[0]), abs(ritz[-1])))
-        passed = self.T.decides(self.at_tol, self.component, error)
-        lower = self.T.lower_bound(self.component, error, -self.tol if passed else -math.inf)
+        passed = self.T.decides(self.at_tol, self.component, errors)
+        lower = self.T.lower_bound(self.component, errors, -self.tol if passed else -math.inf)
         if k == dim:  # nothing is left out, so no start can have missed it
             lower = max(lower, low - error)
         direction = self.T.ritz_vector() @ self.basis[:k]

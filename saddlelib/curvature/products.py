@@ -57,9 +57,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .._norm import norm
-from ..derivatives import unit_of
 
-__all__ = ["Differences", "Given", "NotSymmetric", "Scales", "products"]
+__all__ = ["Differences", "Given", "NotSymmetric", "products"]
 
 _UNIT = np.finfo(float).eps / 2
 # Entries that symmetry makes equal may differ by this part of ‖H‖ before it is called asymmetry:
@@ -71,8 +70,6 @@ _RATIO, _TRIES, _JUMP, _DOUBTFUL = 10.0, 7, 1e-3, 1e-2
 # The first spacing, as a part of the length on which curvature of the tolerance can be lost: there
 # the change of curvature costs 10⁻⁸ of the tolerance where the next derivative is as large as ρ.
 _FIRST = 1e-4
-# The shortest that is begun with, where ρ is known, as a part of the first.
-_SHORT = 1e-3
 # And the largest: what lies beyond says nothing about the Hessian here.
 _LARGEST = 0.1
 # Lengths below this, or above its inverse, leave float64 no room for what is made of them.
@@ -94,35 +91,36 @@ class NotSymmetric(ValueError):
 
 
 def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, grad_error=None,
-             known=None):
+             hess_norm=0.0):
     """The best products there are: ``hvp``, else ``hess``, else differences of gradients.
 
     Where gradients are differences of values themselves and d is small, second differences.
     ``scale`` is the length on which curvature of the size of the tolerance can be lost, and
     ``component`` the c of `curvature.lanczos`; differences are made as exact as it asks for.
-    ``curvature_tol`` may be a function of ‖H‖. With ``known`` the cheapest products come first,
-    forward differences, and given ones where their error is in the way.
+    ``curvature_tol`` may be a function of ‖H‖; ``hess_norm`` is what is known of that.
     """
     from .values import MOST, SecondDifferences  # which are products of this file
 
+    if oracle.has_hvp:
+        return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error, oracle)
+    if oracle.has_hess:
+        matrix = oracle.hess_operator(x)
+        return Given(lambda v: matrix @ v, "hess", hvp_error, oracle)
     tol = curvature_tol if callable(curvature_tol) else lambda size: curvature_tol
-    # Gradients that are made of values cost more than a product.
-    if known is None or x.size <= _FEW or oracle.differences:
-        if oracle.has_hvp:
-            return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error, oracle)
-        if oracle.has_hess:
-            matrix = oracle.hess_operator(x)
-            return Given(lambda v: matrix @ v, "hess", hvp_error, oracle)
     if oracle.by_values and x.size <= MOST:
-        return SecondDifferences(oracle, x, scale, tol, hvp_error,
-                                 0.0 if known is None else known.hess_norm)
-    found = Differences(oracle.grad, x, g, scale, lambda size: tol(size) * component / _MARGIN,
-                        hvp_error, grad_error, known,
-                        (lambda v: oracle.hvp(x, v)) if oracle.has_hvp else None)
+        return SecondDifferences(oracle, x, scale, tol, hvp_error, hess_norm)
+    found = Differences(oracle.grad, x, g, scale, wanted(curvature_tol, component), hvp_error,
+                        grad_error)
     found.oracle = oracle
     if oracle.by_values:
         found.remedy = SecondDifferences.remedy.replace("second differences", "differences")
     return found
+
+
+def wanted(curvature_tol, component):
+    """The error of a product that is small enough, as a function of ‖H‖."""
+    tol = curvature_tol if callable(curvature_tol) else lambda size: curvature_tol
+    return lambda size: tol(size) * component / _MARGIN
 
 
 class _Products:
@@ -141,6 +139,7 @@ class _Products:
     noise = 0.0  # of a gradient, where it was measured
     remedy = ""  # what to do about errors that are too large, in words
     assumed = False  # whether the error is one that is still to be measured; see `settle`
+    allowed = math.inf  # what the next product may be off, where a choice is to be had
 
     def __init__(self, name, stated):
         self.name, self.stated, self.norm = name, stated, 0.0
@@ -201,8 +200,12 @@ class _Products:
         measured = 2 * self._root / math.sqrt(self._entries) if self._entries > 2 else 0.0
         return max(self._own(), measured, self._least)
 
+    def errors(self, steps) -> np.ndarray:
+        """Bounds eⱼ of the errors of the first k products of this iteration, shape (k,)."""
+        return np.full(steps, self.one())
+
     def error(self, steps) -> float:
-        """E = √(2k) e of `curvature.lanczos` after k steps."""
+        """E = √(2Σeⱼ²) of `curvature.lanczos` after k steps."""
         return math.sqrt(2 * steps) * self.one()
 
     def _complaint(self, difference):
@@ -224,22 +227,6 @@ class Given(_Products):
 
     def _own(self):
         return 16 * self.unit * self.norm
-
-
-class Scales(NamedTuple):
-    """What is known of a function before a look, to begin differences without measuring.
-
-    Attributes
-    ----------
-    hess_norm, lipschitz_hess : float
-        ‖H‖ and ρ near x, as far as they have been seen; 0 where nothing has.
-    length : float
-        On which curvature of the size of the tolerance can be lost.
-    """
-
-    hess_norm: float = 0.0
-    lipschitz_hess: float = 0.0
-    length: float = 1.0
 
 
 class _Try(NamedTuple):
@@ -309,20 +296,12 @@ class Differences(_Products):
         The error of a product, where the caller states it.
     grad_error : tuple of 2 float, or None
         (a, r) where the caller states that a gradient g has an error of at most a + r‖g‖.
-    known : Scales, optional
-        Begin with forward differences at the spacing that these make best, one gradient each, and
-        an error that is only *assumed*. `settle` measures it, for two gradients more, before a
-        point may pass; a direction of negative curvature needs no more.
-    exact : callable, optional
-        v ↦ Hv, which `refine` goes over to in place of central differences.
     """
 
-    def __init__(self, grad, x, g, scale, wanted, stated=None, grad_error=None, known=None,
-                 exact=None):
+    def __init__(self, grad, x, g, scale, wanted, stated=None, grad_error=None):
         super().__init__("jac", stated)
         self.grad, self.x, self.g, self.grad_error = grad, x, g, grad_error
         self.wanted = wanted if callable(wanted) else lambda size: wanted
-        self.known, self.exact, self._is_exact, self._ahead = known, exact, False, None
         scale = min(max(scale, _NEAREST), 1 / _NEAREST)
         self.first, self.largest = _FIRST * scale, _LARGEST * scale
         self.step = self.forward = math.nan  # spacings of C and F; NaN: F is not used
@@ -333,28 +312,22 @@ class Differences(_Products):
 
     @property
     def can_refine(self):
-        """Whether forward differences are in use, so that better ones are to be had."""
-        return not (self._is_exact or math.isnan(self.forward))
+        """Whether forward differences are in use, so that central ones are to be had."""
+        return not math.isnan(self.forward)
 
     def refine(self):
-        """Go over to exact products where there are any, else to central differences."""
+        """Go over to central differences."""
         if not self.can_refine:
             return False
         self.forward, self._root, self._least, self._entries = math.nan, 0.0, 0.0, 0
         self.misstep = 0.0  # that of the shorter steps
-        if self.exact is not None:
-            self._is_exact, self.assumed, self.hidden, self.probed = True, False, 0.0, None
-        elif self.known is not None:  # nothing was searched for yet
-            self.assumed, self.probed = False, None
         return True
 
     def __call__(self, v):
         """Hv; the first v is the direction along which the errors are measured."""
-        if self._is_exact:
-            return self._seen(self.exact(v))
-        if self.probed is None and not self._begin(v):
+        if self.probed is None:
             self._probe(v)
-        if v is self.probed or np.array_equal(v, self.probed):  # that difference is there already
+        if np.array_equal(v, self.probed):  # the central difference is there already
             return self.product
         return self._seen(self._central(v) if math.isnan(self.forward) else self._forward(v))
 
@@ -363,51 +336,8 @@ class Differences(_Products):
         return super().one() if self.misstep <= _ASTRAY else math.inf
 
     def exactly(self, v):
-        """The exact product, or the central difference."""
-        return self.exact(v) if self.exact is not None else self._central(v)
-
-    def _begin(self, v):
-        """Forward differences at the spacing that is best by what is known; whether they will do.
-
-        It is the one at which the change of curvature and the noise of the gradients add as much,
-        where ρ is known, and else the first that a search would try.
-        """
-        if self.known is None or self.probed is not None or self._ahead is not None:
-            return False
-        size, slope, rho = norm(self.x), norm(self.g), self.known.lipschitz_hess
-        noise = max(4 * unit_of(self.g) * (slope + self.known.hess_norm * size),
-                    self._stated_noise())
-        best = 2 * math.sqrt(noise / rho) if rho > 0 else self.first
-        h = min(max(best, _SHORT * self.first), self.largest)
-        self._ahead = self._at(h, v)
-        product = (self._ahead - self.g) / h
-        curved = max(norm(product), self.known.hess_norm)
-        noise = max(4 * unit_of(self._ahead, self.g) * (slope + curved * size),
-                    self._stated_noise())
-        change = rho or self.wanted(curved) * _MARGIN / (self.first / _FIRST)
-        error = change * h + 2 * noise / h
-        # Below this part of ‖H‖ it is a product; above it is noise, or the units are strange ones.
-        if not (error <= _DOUBTFUL * curved < math.inf and self.misstep <= _DOUBTFUL):
-            self.misstep = 0.0
-            return False
-        self.step = self.forward = h
-        self.probed, self.product, self.assumed = v.copy(), product, True
-        self._error = {"forward": error, "central": error}
-        self._seen(product)
-        return True
-
-    def settle(self):
-        """Measure the error of the forward differences that was assumed; costs two gradients."""
-        if not self.assumed:
-            return
-        self.assumed, v, h, misstep = False, self.probed, self.forward, self.misstep
-        one = self._try(h, v, self._ahead)
-        if v.size <= _FEW:
-            one = self._look_behind(one, v)
-        self.misstep = max(misstep, self.misstep)
-        self.hidden = self._hidden(one.frozen, v)
-        self.noise = self._stated_noise() or one.noise / 2.6
-        self._error = {"central": one.error, "forward": one.second / h + 2 * one.noise / h}
+        """The central difference."""
+        return self._central(v)
 
     def closer(self, v):
         """vᵀHv by one gradient a tenth of the spacing away.
@@ -415,8 +345,6 @@ class Differences(_Products):
         Where curvature is confined to few directions, the start may have seen nothing of how it
         changes.
         """
-        if self._is_exact:
-            return super().closer(v)
         h, misstep = self.step / _RATIO, self.misstep
         quotient = float(v @ (self._at(h, v) - self.g)) / h
         off = 2 * (_RATIO * self._error["central"] + self.misstep * self.norm)
@@ -425,7 +353,7 @@ class Differences(_Products):
 
     def _measure_again(self):
         """Noise in few coordinates may cancel in Δ₃ by chance, but not at several spacings."""
-        if self.measured or self._is_exact:
+        if self.measured:
             return
         self.measured, h = True, self.step
         for factor in (0.1, 0.3, 0.6):
@@ -435,14 +363,10 @@ class Differences(_Products):
         self.step = h
 
     def _own(self):
-        if self._is_exact:
-            return 16 * self.unit * self.norm
         kind = "central" if math.isnan(self.forward) else "forward"
         return self._error[kind] + self.hidden + (self.misstep + 16 * _UNIT) * self.norm
 
     def _complaint(self, difference):
-        if self._is_exact:
-            return super()._complaint(difference)
         return (f"jac is not the gradient of a function here: the differences of jac along u and "
                 f"v make ⟨u, Hv⟩ and ⟨v, Hu⟩ differ by {difference:.2g}, where ‖Hv‖ is "
                 f"{self.norm:.2g}. Check jac; `saddlelib.check_derivatives` says more")
@@ -473,7 +397,7 @@ class Differences(_Products):
         self.misstep, self._error["central"] = best.misstep, best.error
         self.noise = self._stated_noise() or best.noise / 2.6
         self._seen(best.product)
-        if math.isfinite(best.error) and self._ahead is None:  # they were tried else
+        if math.isfinite(best.error):
             self._plan_forward(best)
 
     def _hidden(self, frozen, v):

@@ -90,6 +90,8 @@ class SecondDifferences(_Products):
         """The same for all steps together; see above."""
         return self.one()
 
+    errors = error
+
     def closer(self, v):
         """vᵀHv from two values a third of the spacing away."""
         h = self.h / 3
