@@ -528,15 +528,12 @@ def test_a_step_that_was_too_long_may_grow_again_up_to_eta():
 
 
 def test_a_value_that_is_not_finite_says_nothing_about_the_length():
-    """log x has steps that leave its domain; what stands for η afterwards is still η."""
-    def fun(x):
-        return x[0] - math.log(x[0]) if x[0] > 0 else math.nan
-    method = CertifiedPSD.practical(step_size=0.3, epsilon=1e-6, dim=1, lipschitz_hess=1.0)
-    oracle = Oracle(fun, jac=lambda x: 1 - 1 / x)
-    state = method.init(oracle, np.array([1.5]), rng=0)
-    state.trial = 9.0
-    state = method.step(oracle, state)
-    assert state.step_size == 0.3 and 0 < state.x[0] < 1.5
+    """A step of 1.9 < 1/ℓ = 2 leaves the domain of f, half of it does not; 1.9 stands for η."""
+    method = CertifiedPSD.practical(step_size=1.9, epsilon=1e-6, dim=1, lipschitz_hess=1.0)
+    oracle = Oracle(lambda x: 0.25 * (x[0] - 1)**2 if x[0] > 1.04 else math.nan,
+                    jac=lambda x: 0.5 * (x - 1))
+    state = method.step(oracle, method.init(oracle, np.array([1.5]), rng=0))
+    assert state.x[0] == pytest.approx(1.5 - 0.95 * 0.25) and state.step_size == 1.9
 
 
 def weak(x):
