@@ -145,3 +145,15 @@ def test_products_that_spare_gradients_are_as_exact_as_they_say(hopeful, exact, 
     assert stated.max() < 1e-5 * np.linalg.norm(H, 2)
     if hopeful:  # the look costs hardly more than a gradient for each of its steps
         assert oracle.njev + 2 * oracle.nhvp <= 2 * seen.steps + 8
+
+
+def test_an_assumed_error_is_measured_before_anything_rests_on_it():
+    """Where ρ seemed to be tiny, the spacing is long and the assumed error far too small."""
+    x = np.random.default_rng(0).standard_normal(FACTORS.dim)
+    H, b = FACTORS.hess(x), np.ones(x.size) / x.size**0.5
+    product = Sparing(FACTORS.grad, x, FACTORS.grad(x), lambda size: 1e-8,
+                      Scales(np.linalg.norm(H, 2), 1e-7, 0.01))
+    off = np.linalg.norm(product(b) - H @ b)
+    assert product.assumed and product.one() < 0.1 * off
+    product.settle()
+    assert not product.assumed and off < product.one() < 10 * off
