@@ -66,6 +66,14 @@ def test_an_escape_goes_downhill_to_where_f_is_least_along_the_direction(tilt):
             assert 0.5 < state.lipschitz_hess < 30 or reach > 0
 
 
+def test_an_escape_has_to_lower_f_by_an_eighth_of_what_was_promised():
+    """A slope of 10⁻³ where a curvature of −1 was said to be: only a short step keeps the word."""
+    oracle = Oracle(lambda x: -1e-3 * float(x[0]), jac=lambda x: np.full(1, -1e-3))
+    state = at(oracle, [0.0])
+    assert escape(oracle, state, np.array([1.0]), -1.0)
+    assert 0 < state.reach < 0.02 and state.value <= -state.reach**2 / 8
+
+
 def test_there_is_no_escape_along_positive_curvature():
     oracle = Oracle(lambda x: float(x @ x), jac=lambda x: 2 * x)
     state = at(oracle, [0.0, 0.0])
@@ -108,16 +116,17 @@ def test_a_run_that_is_cut_short_answers_with_the_lower_of_two_points():
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("hopeful, exact", [(True, False), (True, True), (False, False)])
-def test_products_that_spare_gradients_are_as_exact_as_they_say(hopeful, exact, seed):
-    """At a minimizer; and the look costs hardly more than a gradient for each of its steps."""
+@pytest.mark.parametrize("hopeful, exact, told", [(True, False, 1.0), (True, True, 1.0),
+                                                  (False, False, 1.0), (False, False, 1e-7)])
+def test_products_that_spare_gradients_are_as_exact_as_they_say(hopeful, exact, told, seed):
+    """At a minimizer, also where ρ is 10⁷ times what was seen of it before."""
     import scipy.optimize
     start = np.random.default_rng(seed).standard_normal(FACTORS.dim)
     x = scipy.optimize.minimize(FACTORS.fun, start, jac=FACTORS.grad, tol=1e-7).x
     oracle, true = Oracle(FACTORS, rng=0), []
     H, gamma = FACTORS.hess(x), 0.1
     product = Sparing(oracle.grad, x, oracle.grad(x), lambda size: 1e-8,
-                      Scales(np.linalg.norm(H, 2), FACTORS.lipschitz_hess, 1e-3 / gamma),
+                      Scales(np.linalg.norm(H, 2), told * FACTORS.lipschitz_hess, 1e-3 / gamma),
                       (lambda v: oracle.hvp(x, v)) if exact else None, hopeful)
 
     def watched(v, call=Sparing.__call__):
@@ -134,5 +143,17 @@ def test_products_that_spare_gradients_are_as_exact_as_they_say(hopeful, exact, 
     assert seen.end == "passed" and seen.lower <= np.linalg.eigvalsh(H)[0] <= seen.min_eig + 1e-6
     assert np.mean(true <= stated) >= 0.9 and (true <= 3 * stated).all()
     assert stated.max() < 1e-5 * np.linalg.norm(H, 2)
-    if hopeful:
+    if hopeful:  # the look costs hardly more than a gradient for each of its steps
         assert oracle.njev + 2 * oracle.nhvp <= 2 * seen.steps + 8
+
+
+def test_an_assumed_error_is_measured_before_anything_rests_on_it():
+    """Where ρ seemed to be tiny, the spacing is long and the assumed error far too small."""
+    x = np.random.default_rng(0).standard_normal(FACTORS.dim)
+    H, b = FACTORS.hess(x), np.ones(x.size) / x.size**0.5
+    product = Sparing(FACTORS.grad, x, FACTORS.grad(x), lambda size: 1e-8,
+                      Scales(np.linalg.norm(H, 2), 1e-7, 0.01))
+    off = np.linalg.norm(product(b) - H @ b)
+    assert product.assumed and product.one() < 0.1 * off
+    product.settle()
+    assert not product.assumed and off < product.one() < 10 * off
