@@ -639,10 +639,14 @@ def _real(name, value):
 def _complex(fun, x):
     """A value at a complex point, or an error that says what "cs" needs."""
     try:
-        array = np.asarray(fun(x))
+        value = fun(x)
     except Exception as error:
         error.add_note('jac="cs" calls fun with complex numbers; "3-point" does not')
         raise
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError("fun must return one number, got rows of different lengths") from None
     if array.size != 1:
         raise ValueError(f"fun must return one number, got an array of shape {array.shape}")
     if array.dtype.kind != "c":

@@ -13,17 +13,20 @@ _UNIT = 2.0**-53
 _PATIENCE, _SMALLER = 50, 0.9
 # A decrease of f that is more than its rounding.
 _VISIBLE = 4
+# After a step that is fewer units of rounding of x it has to be this much.
+_NEAR, _CLEAR = 100, 1e3
 # No function with a minimum is known to fall so many times as far as it was high, or as ε allows.
 _FAR = 1e50
 # The record of a descent that begins.
 NOWHERE = (math.inf, math.inf, 0)
 
 
-def progress(record, value, jac):
+def progress(record, x, value, jac, moved):
     """The record after a step: lowest f, smallest ‖∇f‖, and the steps since one of them was new."""
     lowest, slope, since = record
     now = norm(jac)
-    lower = value < lowest - _VISIBLE * _UNIT * abs(value)  # false where f was not asked
+    units = _VISIBLE if moved > _NEAR * _UNIT * norm(x) else _CLEAR
+    lower = value < lowest - units * _UNIT * abs(value)  # false where f was not asked
     if lower or now < _SMALLER * slope:
         return value if lower else lowest, min(slope, now), 0
     return lowest, slope, since + 1

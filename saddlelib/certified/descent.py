@@ -114,6 +114,8 @@ def first_length(oracle, state, fresh=False):
             curvature = seen
             state.hess_norm = max(state.hess_norm, seen)
     length = 1 / curvature if curvature > 0 else math.inf
+    if state.straight and not state.cautious:  # and steps may grow from one to the next
+        length = max(length, state.moved / slope)
     return length if length < math.inf else (norm(state.x) or 1.0) / slope
 
 
@@ -198,7 +200,8 @@ def _arrive(oracle, state, x, value, g, sure):
             return
         noticed(state, x0, f0, g0, x, value, g)
         state.anchor, state.blind = (x, value, g), 0
-    state.memory = state.memory.add(s, y)
+    known, state.memory = state.memory, state.memory.add(s, y)
+    state.straight = state.memory is known  # the slope did not rise along this step
     curved = float(s @ y)
     if curved > 0:
         state.hess_norm = max(state.hess_norm, min(norm(y) * (norm(y) / curved), 1e300))
@@ -206,7 +209,10 @@ def _arrive(oracle, state, x, value, g, sure):
 
 
 def _go_back(oracle, state):
-    """To the last point whose value is known, and on from there with values."""
+    """To the last point whose value is known, or this one if lower, and on from there with values.
+    """
+    if state.anchor[0] is not state.x and -math.inf < value_of(oracle, state) < state.anchor[1]:
+        state.anchor = (state.x, state.value, state.jac)
     state.x, state.value, state.jac = state.anchor
     state.memory, state.blind = Memory(), 0
     state.alarm = min(2 * state.alarm, _LONG) or _CAUTIOUS

@@ -52,6 +52,8 @@ class CertifiedState(State):
         it was at the last such alarm.
     blind : int
         Steps since f was asked.
+    straight : bool
+        Whether the last step met no curvature that would end it.
     overflowed : bool
         Whether a step was tried that led to numbers that are not finite.
     stalled : bool
@@ -79,6 +81,7 @@ class CertifiedState(State):
     cautious: int = 0
     alarm: int = 0
     blind: int = 0
+    straight: bool = False
     overflowed: bool = False
     stalled: bool = False
     further: bool = False
@@ -201,7 +204,7 @@ class Certified(Method):
             self._look(oracle, new)
         elif self.inner == OWN or state.stalled:
             went = descend(oracle, new)
-            new.record = progress(new.record, new.value, new.jac)
+            new.record = progress(new.record, new.x, new.value, new.jac, new.moved)
             if not went or stands_still(new.record):
                 self._give_up(oracle, new)
         else:

@@ -31,7 +31,7 @@ _NO_END = {
     "L-BFGS-B": dict(gtol=0.0, ftol=0.0, maxiter=20_000, maxfun=10**6),
     "TNC": dict(gtol=0.0, ftol=0.0, xtol=0.0, maxfun=10**6),
     "SLSQP": dict(ftol=1e-16, maxiter=20_000),
-    "trust-constr": dict(gtol=0.0, xtol=1e-14, maxiter=20_000),
+    "trust-constr": dict(gtol=0.0, xtol=1e-14, maxiter=1_000),
     **{name: dict(gtol=0.0, maxiter=20_000, max_trust_radius=1e100)
        for name in ("dogleg", "trust-ncg", "trust-exact", "trust-krylov")}}
 
@@ -85,10 +85,17 @@ def solve(method, oracle, state) -> None:
         except _Stop:
             pass
         except Exception as error:
-            if callable(name):
+            if callable(name) and not game.theirs:
                 error.add_note("raised by method, a function of the user's")
-            raise
+            if callable(name) or game.theirs or not _of_numbers(error):
+                raise
     game.finish()
+
+
+def _of_numbers(error):
+    """Whether a solver of SciPy's has met numbers it cannot go on with."""
+    return isinstance(error, (ArithmeticError, np.linalg.LinAlgError)) or (
+        isinstance(error, ValueError) and "NaN" in str(error))
 
 
 class _Round:
@@ -104,7 +111,7 @@ class _Round:
         value = state.value if not math.isnan(state.value) else oracle.fun(state.x)
         state.value = value
         state.anchor = state.anchor or (state.x, value, state.jac)
-        self.known, self.over = {}, False
+        self.known, self.over, self.theirs = {}, False, False
         self.record, self.asked, self.seen = NOWHERE, 0, 0
         self._keep(np.zeros_like(state.x), state.x, value, state.jac)
         self.best = (state.x, value, state.jac)
@@ -124,7 +131,9 @@ class _Round:
             if self.asked > _MOST * (self.seen + 20):
                 raise _Stop
             x = self.origin + self.scale * z
+            self.theirs = True  # what is raised now
             self._keep(z, x, self.oracle.fun(x), self.oracle.grad(x))
+            self.theirs = False
         return self.known[key]
 
     def __call__(self, z):
@@ -160,7 +169,7 @@ class _Round:
             shown = state.copy()
             shown.x, shown.value, shown.jac = self.best
             self.over = report(shown)
-        self.record, self.seen = progress(self.record, *self.best[1:]), self.seen + 1
+        self.record, self.seen = progress(self.record, *self.best, state.moved), self.seen + 1
         self.over = (self.over or norm(self.best[2]) <= self.epsilon or stands_still(self.record)
                      or falls_for_ever(state, self.best[1], self.epsilon))
         if self.over:

@@ -318,6 +318,8 @@ def _answer(question, oracle, x, g, rng, value):
         slope, tol = Slope(), math.nan if callable(tol) else tol
     verdict, message = judge(epsilon, tol, failure_prob, slope, look, product)
     if verdict is Verdict.SOSP or question.recheck and verdict is not Verdict.CANNOT_TELL:
+        if question.known is not None and product.norm > 0:  # beyond, f may be another function
+            scale = min(scale, epsilon / product.norm)
         verdict, message = doubt(verdict, message, oracle, x, g, look, product.norm, epsilon, scale,
                                  rho, question.hvp_error or 0.0, value)
     cost = [b - a for a, b in zip(before, counts(oracle), strict=True)]
@@ -411,7 +413,8 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
     if oracle.differences:  # the gradient is that of f, or of what rounding left of it
-        wrong = "" if oracle.by_values else _by_values(oracle, x, look, value, hvp_error)
+        given = oracle.has_hvp or oracle.has_hess
+        wrong = _by_values(oracle, x, look, value, hvp_error) if given else ""
         return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
     before = oracle.njev
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,
@@ -430,17 +433,16 @@ def _by_values(oracle, x, look, value, hvp_error):
     if not _LEAST < abs(told) < math.inf:
         return ""
     sigma, least = oracle.unit * abs(value), _UNITS * _UNIT * norm(x)
-    for _ in range(2):
-        h = max(math.sqrt(4 / _AGREE * sigma / abs(told)), least) or _FAR * _UNIT
-        sigma = max(sigma, 2 * noise(oracle.fun, x, h, b))
+    h = max(math.sqrt(4 / _AGREE * sigma / abs(told)), least) or _FAR * _UNIT
     seen, name = [], "hessp" if oracle.has_hvp else "hess"
     for _ in range(_SPACINGS):
         bend = oracle.fun(x + h * b) - 2 * value + oracle.fun(x - h * b)
-        q, blur = bend / h / h, 4 * sigma / h / h
-        if not (math.isfinite(q) and abs(q - told) > _OFF * max(abs(q), abs(told)) + hvp_error
-                + blur):
+        q = bend / h / h
+        if not (math.isfinite(q) and abs(q - told) > _OFF * max(abs(q), abs(told)) + hvp_error):
             return ""
-        seen, h = [*seen[1 - _IN_A_ROW:], q] if blur <= _AGREE * abs(q) else [], 3 * h
+        sigma = max(sigma, 2 * noise(oracle.fun, x, h, b))
+        clear = 4 * sigma / h / h <= _AGREE * abs(q) and q != 0
+        seen, h = [*seen[1 - _IN_A_ROW:], q] if clear else [], 3 * h
         if len(seen) == _IN_A_ROW and max(seen) - min(seen) <= _AGREE * max(map(abs, seen)):
             return (f"fun and {name} contradict each other: second differences of fun along a "
                     f"random unit vector b give b·Hb = {q:.3g}, where {name} states {told:.3g}")

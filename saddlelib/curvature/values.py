@@ -95,7 +95,7 @@ class SecondDifferences(_Products):
     def closer(self, v):
         """vᵀHv from two values a third of the spacing away."""
         h = self.h / 3
-        return self._along(v, h), 2 * (self.one() + 4 * self.sigma / h**2)
+        return self._along(v, h), 2 * (self.one() + 4 * self.sigma / h / h)
 
     def _build(self):
         self.value = self.fun(self.x)
@@ -105,11 +105,11 @@ class SecondDifferences(_Products):
         h, x = self.h, self.x
         once = np.array([self._there(i) for i in range(x.size)])  # f(x + heᵢ), f(x − heᵢ)
         pairs = np.add.outer(once.sum(axis=1), once.sum(axis=1)) - 2 * self.value
-        H = np.diag(once.sum(axis=1) - 2 * self.value) / h**2
+        H = np.diag(once.sum(axis=1) - 2 * self.value) / h / h
         for i in range(x.size):
             for j in range(i):
                 both = sum(self._there(i, j))
-                H[i, j] = H[j, i] = (both - pairs[i, j]) / (2 * h**2)
+                H[i, j] = H[j, i] = (both - pairs[i, j]) / 2 / h / h
         self.matrix = H
         self.off = self._error(once)
 
@@ -143,11 +143,11 @@ class SecondDifferences(_Products):
         return max(sizes) if math.isfinite(max(sizes)) else 0.0
 
     def _rounding(self):
-        return (2 * self.x.size + 4) * self.sigma / self.h**2
+        return (2 * self.x.size + 4) * self.sigma / self.h / self.h
 
     def _bent(self):
         """What derivatives of fourth order do to the diagonal, ‖·‖₂ of it as a vector."""
-        near, far = ([(sum(self._there(i, times=k)) - 2 * self.value) / (k * self.h)**2
+        near, far = ([(sum(self._there(i, times=k)) - 2 * self.value) / (k * self.h) / (k * self.h)
                       for i in range(self.x.size)] for k in (1, 2))
         off = norm(np.array(far) - np.array(near)) / 3
         return off if math.isfinite(off) else math.inf
@@ -184,4 +184,4 @@ class SecondDifferences(_Products):
 
     def _along(self, w, h):
         """The second difference along a unit vector."""
-        return (self.fun(self.x + h * w) - 2 * self.value + self.fun(self.x - h * w)) / h**2
+        return (self.fun(self.x + h * w) - 2 * self.value + self.fun(self.x - h * w)) / h / h

@@ -219,7 +219,9 @@ def _refuse(words):
 def _point(words):
     """Where the run begins, as the user's functions know it; tensors only say in which form."""
     x0, state = words.x0, words.state
-    return x0 if x0 is not None else state.x.reshape(state.shape or state.x.shape)
+    if x0 is not None:
+        return x0
+    return state.x if state.shape is None else state.x.reshape(state.shape)  # () of one number
 
 
 def _solver(words, told):

@@ -71,7 +71,7 @@ def draw(call, rng):
     if rng.random() < 0.3:
         more["failure_prob"] = float(rng.choice([0.1, 0.5, 1e-12]))
     more["rng"] = int(rng.integers(1000))
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 or call.family == "lying method":
         more["maxiter"] = int(rng.choice([0, 1, 3, 20, 400]))
     if rng.random() < 0.2:
         more["maxfev"] = int(rng.integers(1, 100))
@@ -125,6 +125,14 @@ def again(call, parts):
     if call.front is not None and call.front.jac not in ("told", True):
         parts["jac"] = call.front.jac or "2-point"
     return parts
+
+
+def too_coarse(call):
+    """Whether differences of values, at √(2u) max(1, |xᵢ|), step over what F varies on."""
+    if call.front is None or call.front.jac in ("told", True):
+        return False
+    far = max(1.0, abs(call.truth.c))
+    return abs(call.truth.s) * far > 1e6 or call.truth.base.fuzz * far > 1e-6
 
 
 def _shaped(call):

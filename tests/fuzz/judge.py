@@ -115,7 +115,7 @@ _NAMED = re.compile(r"\b(" + "|".join(sorted(_names(), key=len, reverse=True)) +
 
 def _exception(call, error, seen):
     if error is call.planted:
-        if not any(note.startswith("raised by") for note in getattr(error, "__notes__", ())) \
+        if not any(note.startswith(("raised by", "after step")) for note in getattr(error, "__notes__", ())) \
                 and isinstance(error, Exception):
             seen.problems.append(("foreign exception", "no note says which function raised"))
         return "its own exception"
@@ -128,8 +128,8 @@ def _exception(call, error, seen):
         return "its own exception"  # of a function, or of NumPy's that it called
     if isinstance(error, (ValueError, TypeError)) and _NAMED.search(str(error)) and not outside:
         return "named error"
-    if isinstance(call.arguments.get("callback"), type) and \
-            "raised by the callback" in getattr(error, "__notes__", ()):
+    if any(isinstance(given, type) for given in call.arguments.values()) and any(
+            note.startswith("raised by") for note in getattr(error, "__notes__", ())):
         return "named error"  # of a class that takes no such arguments
     if call.door == "scipy" and not any("/saddlelib/" in frame.filename for frame in frames):
         return "refused by SciPy"
@@ -204,7 +204,8 @@ def _judge(call, result, seen):
 
 def _asked(call):
     """ε and √(ρε) as the call states them, in extended precision; None where it does not."""
-    epsilon = call.arguments.get("epsilon", 1e-3)
+    epsilon = call.arguments.get("epsilon")
+    epsilon = 1e-3 if epsilon is None else epsilon
     tol = call.arguments.get("curvature_tol")
     if tol is None and call.arguments.get("lipschitz_hess") is not None:
         tol = np.sqrt(np.longdouble(call.arguments["lipschitz_hess"]) * np.longdouble(epsilon))
@@ -224,6 +225,8 @@ def _verdict(call, cert, x, seen, success):
         fault(("wrong verdict", f"falsely accused: {_where_of(call)}"))
     if call.family in LIARS and not visible(call, x, cert):
         kind = NOT_VISIBLE
+    if front.too_coarse(call):
+        return
     large = not truth.norm <= epsilon * (1 + 1e-6) + truth.grad_slack
     small = truth.norm < epsilon * (1 - 1e-6) - truth.grad_slack
     curved = not truth.min_eig >= -tol * (1 + 1e-6) - truth.eig_slack
@@ -273,9 +276,14 @@ def _cannot_know(call, truth, epsilon, tol):
     differences keep at best two thirds of the digits: who states an error of a product below that
     part of ‖H‖ is believed, and wrong.
     """
+    if front.too_coarse(call):
+        return True
     if not (call.derivatives == 0 or call.door == "certify_samples"):
         return False
     rho, stated = call.arguments.get("lipschitz_hess"), call.arguments.get("hvp_error")
+    rho = None if call.door == "front" else rho  # which finds its own
+    if tol == 0:
+        return False
     length = (min(epsilon / tol, tol / rho) if rho else epsilon / tol) * abs(call.truth.s)
     return (length > 1e6 or length <= call.truth.base.fuzz
             or stated is not None and stated < _UNIT ** (2 / 3) * truth.size)

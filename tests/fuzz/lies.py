@@ -40,7 +40,10 @@ def visible(call, x, cert) -> bool:
         return False
     with np.errstate(all="ignore"):
         lines = np.random.default_rng(0).standard_normal((_LINES, call.truth.dim))
-        look = _Lie(call, x, cert)
+        try:
+            look = _Lie(call, x, cert)
+        except np.linalg.LinAlgError:  # of numbers that are not finite
+            return False
         return np.mean([look.seen(b / np.linalg.norm(b)) for b in lines]) >= SHARE
 
 
