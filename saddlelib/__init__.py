@@ -14,7 +14,7 @@ from .methods import show_options
 from .oracle import Oracle
 from .sampling import SampleCertificate, certify_samples
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Certificate", "DerivativeCheck", "Oracle", "SampleCertificate", "Status", "Verdict",
            "certified", "certify", "certify_samples", "check_derivatives", "gd", "minimize", "pgd",

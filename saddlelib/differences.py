@@ -73,8 +73,25 @@ def gradient(fun, x, kind, value=None, unit=_UNIT, factor=1.0) -> np.ndarray:
     if kind == "2-point" and value is None:
         value = fun(x)
     value = 0.0 if value is None else value  # "3-point" and "cs" do not look at it
-    with np.errstate(over="ignore", invalid="ignore"):
-        return approx_derivative(fun, x, kind, abs_step=factor * spacing(x, kind, unit), f0=value)
+    stopped = []
+
+    def unstoppable(x):
+        """SciPy's loops would end at a StopIteration of the user's and leave the rest unset."""
+        try:
+            return fun(x)
+        except StopIteration as error:
+            stopped.append(error)
+            raise _Stopped from error
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return approx_derivative(unstoppable, x, kind, f0=value,
+                                     abs_step=factor * spacing(x, kind, unit))
+    except _Stopped:
+        raise stopped[0] from None
+
+
+class _Stopped(Exception):
+    """A StopIteration on its way through loops."""
 
 
 def noise(fun, x, width, v=None) -> float:
@@ -98,6 +115,6 @@ def error(fun, x, g, kind, value, unit=_UNIT) -> float:
     if kind == "cs":  # off by rounding, as an exact one, and by next to nothing else
         return 2 * off + 4 * unit * norm(g)
     h = spacing(x, kind, unit)
-    sigma = max(unit * abs(value), 2 * noise(fun, x, float(h.max())))
+    sigma = max(2 * unit * abs(value), 3 * noise(fun, x, float(h.max())))
     bound = 1.5 * off / (_FACTOR**order - 1) + (2 / order) * sigma * norm(1 / h)
     return bound if math.isfinite(bound) else math.inf

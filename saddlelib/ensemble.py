@@ -130,63 +130,92 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None, grad_noise=
         raise ValueError(f"grad_noise is for methods that take mini-batches, as SGD and PSGD do, "
                          f"got {type(method).__name__}; loop over saddlelib.minimize")
     states, oracle = _begin(problem, starts, method, seeds, grad_noise, noise_df)
-    last = [state.nit + maxiter for state in states]
-    status, reached = [_RUNNING] * len(states), np.full(len(states), np.inf)
+    batch = _Batch(problem, method, oracle, states, maxiter, until)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = batch.begin()
+        while rows:
+            rows = batch.running(batch.step(rows))
+    return _runs(problem, states, oracle.counts, batch.status, batch.reached)
 
-    def ask_until(rows):
-        if until is not None and rows:
-            met = _mask(until, _stack(states, rows, "x"))
+
+class _Batch:
+    """The rows of a run, by their numbers: where they stand, and how they end."""
+
+    def __init__(self, problem, method, oracle, states, maxiter, until):
+        self.problem, self.method, self.oracle = problem, method, oracle
+        self.states, self.until = states, until
+        self.last = [state.nit + maxiter for state in states]
+        self.status, self.reached = [_RUNNING] * len(states), np.full(len(states), np.inf)
+        self.step = self._look_and_descend
+        if type(method).step is SGD.step:
+            self.step = self._noisy
+        elif type(method).step is not Method.step:
+            self.step = self._one_by_one
+
+    def begin(self) -> list:
+        """The rows that take a first step."""
+        for i, state in enumerate(self.states):
+            if not np.isfinite(state.jac).all():
+                self.status[i] = Status.NONFINITE
+        rows = range(len(self.states))
+        self.ask_until(rows)
+        return self.running(rows)
+
+    def ask_until(self, rows):
+        """End the rows at whose points the condition holds."""
+        rows = [i for i in rows if self.status[i] is _RUNNING]
+        if self.until is not None and rows:
+            met = _mask(self.until, _stack(self.states, rows, "x"))
             for i in np.array(rows)[met].tolist():
-                status[i], reached[i] = Status.CALLBACK, states[i].nit
+                self.status[i], self.reached[i] = Status.CALLBACK, self.states[i].nit
 
-    def running(rows) -> list:
+    def running(self, rows) -> list:
         """Those of the rows that go on, as the loop of `minimize` decides."""
         on = []
         for i in rows:
-            if status[i] is not _RUNNING:
+            if self.status[i] is not _RUNNING:
                 continue
-            if states[i].finished is not None:
-                status[i] = _ENDS.get(states[i].finished, Status.NOT_LOOKED_AT)
-            elif states[i].nit >= last[i]:
-                status[i] = Status.MAXITER
+            if self.states[i].finished is not None:
+                self.status[i] = _ENDS.get(self.states[i].finished, Status.NOT_LOOKED_AT)
+            elif self.states[i].nit >= self.last[i]:
+                self.status[i] = Status.MAXITER
             else:
                 on.append(i)
         return on
 
-    for i, state in enumerate(states):
-        if not np.isfinite(state.jac).all():
-            status[i] = Status.NONFINITE
-    ask_until([i for i in range(len(states)) if status[i] is _RUNNING])
-    rows = running(range(len(states)))
-    with np.errstate(over="ignore", invalid="ignore"):
-        while rows:
-            if type(method).step is SGD.step:
-                _step_noisy(problem, method, rows, states, oracle, status)
-                ask_until([i for i in rows if status[i] is _RUNNING])
-            elif type(method).step is not Method.step:  # steps of another kind, row by row
-                for i in rows:
-                    new = method.step(oracle, states[i])
-                    oracle.charge(i)
-                    if np.isfinite(new.x).all() and np.isfinite(new.jac).all():
-                        states[i] = new
-                    else:
-                        status[i] = Status.NONFINITE
-                ask_until([i for i in rows if status[i] is _RUNNING])
+    # Each of these takes the rows on, by one step or by many, and returns those it has taken on.
+
+    def _noisy(self, rows):
+        _step_noisy(self.problem, self.method, rows, self.states, self.oracle, self.status)
+        self.ask_until(rows)
+        return rows
+
+    def _one_by_one(self, rows):
+        for i in rows:
+            new = self.method.step(self.oracle, self.states[i])
+            self.oracle.charge(i)
+            if np.isfinite(new.x).all() and np.isfinite(new.jac).all():
+                self.states[i] = new
             else:
-                before = {i: states[i] for i in rows}
-                _look(problem, method, rows, states, oracle)
-                rows = running(rows)
-                for i, steps, why in _advance(problem, method, rows, states, last, until):
-                    oracle.counts[i][_NJEV] += steps
-                    if why == _UNTIL:
-                        status[i], reached[i] = Status.CALLBACK, states[i].nit
-                    elif why == _NONFINITE:
-                        oracle.counts[i][_NJEV] += 1
-                        status[i] = Status.NONFINITE
-                        if not steps:
-                            states[i] = before[i]
-            rows = running(rows)
-    return _runs(problem, states, oracle.counts, status, reached)
+                self.status[i] = Status.NONFINITE
+        self.ask_until(rows)
+        return rows
+
+    def _look_and_descend(self, rows):
+        before = {i: self.states[i] for i in rows}
+        _look(self.problem, self.method, rows, self.states, self.oracle)
+        rows = self.running(rows)
+        for i, steps, why in _advance(self.problem, self.method, rows, self.states, self.last,
+                                      self.until):
+            self.oracle.counts[i][_NJEV] += steps
+            if why == _UNTIL:
+                self.status[i], self.reached[i] = Status.CALLBACK, self.states[i].nit
+            elif why == _NONFINITE:
+                self.oracle.counts[i][_NJEV] += 1
+                self.status[i] = Status.NONFINITE
+                if not steps:
+                    self.states[i] = before[i]
+        return rows
 
 
 @contextlib.contextmanager

@@ -9,8 +9,14 @@ from __future__ import annotations
 import io
 import textwrap
 
-import matplotlib.pyplot as plt
 import numpy as np
+
+try:
+    import matplotlib.pyplot as plt
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "saddlelib.figures needs matplotlib, which saddlelib does not install by itself: "
+        "pip install saddlelib[figures]") from error
 
 __all__ = ["COLORS", "contours", "histogram_with_law", "new_axes", "path", "png",
            "points_with_law", "ritz_values", "series", "taylor_remainders"]

@@ -10,7 +10,7 @@ import numpy as np
 from .curvature.products import NotSymmetric
 from .methods import State
 
-__all__ = ["Budget", "End", "Status", "run"]
+__all__ = ["Budget", "End", "Status", "check", "run"]
 
 
 class Status(enum.IntEnum):
@@ -31,6 +31,7 @@ class Status(enum.IntEnum):
     VACUOUS = 12
     WRONG_DERIVATIVES = 13
     NOT_STATIONARY = 14
+    UNBOUNDED = 15
     CALLBACK = 99
 
     @property
@@ -56,6 +57,7 @@ _SENTENCES = {
                     "nothing.",
     Status.WRONG_DERIVATIVES: "The derivatives contradict the function.",
     Status.NOT_STATIONARY: "The method stopped where the gradient is larger than epsilon.",
+    Status.UNBOUNDED: "f has fallen so far that it seems to have no minimum.",
     Status.CALLBACK: "The callback asked to stop.",
 }
 
@@ -129,6 +131,7 @@ def run(oracle, method, state, budget, watch) -> End:
                 break
             with np.errstate(over="ignore", invalid="ignore"):
                 new = method.step(oracle, state)
+            check(f"step of {type(method).__name__}", new, state)
             if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
                 status = Status.NONFINITE
                 break
@@ -146,6 +149,22 @@ def run(oracle, method, state, budget, watch) -> End:
     finally:
         oracle.report = None
     return End(status, state, before, start, wrong or _contradicted(oracle))
+
+
+def check(name, new, state):
+    """Refuse what is no state, or not one after ``state``; nobody writes into its arrays later."""
+    if not isinstance(new, State):
+        raise TypeError(f"{name} must return a saddlelib.methods.State, got {new!r}")
+    for part in ("x", "jac"):
+        array = getattr(new, part, None)
+        if not (isinstance(array, np.ndarray) and array.dtype == float
+                and array.shape == np.shape(state.x)):
+            raise TypeError(f"{name} must return a state whose {part} is a float64 array of shape "
+                            f"{np.shape(state.x)}, got {array!r}")
+        array.flags.writeable = False
+    if not isinstance(new.nit, (int, np.integer)) or new.nit < state.nit:
+        raise ValueError(f"{name} must return a state whose nit, the steps so far, is an integer "
+                         f"that does not fall, got {new.nit!r} after {state.nit}")
 
 
 class _Progress:
@@ -186,6 +205,10 @@ def _explain(error, state):
     if isinstance(error, AttributeError) and isinstance(error.obj, State):
         raise TypeError(f"state must be that of an earlier run of the same method and rule; "
                         f"this {type(state).__name__} has no {error.name!r}") from None
+    if isinstance(error, ValueError) and str(error).endswith("read-only"):
+        raise ValueError("step of a method must leave the state that it is given as it was; "
+                         "begin with new = state.copy() and new.x = ..., not with "
+                         "new.x -= ...") from error
     error.add_note(f"after step {state.nit}")
 
 

@@ -22,6 +22,7 @@ _DRAWS = 1_000_000
 _MOST_DRAWS = 20_000_000
 _LARGEST_BATCH = 10**300  # of Gaussian noise, whose mean is drawn at once
 # Units of rounding of numbers with fewer digits than float64 has.
+_DOUBLE = np.dtype(float)
 _COARSE = {"float32": 2.0**-24, "float16": 2.0**-11}
 
 
@@ -332,9 +333,10 @@ class Oracle:
         if self.differences:
             notes.append(f"the gradient comes from {self.differences} differences of fun")
         for kind in sorted(set(self._coarse.values())):
-            names = [name for name, seen in self._coarse.items() if seen == kind]
-            notes.append(f"{' and '.join(names)} answer{'s' * (len(names) == 1)} in {kind}, whose "
-                         f"rounding limits what can be certified; float64 has more digits")
+            *most, last = [name for name, seen in sorted(self._coarse.items()) if seen == kind]
+            names = f"{', '.join(most)} and {last} answer" if most else f"{last} answers"
+            notes.append(f"{names} in {kind}, whose rounding limits what can be certified; float64 "
+                         f"has more digits")
         return tuple(notes)
 
     def fun(self, x) -> float:
@@ -364,7 +366,10 @@ class Oracle:
 
     def _noticed(self, name, value):
         """The same; a dtype with fewer digits than float64 has is remembered."""
-        kind = getattr(getattr(value, "dtype", None), "name", None)
+        dtype = getattr(value, "dtype", _DOUBLE)
+        if dtype is _DOUBLE:
+            return value
+        kind = getattr(dtype, "name", None)
         if kind in _COARSE:
             self.unit = max(self.unit, _COARSE[kind])
             self._coarse[name] = kind
@@ -618,6 +623,8 @@ def _vector(name, value, shape):
 
 def _real(name, value):
     """A float64 copy; a copy, because functions of users reuse their buffers."""
+    if type(value) is np.ndarray and value.dtype is _DOUBLE:  # as nearly always
+        return value.copy()
     try:
         array = np.asarray(value)
     except ValueError:

@@ -18,7 +18,8 @@ __all__ = ["Result", "report"]
 
 # Ends of a method that are no stationary point.
 _ENDS = {"precision": Status.PRECISION, "nonfinite": Status.NONFINITE,
-         "f_star": Status.BELOW_F_STAR, "validation": Status.VALIDATION, "budget": Status.MAXITER}
+         "f_star": Status.BELOW_F_STAR, "validation": Status.VALIDATION, "budget": Status.MAXITER,
+         "unbounded": Status.UNBOUNDED}
 # What the verdict of a certificate makes of a run; the one that is left is CANNOT_TELL.
 _OF_VERDICT = {Verdict.SOSP: Status.CERTIFIED, Verdict.NEGATIVE_CURVATURE: Status.SADDLE,
                Verdict.VACUOUS: Status.VACUOUS, Verdict.NOT_STATIONARY: Status.NOT_STATIONARY,
@@ -93,7 +94,8 @@ def report(oracle, method, goal, end, *, certificate=True, resumed=False) -> Res
     value = oracle.fun(x)
     if not (np.isfinite(value) or status in _CUT_SHORT):
         status, seen = Status.NONFINITE, None  # a certificate would be of another point
-        note = note or f"f = {value} where the method stopped"
+        note = note or (f"f = {value} where the method stopped, after step {state.nit}"
+                        f"{_shorter(method)}")
         x, jac, value = _last_finite(oracle, (x, jac, value), (end.before, end.start))
     return _result(oracle, state, status, seen, note, x, jac, value)
 
@@ -155,9 +157,13 @@ def _too_long(method, state):
     """Why a run may have left the finite numbers, with the step to blame."""
     if not np.isfinite(state.jac).all():
         return "the gradient at the start"
+    return f"the step after number {state.nit}{_shorter(method)}"
+
+
+def _shorter(method):
+    """The remedy, where the method has a step that is told."""
     step_size = getattr(method, "step_size", None)
-    remedy = "" if step_size is None else f"; a step_size below {step_size:.3g} may help"
-    return f"the step after number {state.nit}{remedy}"
+    return "" if step_size is None else f"; a step_size below {step_size:.3g} may help"
 
 
 def _last_finite(oracle, end, earlier):

@@ -11,8 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from sklearn.datasets import load_breast_cancer, load_digits
+
+try:
+    import torch
+    from sklearn.datasets import load_breast_cancer, load_digits
+except ModuleNotFoundError as error:
+    raise ImportError(
+        "saddlelib.tasks needs PyTorch and scikit-learn, which saddlelib does not install by "
+        "itself: pip install saddlelib[torch] scikit-learn") from error
 
 from ._arguments import integer, positive
 

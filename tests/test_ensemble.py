@@ -40,6 +40,7 @@ def methods(problem):
     return {
         "gd": GradientDescent(eta, 1e-3),
         "pgd": PGD(eta, 1e-2, 1e-2, 1e-3, 25),
+        "pgd whose episodes end early": PGD(eta, 1e-2, 1e-2, 1e-3, 200, early=True),
         "pgd that never stops": PGD(eta, 1e-2, 1e-2, None, 25, wait=True),
         "psd": PSD(eta, 1e-2, 0.1, 1e-2, 20, 50),
         "psd with few episodes": PSD(eta, 1e-2, 0.1, 1e-2, 20, 1),

@@ -322,7 +322,7 @@ def test_the_lanczos_bound_holds_for_any_spectrum_and_start():
             assert smallest_ritz(mu, weights, k) <= bound * (1 + 1e-6) + 1e-8
 
 
-# Errors that differ from product to product -------------------------------------------------------
+# Errors that differ from product to product -----------------------------------------------
 
 def lanczos_with_errors(H, start, errors):
     """Coefficients of Lanczos with full reorthogonalization; product j is off by errors[j]."""

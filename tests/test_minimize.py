@@ -1,6 +1,7 @@
 """The front doors: what they return, what they cost, and what they refuse."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -706,3 +707,26 @@ def test_student_noise_of_so_many_degrees_of_freedom_is_gaussian_at_no_cost():
     x = np.ones(3)
     np.testing.assert_allclose(student.batch_grad(x, 10**7), gauss.batch_grad(x, 10**7), rtol=1e-14)
     assert student.rng.bit_generator.state == gauss.rng.bit_generator.state
+
+
+@pytest.mark.parametrize("method, options", [
+    ("pgd", {}), ("psd", {}), ("psd", dict(rule="lanczos-probe")),
+    ("gdpolyak", dict(rule="published", f_star=-1.0, epoch_length=3, epochs=5))],
+    ids=["pgd", "psd", "lanczos-probe", "gdpolyak"])
+@pytest.mark.parametrize("where", ["the start; give a start", "the point after step number"])
+def test_what_is_not_finite_is_said_with_its_step_and_a_remedy(method, options, where):
+    """f is nan where x₁ < 1: at the start, or after some steps."""
+    end = 9.0 if "start" in where else 1.0
+    x0 = [1e-4, 0.0] if "start" in where and method != "gdpolyak" else [5.0, 0.5]
+    result = minimize(lambda x: 0.5 * x @ x if x[0] > end else np.nan, x0, method, jac=lambda x: x,
+                      step_size=0.1, lipschitz_hess=1.0, rng=0, **options)
+    assert result.status == Status.NONFINITE and not result.success
+    if not (method == "gdpolyak" and "start" in where):  # it asks for no value before step 3
+        assert where in result.message
+    assert "start" in where or re.search("a step_size below 0.1 may help", result.message)
+
+
+def test_backtracking_says_where_f_is_not_finite():
+    result = minimize(lambda x: np.nan, [5.0, 0.5], "gd", rule="backtracking", jac=lambda x: x,
+                      step_size=0.1, certificate=False)
+    assert "f = nan at the start; give a start where f is finite" in result.message

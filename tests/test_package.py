@@ -1,7 +1,12 @@
 """Promises of the package as a whole."""
 
+import ast
+import io
+import pathlib
+import re
 import subprocess
 import sys
+import tokenize
 
 import saddlelib
 
@@ -27,11 +32,9 @@ def test_public_names_exist_and_are_documented():
 
 def test_rooms_import_only_rooms_below_them():
     """The order of the rooms in CONTRIBUTING.md is the order of the imports."""
-    import ast
-    import pathlib
     rooms = ["_norm", "_arguments", "problems", "differences", "oracle", "perturbation",
              "derivatives", "curvature", "theory", "sampling", "methods", "certified", "given",
-             "loop", "watch", "report", "ravine", "ensemble", "optim", "doors", "tasks", "figures",
+             "loop", "watch", "report", "ensemble", "ravine", "optim", "doors", "tasks", "figures",
              "live", "checks"]
     root = pathlib.Path(saddlelib.__file__).parent
     for path in root.rglob("*.py"):
@@ -43,3 +46,56 @@ def test_rooms_import_only_rooms_below_them():
             if isinstance(node, ast.ImportFrom) and node.level == level and node.module:
                 other = node.module.split(".")[0]
                 assert rooms.index(other) < rooms.index(room), f"{path.name} imports {other}"
+
+
+# Functions that may be longer, if any ever has to be.
+EXEMPT = set()
+MOST_LINES, MOST_PARAMETERS = 60, 12
+
+
+def functions():
+    """(file, name of its door or "", function, words of its docstrings, lines of code) of each."""
+    root = pathlib.Path(saddlelib.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        text = path.read_text(encoding="utf8")
+        tree = ast.parse(text)
+        code = {line for token in tokenize.generate_tokens(io.StringIO(text).readline)
+                if token.type not in BLANK for line in range(token.start[0], token.end[0] + 1)}
+        public = {name.value for node in tree.body if isinstance(node, ast.Assign)
+                  and getattr(node.targets[0], "id", "") == "__all__"
+                  for name in node.value.elts}
+        for outer in tree.body:
+            of_class = ast.get_docstring(outer) or "" if isinstance(outer, ast.ClassDef) else ""
+            for node in ast.walk(outer):
+                if isinstance(node, ast.FunctionDef):
+                    said = (ast.get_docstring(node) or "") + of_class
+                    start = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
+                    head = range(node.lineno, node.body[0].lineno)
+                    lines = [line for line in code
+                             if line in head or start < line <= node.end_lineno]
+                    door = getattr(outer, "name", "") in public and node in (
+                        outer, *getattr(outer, "body", ()))
+                    yield path.name, door, node, set(re.findall(r"\w+", said)), len(lines)
+
+
+BLANK = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+         tokenize.ENDMARKER}
+
+
+def test_every_function_can_be_read_on_one_screen():
+    long = {f"{file}: {node.name}": lines for file, _, node, _, lines in functions()
+            if lines > MOST_LINES}
+    assert set(long) <= EXEMPT, long
+
+
+def test_only_doors_that_name_all_of_them_have_many_parameters():
+    """A door is exported, or a method of a class that is; its docstring, or the class's, says."""
+    many = {}
+    for file, door, node, words, _ in functions():
+        given = node.args
+        names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)
+                 if a.arg not in ("self", "cls")]
+        unsaid = [name for name in names if not (door and name in words)]
+        if len(names) > MOST_PARAMETERS and unsaid:
+            many[f"{file}: {node.name}"] = unsaid
+    assert set(many) <= EXEMPT, many

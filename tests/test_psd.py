@@ -1,13 +1,15 @@
 """PSD: as published, step for step; with certificates, in what it promises and what it costs."""
 
+import math
 import pickle
 
 import numpy as np
 import pytest
+from scipy.optimize import rosen, rosen_der
 
 import saddlelib
 from saddlelib import Oracle, Status, Verdict, certify, minimize
-from saddlelib.methods import PSD, CertifiedPSD
+from saddlelib.methods import PGD, PSD, CertifiedPSD
 from saddlelib.methods.psd import MOST_DOUBLINGS, _shorter, curvature_step
 from saddlelib.problems import (
     CoupledQuartic,
@@ -426,16 +428,18 @@ def test_a_random_episode_ends_when_it_is_out_and_down(dim):
     method = certified(p, epsilon=0.05**2 / p.lipschitz_hess, use_direction=False)
     for seed in range(20):
         states, oracle = episode(p, method, np.zeros(dim), seed)
-        assert np.linalg.norm(states[0].last_perturbation) <= method.perturbation_radius
+        radius = method.perturbation_radius
+        assert np.linalg.norm(states[0].last_perturbation) <= radius
         assert len(states) < method.episode_length and states[-1].failed == 0
         assert p.fun(states[-1].x) <= -method.decrease_threshold
-        assert np.linalg.norm(states[-1].x) >= method.exit_radius
-        # Not a step later than it could: before, it was near or had not lowered f enough.
-        before = states[-2]
-        assert (np.linalg.norm(before.x) < method.exit_radius
-                or p.fun(before.x) > -method.decrease_threshold)
-        far = sum(np.linalg.norm(s.x) >= method.exit_radius for s in states)
-        assert oracle.nfev == 1 + far and oracle.njev == 2 + len(states)
+        slope = [0.0, *(np.linalg.norm(s.jac) for s in states)]
+        asked = [k for k, s in enumerate(states, 1) if np.linalg.norm(s.x) >= method.exit_radius
+                 or k in (1, 2, 4, 8, 16, 32, 64, 128) and np.linalg.norm(s.x) > radius
+                 and (slope[k] > method.epsilon or slope[k] < slope[k // 2])]
+        # Not a step later than it could: where f was asked for before, it was not low enough.
+        assert asked[-1] == len(states)
+        assert all(p.fun(states[k - 1].x) > -method.decrease_threshold for k in asked[:-1])
+        assert oracle.nfev == 1 + len(asked) and oracle.njev == 2 + len(states)
 
 
 def test_an_episode_in_vain_goes_back_and_patience_ends():
@@ -455,15 +459,116 @@ def test_an_episode_in_vain_goes_back_and_patience_ends():
     assert "3 episodes in a row did not lower f" in result.message
 
 
+def uphill(downhill, **options):
+    """A saddle of curvature 100, and a method with steps of 2.1/100."""
+    steep = QuadraticSaddle([-downhill, 100.0])
+    return steep, CertifiedPSD.practical(step_size=0.021, epsilon=1e-3, dim=2, use_direction=False,
+                                         curvature_tol=downhill / 2, **options)
+
+
 def test_an_uphill_episode_is_taken_back():
-    """With too long a step the episode runs uphill; the method returns to where it began."""
-    steep = QuadraticSaddle([-1e-3, 100.0])
-    method = CertifiedPSD.practical(step_size=0.021, epsilon=1e-3, dim=2, curvature_tol=5e-4,
-                                    use_direction=False, episode_length=40)
-    states, _ = episode(steep, method, np.zeros(2), 0)
+    """With too long a step the episode ends uphill; the method returns to where it began."""
+    states, _ = episode(*uphill(1e-3, episode_length=40, line_search=False), np.zeros(2), 0)
     assert np.abs(states[-2].x).max() > 0 and states[-1].failed == 1
     np.testing.assert_array_equal(states[-1].x, np.zeros(2))
     np.testing.assert_array_equal(states[-1].jac, np.zeros(2))
+
+
+def test_an_episode_that_runs_uphill_begins_anew_with_shorter_steps():
+    """Its length grows as its steps shrink, so that it still gets as far, and it counts once."""
+    steep, method = uphill(1.0)
+    states, _ = episode(steep, method, np.zeros(2), 0)
+    again = next(s for s in states if s.step_size < method.step_size)
+    assert again.step_size == method.step_size / 4 and again.left == 4 * method.episode_length
+    np.testing.assert_array_equal(again.x, again.anchor + again.last_perturbation)
+    assert states[-1].failed == 0 and steep.fun(states[-1].x) <= -method.decrease_threshold
+    assert len({s.step_size for s in states}) == 2
+
+
+@pytest.mark.parametrize("step_size", [0.2, 1e5])
+def test_no_length_of_a_step_makes_the_run_leave_the_finite_numbers(step_size):
+    """Blind episodes with steps of up to 10⁸/ℓ, where plain ones overflow within a few steps."""
+    h = np.array([-0.5, 2000.0, 2000.0])
+
+    def run(**options):
+        with np.errstate(all="ignore"):
+            return minimize(lambda x: 0.5 * x @ (h * x) + 0.25 * (x**4).sum(), np.zeros(3), "psd",
+                            jac=lambda x: h * x + x**3, step_size=step_size, lipschitz_hess=4.0,
+                            use_direction=False, rng=0, **options)
+    assert run().success and run().nit < 20_000
+    assert not run(line_search=False).success
+
+
+@pytest.mark.parametrize("start", [[-1.2, 1.0], [0.0, 0.0], [2.0, -3.0], [1.5] * 10])
+def test_a_step_that_was_too_long_is_remembered(start):
+    """Rosenbrock's ℓ is about 2500: η from 1/2500 to 1000 costs at most twice the same."""
+    def cost(step_size):
+        with np.errstate(over="ignore"):
+            run = minimize(rosen, np.array(start), "psd", jac=rosen_der, step_size=step_size,
+                           lipschitz_hess=2400.0, rng=0)
+        assert run.success
+        return run.njev, run.nfev
+    right = np.array(cost(4e-4))
+    for step_size in (0.01, 0.2, 1e3):
+        assert (cost(step_size) <= 2 * right).all()
+
+
+def test_a_step_that_was_too_long_may_grow_again_up_to_eta():
+    """Steep before, flat now: 8 steps that would bear twice the length double it, no fewer."""
+    method = CertifiedPSD.practical(step_size=1.0, epsilon=1e-3, dim=1, curvature_tol=1e-3)
+    oracle = Oracle(lambda x: -x[0], jac=lambda x: np.array([-1.0]))
+    state = method.init(oracle, np.array([0.0]), rng=0)
+    state.step_size, state.trial = 0.25, 0.5
+    seen = []
+    for _ in range(20):
+        state = method.step(oracle, state)
+        seen.append(state.step_size)
+        state.trial = 2 * state.step_size
+    assert seen == 7 * [0.25] + 8 * [0.5] + 5 * [1.0]
+
+
+def test_a_value_that_is_not_finite_says_nothing_about_the_length():
+    """A step of 1.9 < 1/ℓ = 2 leaves the domain of f, half of it does not; 1.9 stands for η."""
+    method = CertifiedPSD.practical(step_size=1.9, epsilon=1e-6, dim=1, lipschitz_hess=1.0)
+    oracle = Oracle(lambda x: 0.25 * (x[0] - 1)**2 if x[0] > 1.04 else math.nan,
+                    jac=lambda x: 0.5 * (x - 1))
+    state = method.step(oracle, method.init(oracle, np.array([1.5]), rng=0))
+    assert state.x[0] == pytest.approx(1.5 - 0.95 * 0.25) and state.step_size == 1.9
+
+
+def weak(x):
+    """A public report's: symmetric data, and curvature −2·10⁻⁴ beside a curvature of ½."""
+    s, a = (x[0] + x[1]) / 2, (x[0] - x[1]) / 2
+    return 0.5 * (s - 1)**2 - 1.95e-4 * a**2 + 0.25 * a**4
+
+
+def weak_grad(x):
+    s, a = (x[0] + x[1]) / 2, (x[0] - x[1]) / 2
+    along, across = s - 1, a**3 - 3.9e-4 * a
+    return np.array([along + across, along - across]) / 2
+
+
+@pytest.mark.parametrize("line_search, most", [(True, 5000), (False, 11_000)])
+def test_an_episode_ends_when_its_point_has_arrived(line_search, most):
+    """At the tolerance 10⁻⁵ an episode has 703,123 steps; this one is at its end after 10,748."""
+    result = minimize(weak, [2.0, 2.0], "psd", jac=weak_grad, step_size=1.0, epsilon=1e-6,
+                      curvature_tol=1e-5, lipschitz_hess=2.0, rng=0, line_search=line_search)
+    assert result.success and result.nit < most
+    assert result.fun < -3.9e-4**2 / 4 + 1e-8
+
+
+def test_an_episode_of_pgd_ends_when_its_point_has_arrived_and_a_published_one_does_not():
+    """The second episode is the one that ends the run: it lowers nothing."""
+    def perturbed_at(**options):
+        result = minimize(weak, [2.0, 2.0], "pgd", jac=weak_grad, step_size=1.0, epsilon=1e-6,
+                          lipschitz_hess=2.0, rng=0, certificate=False, **options)
+        return result.state.perturbed_at, result.state
+    early, state = perturbed_at(curvature_tol=3e-5, episode_length=40_000,
+                                perturbation_radius=0.0125)
+    assert early == (20, 20 + 2**15) and state.finished and state.x is state.x_tilde
+    early = PGD.practical(step_size=1.0, epsilon=1e-6, dim=2, curvature_tol=3e-5)
+    assert early.early and not PGD(*list(vars(early).values())[:5]).early
+    assert not PGD.jin2021(lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.25, iota=9.0).early
 
 
 @pytest.mark.parametrize("use_direction", [True, False])

@@ -698,3 +698,17 @@ def test_a_flat_point_ends_the_run_and_is_no_success():
     run = minimize(MonkeySaddle(), [0.0, 0.0], "psgd", grad_noise=1e-3, epsilon=1e-2,
                    step_size=0.05, rng=0, maxsamples=10**6)
     assert run.status == Status.VACUOUS and not run.success and run.state.episodes == 0
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_an_episode_of_the_practical_rule_ends_when_its_point_has_arrived(arrived):
+    """A value says so where the gradient is small beyond the perturbation, not after 10⁵ steps."""
+    oracle = Oracle(QUARTIC, grad_noise=1e-3, rng=0)
+    method = CertifiedPSGD.practical(step_size=0.2, epsilon=0.05, dim=3, sample_noise=1e-3,
+                                     lipschitz_hess=4.3, episode_length=10**5)
+    state = method.init(oracle, QUARTIC.minimizers[0] if arrived else np.zeros(3), rng=0)
+    state.anchor, state.f_anchor, state.perturbed_at = np.zeros(3), 0.0, (0,)
+    state.left, state.failed = method.episode_length, 1
+    new = method.step(oracle, state)
+    assert (new.left, new.failed) == ((0, 0) if arrived else (10**5 - 1, 1))
+    assert oracle.nfev == arrived

@@ -81,8 +81,10 @@ def test_every_direct_dependency_is_pinned():
 def test_the_version_is_the_same_everywhere():
     version = PROJECT["project"]["version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    newest = re.search(r"^## \[?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    newest = re.search(r"^## (\d+\.\d+\.\d+) \((.*)\)$", (ROOT / "CHANGELOG.md").read_text(),
+                       re.MULTILINE)
     assert saddlelib.__version__ == citation["version"] == newest[1] == version
+    assert str(citation["date-released"]) == newest[2]
 
 
 def test_the_style_is_clean():

@@ -10,7 +10,7 @@ from .._norm import norm
 from ..derivatives import unit_of
 from .memory import Memory
 
-__all__ = ["descend", "first_length", "noticed", "value_of"]
+__all__ = ["descend", "first_length", "has_risen", "noticed", "value_of"]
 
 _UNIT = np.finfo(float).eps / 2
 # A step is taken where its end is less steep, up or down, than this part of its start.
@@ -201,7 +201,7 @@ def _arrive(oracle, state, x, value, g, sure):
     state.memory = state.memory.add(s, y)
     curved = float(s @ y)
     if curved > 0:
-        state.hess_norm = max(state.hess_norm, min(float(y @ y) / curved, 1e300))
+        state.hess_norm = max(state.hess_norm, min(norm(y) * (norm(y) / curved), 1e300))
     state.x, state.jac, state.value, state.moved = x, g, value, norm(s)
 
 
@@ -211,3 +211,15 @@ def _go_back(oracle, state):
     state.memory, state.blind = Memory(), 0
     state.alarm = min(2 * state.alarm, _LONG) or _CAUTIOUS
     state.cautious = state.alarm
+
+
+def has_risen(oracle, state) -> bool:
+    """Whether f is higher than it was, after steps that did not ask; then the state goes back."""
+    value = value_of(oracle, state)
+    if state.anchor is None or math.isnan(value) or value <= state.anchor[1]:
+        return False
+    f = state.anchor[1]
+    if value - f <= 10 * _UNIT * abs(f):
+        return False
+    _go_back(oracle, state)
+    return True

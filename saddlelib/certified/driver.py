@@ -15,7 +15,8 @@ from ..curvature.certificate import Question
 from ..curvature.sparing import Scales
 from ..methods.base import Method, State
 from ..methods.rules import rule
-from .descent import descend, value_of
+from .arrival import NOWHERE, falls_for_ever, progress, stands_still
+from .descent import descend, has_risen, value_of
 from .escape import escape
 from .inner import OWN, checked, solve
 from .memory import Memory
@@ -59,6 +60,10 @@ class CertifiedState(State):
         Whether the descent goes on below ε, as the error of a gradient decides there.
     hess_norm, lipschitz_hess : float
         The largest ‖H‖ and ρ that were seen; 0 before.
+    record : tuple of (float, float, int)
+        The lowest f and ‖∇f‖ of this descent, and the steps since one of them was new.
+    high : float
+        The size of f where the run began, NaN before it is known.
     reach, moved : float
         Lengths of the last escape and of the last step; 0 before.
     certificate : Certificate or None
@@ -79,6 +84,8 @@ class CertifiedState(State):
     further: bool = False
     hess_norm: float = 0.0
     lipschitz_hess: float = 0.0
+    record: tuple[float, float, int] = NOWHERE
+    high: float = math.nan
     reach: float = 0.0
     moved: float = 0.0
     certificate: Certificate | None = None
@@ -193,21 +200,27 @@ class Certified(Method):
         if self._has_arrived(state):
             self._look(oracle, new)
         elif self.inner == OWN or state.stalled:
-            if not descend(oracle, new):
+            went = descend(oracle, new)
+            new.record = progress(new.record, new.value, new.jac)
+            if not went or stands_still(new.record):
                 self._give_up(oracle, new)
         else:
             new.nit = state.nit
             solve(self, oracle, new)
-            new.stalled = not self._has_arrived(new)
+            new.stalled, new.record = not self._has_arrived(new), NOWHERE
+        if new.finished is None and falls_for_ever(new, new.value, self.epsilon):
+            new.finished, new.note = "unbounded", f"f = {new.value:.3g}"
         return new
 
     def answer(self, oracle, state):
         """x and ∇f(x) of the best point known: for a run that has been cut short."""
-        if state.finished is not None or state.anchor is None or state.anchor[0] is state.x:
+        if state.anchor is None or state.anchor[0] is state.x:
+            return state.x, state.jac
+        if state.finished is not None and math.isfinite(state.value):
             return state.x, state.jac
         x, value, jac = state.anchor
         here = value_of(oracle, state)
-        return (state.x, state.jac) if here <= value and math.isfinite(here) else (x, jac)
+        return (state.x, state.jac) if -math.inf < here <= value else (x, jac)
 
     def _has_arrived(self, state):
         slope = norm(state.jac)
@@ -217,6 +230,8 @@ class Certified(Method):
 
     def _look(self, oracle, state):
         """Stop at a certified point; else leave it."""
+        if has_risen(oracle, state):  # and what follows would ask for f in any case
+            return
         if self._ask(oracle, state):
             return
         # No answer, or a direction that does not lead down: once more, with all that there is.
@@ -239,6 +254,7 @@ class Certified(Method):
                 return True
             if escape(oracle, state, seen.direction, seen.min_eig):
                 state.escapes += 1
+                state.record = NOWHERE
                 state.stalled = state.further = False
                 return True
             return False

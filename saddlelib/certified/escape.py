@@ -41,8 +41,9 @@ def escape(oracle, state, direction, curvature) -> bool:
             seen[t] = oracle.fun(x + t * v)
         return seen[t]
 
-    def falls(t):
-        return math.isfinite(at(t)) and at(t) < f and at(t) <= f - _PART * curvature * t * t
+    def falls(t):  # by curvature, and not for what is left of the slope
+        return (math.isfinite(at(t)) and at(t) < f
+                and at(t) <= f + slope * t - _PART * curvature * t * t)
 
     t = min(_first(state, curvature), _FARTHEST)
     if falls(t):
@@ -54,7 +55,7 @@ def escape(oracle, state, direction, curvature) -> bool:
     else:
         for _ in range(_CUTS):
             t /= _FACTOR
-            if not _PART * curvature * t * t > 4 * _UNIT * abs(f):
+            if not _PART * curvature * t * t > 4 * _UNIT * (abs(f) + abs(slope) * t):
                 return False
             if falls(t):
                 break
@@ -83,7 +84,7 @@ def _fitted(state, at, seen, t, f, slope, curvature):
     if not others:
         return t
     other = min(others, key=lambda s: abs(math.log(s / t)))
-    powers = np.array([[s**3, s**4] for s in (t, other)])
+    powers = np.array([[s * s * s, s * s * s * s] for s in (t, other)])
     rest = np.array([seen[s] - f - slope * s - curvature * s * s / 2 for s in (t, other)])
     try:
         a, b = np.linalg.solve(powers, rest)

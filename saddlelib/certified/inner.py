@@ -8,8 +8,10 @@ import warnings
 import numpy as np
 import scipy.optimize
 
+from .._arguments import as_gradient
 from .._norm import norm
 from ..derivatives import unit_of
+from .arrival import NOWHERE, falls_for_ever, progress, stands_still
 from .descent import first_length, noticed
 
 __all__ = ["OWN", "SOLVERS", "checked", "solve"]
@@ -30,12 +32,15 @@ _NO_END = {
     "TNC": dict(gtol=0.0, ftol=0.0, xtol=0.0, maxfun=10**6),
     "SLSQP": dict(ftol=1e-16, maxiter=20_000),
     "trust-constr": dict(gtol=0.0, xtol=1e-14, maxiter=20_000),
-    **{name: dict(gtol=0.0, maxiter=20_000)
+    **{name: dict(gtol=0.0, maxiter=20_000, max_trust_radius=1e100)
        for name in ("dogleg", "trust-ncg", "trust-exact", "trust-krylov")}}
 
+# A round that asks for f more often than so many times an iteration gets nowhere.
+_MOST = 60
 
-class _Stop(Exception):
-    """Ends a solver from its callback."""
+
+class _Stop(BaseException):
+    """Ends a solver from its callback; no ``except Exception`` of a user's solver holds it up."""
 
 
 def checked(inner, options):
@@ -79,6 +84,10 @@ def solve(method, oracle, state) -> None:
                                     callback=game.iterate, options=options, **hessian)
         except _Stop:
             pass
+        except Exception as error:
+            if callable(name):
+                error.add_note("raised by method, a function of the user's")
+            raise
     game.finish()
 
 
@@ -95,7 +104,8 @@ class _Round:
         value = state.value if not math.isnan(state.value) else oracle.fun(state.x)
         state.value = value
         state.anchor = state.anchor or (state.x, value, state.jac)
-        self.known = {}
+        self.known, self.over = {}, False
+        self.record, self.asked, self.seen = NOWHERE, 0, 0
         self._keep(np.zeros_like(state.x), state.x, value, state.jac)
         self.best = (state.x, value, state.jac)
 
@@ -105,9 +115,14 @@ class _Round:
         self.known[z.tobytes()] = (x, f, g)
 
     def _at(self, z):
-        z = np.asarray(z, dtype=float)
+        if self.over:
+            raise _Stop
+        z = as_gradient("what method hands to fun, jac and callback", z, self.origin)
         key = z.tobytes()
         if key not in self.known:
+            self.asked += 1
+            if self.asked > _MOST * (self.seen + 20):
+                raise _Stop
             x = self.origin + self.scale * z
             self._keep(z, x, self.oracle.fun(x), self.oracle.grad(x))
         return self.known[key]
@@ -144,9 +159,11 @@ class _Round:
         if report is not None:
             shown = state.copy()
             shown.x, shown.value, shown.jac = self.best
-            if report(shown):
-                raise _Stop
-        if norm(self.best[2]) <= self.epsilon:
+            self.over = report(shown)
+        self.record, self.seen = progress(self.record, *self.best[1:]), self.seen + 1
+        self.over = (self.over or norm(self.best[2]) <= self.epsilon or stands_still(self.record)
+                     or falls_for_ever(state, self.best[1], self.epsilon))
+        if self.over:
             raise _Stop
 
     def finish(self):

@@ -21,10 +21,12 @@ from .._arguments import (
 )
 from .._norm import norm
 from ..derivatives import contradiction
+from ..differences import noise
 from ..oracle import Oracle
 from .lanczos import lanczos, start_component
 from .products import Differences, products, wanted
 from .sparing import Scales, Sparing
+from .values import MOST
 
 __all__ = ["Certificate", "Question", "Verdict", "certify"]
 
@@ -32,6 +34,10 @@ _UNIT = np.finfo(float).eps / 2
 # Gradients that `contradiction` asks for where nothing is suspect; and the part of a product that
 # it has to be off to be called wrong.
 _UNSUSPECTED, _OFF = 2, 0.6
+# Second differences of values accuse a product where they agree to this part at so many spacings in
+# a row, three times as long each, and rounding makes less of them; none is shorter than so many
+# units of x.
+_IN_A_ROW, _SPACINGS, _AGREE, _UNITS = 3, 12, 0.2, 1e4
 # A product that is smaller has lost digits to underflow; lengths in units of ‖x‖ that mean little.
 _LEAST, _FAR = 1e-290, 1e3
 # In so few dimensions given products are as cheap as differences that have to be checked.
@@ -152,6 +158,8 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
         structure of f that is finer than 10⁻⁵ ε/curvature_tol. Where gradients are differences of
         values, and d ≤ 100, ∇²f comes from some d² + 5d values; see `saddlelib.curvature.values`.
     x : array_like, shape (d,)
+    args : tuple
+        Extra arguments of plain functions.
     epsilon : float
         ε > 0, in the units of the gradient.
     failure_prob : float
@@ -268,10 +276,13 @@ class Question:
 
 def _products(question, oracle, x, g, scale, component, grad_error):
     """Those that cost least where a driver asks, else the best there are."""
-    tol = question.curvature_tol
-    if question.known is None or question.measure or x.size <= _FEW and oracle.has_hvp:
+    tol, known = question.curvature_tol, question.known
+    # Where gradients are made of values, all else is cheaper than differences of them.
+    other = oracle.has_hvp or oracle.has_hess or oracle.by_values and x.size <= MOST
+    if (known is None or question.measure or x.size <= _FEW and oracle.has_hvp
+            or oracle.differences and other):
         return products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
-                        grad_error=question.grad_error)
+                        grad_error=grad_error, hess_norm=0.0 if known is None else known.hess_norm)
     exact = (lambda v: oracle.hvp(x, v)) if oracle.has_hvp else None
     found = Sparing(oracle.grad, x, g, wanted(tol, component), question.known, exact,
                    question.hopeful, grad_error)
@@ -287,7 +298,8 @@ def _answer(question, oracle, x, g, rng, value):
     grad_norm = norm(g)
     look, product = None, None
     if np.isfinite(g).all():
-        if grad_error is None and oracle.differences:
+        measured = grad_error is None and oracle.differences
+        if measured:
             grad_error = oracle.grad_error(x, g), 0.0
         component = start_component(x.size, failure_prob)
         scale = (length_scale(epsilon, tol, rho) if question.known is None
@@ -296,8 +308,9 @@ def _answer(question, oracle, x, g, rng, value):
         look = lanczos(product, x.size, tol, failure_prob, rng, question.maxiter,
                        question.resolution, question.deep, question.confirm)
         tol = look.tol
-        error = _rounding(x, grad_norm, product, oracle.unit) if grad_error is None else (
-            grad_error[0] + grad_error[1] * grad_norm)
+        error = 0.0 if grad_error is None else grad_error[0] + grad_error[1] * grad_norm
+        if grad_error is None or measured:
+            error = max(error, _rounding(x, grad_norm, product, oracle.unit))
         slope = Slope(grad_norm - error, grad_norm + error,
                       f"‖∇f‖ = {grad_norm:.3g} against ε = {epsilon:.3g}",
                       f"within the error {error:.1g} of the gradient{_why(oracle)}")
@@ -397,14 +410,41 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
         passes = verdict is Verdict.SOSP
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
-    if oracle.by_values:  # the gradient is that of f, or of what rounding left of it
-        return verdict, message
+    if oracle.differences:  # the gradient is that of f, or of what rounding left of it
+        wrong = "" if oracle.by_values else _by_values(oracle, x, look, value, hvp_error)
+        return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
     before = oracle.njev
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,
                           epsilon=epsilon, length=length, hvp_error=hvp_error)
     if not wrong and oracle.njev > before + _UNSUSPECTED and (oracle.has_hvp or oracle.has_hess):
         wrong = _by_differences(oracle, x, g, look, length, rho, hvp_error)
     return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
+
+
+def _by_values(oracle, x, look, value, hvp_error):
+    """A given product where gradients are differences, held against second differences of f.
+
+    At three spacings in a row they have to agree with each other and not with it.
+    """
+    b, told = look.start, float(look.start @ look.first)
+    if not _LEAST < abs(told) < math.inf:
+        return ""
+    sigma, least = oracle.unit * abs(value), _UNITS * _UNIT * norm(x)
+    for _ in range(2):
+        h = max(math.sqrt(4 / _AGREE * sigma / abs(told)), least) or _FAR * _UNIT
+        sigma = max(sigma, 2 * noise(oracle.fun, x, h, b))
+    seen, name = [], "hessp" if oracle.has_hvp else "hess"
+    for _ in range(_SPACINGS):
+        bend = oracle.fun(x + h * b) - 2 * value + oracle.fun(x - h * b)
+        q, blur = bend / h / h, 4 * sigma / h / h
+        if not (math.isfinite(q) and abs(q - told) > _OFF * max(abs(q), abs(told)) + hvp_error
+                + blur):
+            return ""
+        seen, h = [*seen[1 - _IN_A_ROW:], q] if blur <= _AGREE * abs(q) else [], 3 * h
+        if len(seen) == _IN_A_ROW and max(seen) - min(seen) <= _AGREE * max(map(abs, seen)):
+            return (f"fun and {name} contradict each other: second differences of fun along a "
+                    f"random unit vector b give b·Hb = {q:.3g}, where {name} states {told:.3g}")
+    return ""
 
 
 def _by_differences(oracle, x, g, look, length, rho, hvp_error):

@@ -12,11 +12,11 @@ products with it are exact: so Lanczos sees H = ∇²f + D with one fixed D, eve
 orthonormal qⱼ.
 
 ‖D‖₂ has three parts. Rounding σ of the values makes entries of √10 σ/(2h²) in the mean, and rows
-that share a value; 2dσ/h² bounds both. Derivatives of fourth order make O(h²): doing the diagonal
-again at 2h measures it, where it is 4 times as large. And for what neither sees, second differences
-along random unit vectors w are held against wᵀHw: E(wᵀDw)² = (2‖D‖_F² + (tr D)²)/(d(d + 2)), so d
-times the root of their mean square is ‖D‖_F at least, in the mean. The spacing is the one at which
-rounding costs a hundredth of the tolerance, or less where the diagonal asks for it.
+that share a value; (2d + 4)σ/h² bounds both. Derivatives of fourth order make O(h²): doing the
+diagonal again at 2h measures it, where it is 4 times as large. And for what neither sees, second
+differences along random unit vectors w are held against wᵀHw: E(wᵀDw)² = (2‖D‖_F² + (tr D)²)/
+(d(d + 2)), so d² times their mean square is ‖D‖_F² at least, in the mean. The spacing is the one at
+which rounding costs a hundredth of the tolerance, or less where the diagonal asks for it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PART, _LARGEST = 0.01, 0.1
 # A usual spacing of second differences, u^¼ to a factor: SciPy's own for ∇f are as bold.
 _USUAL = 1e-4
 # Random directions on which the whole is tested, and spacings that are tried.
-_TESTS, _TRIES = 6, 3
+_TESTS, _TRIES = 8, 3
 # Where x + h is rounded by more than this part of h nothing is known.
 _ASTRAY = 0.1
 
@@ -143,7 +143,7 @@ class SecondDifferences(_Products):
         return max(sizes) if math.isfinite(max(sizes)) else 0.0
 
     def _rounding(self):
-        return 2 * self.x.size * self.sigma / self.h**2
+        return (2 * self.x.size + 4) * self.sigma / self.h**2
 
     def _bent(self):
         """What derivatives of fourth order do to the diagonal, ‖·‖₂ of it as a vector."""
@@ -159,7 +159,8 @@ class SecondDifferences(_Products):
                   for w in uniform_sphere(rng, x.size, 1.0, _TESTS)]
         tested = x.size * norm(np.array(tested)) / math.sqrt(_TESTS)
         astray = 2 * _UNIT * float(np.abs(x).max()) / h
-        off = (self._rounding() + self.bent + tested + self._hidden(once)
+        # Twice what was measured, as few directions may be lucky, and few coordinates.
+        off = (self._rounding() + 2 * (self.bent + tested) + self._hidden(once)
                + 2 * astray * norm(self.matrix))
         return off if math.isfinite(off) and astray < _ASTRAY else math.inf
 
@@ -173,7 +174,7 @@ class SecondDifferences(_Products):
             return 0.0
         move = self.scale * frozen
         change = max(abs(self.fun(self.x + sign * move) - self.value) for sign in (-1, 1))
-        return 2 * change / norm(move)**2
+        return 2 * (change / norm(move) / norm(move))
 
     def _there(self, *coordinates, times=1):
         """f a step ahead and a step behind along one coordinate or two."""

@@ -13,7 +13,7 @@ from .._arguments import generator, integer
 from ..certified import SOLVERS
 from ..derivatives import Witness
 from ..given import Given, Goal, build
-from ..loop import Budget, run
+from ..loop import Budget, check, run
 from ..methods import State
 from ..methods.rules import either, names
 from ..oracle import FiniteSum
@@ -198,7 +198,10 @@ def _words(told):
 def _refuse(words):
     """What no run can do."""
     for name in ("bounds", "constraints"):
-        if np.size(getattr(words, name)) and getattr(words, name) is not None:
+        given = getattr(words, name)
+        size = given.size if isinstance(given, np.ndarray) else (
+            len(given) if isinstance(given, (list, tuple, dict)) else 1)
+        if given is not None and size > 0:
             raise ValueError(f"{name} are not supported: these methods are for unconstrained "
                              f"problems; substitute variables, or use SciPy's own methods")
     if isinstance(words.method, tuple):
@@ -265,9 +268,7 @@ def _state(words, told, solver, rng):
     oracle = told.oracle
     if words.state is None:
         state = solver.init(oracle, told.x0, rng)
-        if not isinstance(state, State):
-            raise TypeError(f"init of {type(solver).__name__} must return a "
-                            f"saddlelib.methods.State, got {state!r}")
+        check(f"init of {type(solver).__name__}", state, state)
         state.shape = told.shape
     else:
         state = copy.deepcopy(words.state)

@@ -245,6 +245,7 @@ class Arrays:
     def square(self, value, dim):
         """A Hessian of shape (d, d), also where rows and columns have the shape of x0."""
         value = self.plain(value)
-        if self.shape is not None and np.shape(value) == 2 * self.shape:
+        shape = getattr(value, "shape", None)
+        if self.shape is not None and len(self.shape) != 1 and shape == 2 * self.shape:
             return np.reshape(value, (dim, dim))
         return value

@@ -55,14 +55,14 @@ class _Tensor(Arrays):
     """x0 as one tensor; an array is taken for a float64 tensor on the CPU and comes back as one."""
 
     def __init__(self, x0):
-        self.given = x0 if isinstance(x0, torch.Tensor) else None
-        if self.given is not None and not (self.given.is_floating_point()
-                                          or self.given.dtype in _WHOLE):
-            raise TypeError(f"x0 must hold real numbers, got a tensor of {self.given.dtype}")
+        self.tensor = x0 if isinstance(x0, torch.Tensor) else None
+        if self.tensor is not None and not (self.tensor.is_floating_point()
+                                            or self.tensor.dtype in _WHOLE):
+            raise TypeError(f"x0 must hold real numbers, got a tensor of {self.tensor.dtype}")
         super().__init__(_plain(x0))
-        real = self.given is not None and self.given.is_floating_point()
-        self.dtype = self.given.dtype if real else torch.float64
-        self.device = "cpu" if self.given is None else self.given.device
+        real = self.tensor is not None and self.tensor.is_floating_point()
+        self.dtype = self.tensor.dtype if real else torch.float64
+        self.device = "cpu" if self.tensor is None else self.tensor.device
         self.unit = torch.finfo(self.dtype).eps / 2
 
     plain = staticmethod(_plain)
@@ -73,7 +73,7 @@ class _Tensor(Arrays):
 
     def restore(self, x):
         """A flat point as a tensor like x0, or as an array where x0 was one."""
-        if self.given is None:
+        if self.tensor is None:
             return Arrays.point(self, np.array(x))
         return self.point(x)
 
@@ -225,11 +225,20 @@ class _Autograd:
         return self.g
 
     def has_second(self, x):
-        """Whether autograd has second derivatives at x, as far as its graph tells."""
+        """Whether autograd has second derivatives at x, as far as its graph tells.
+
+        A backward that may be done once marks what it returns only where that depends on something
+        that requires a gradient; else it is taken for a constant without a word. So the graph is
+        looked at once more, with a factor of the loss that requires one.
+        """
         self._at(x)
-        if self.own is None:
-            self.slopes = _backward(self.loss, self.leaves, create_graph=True)
-        return self.slopes is not None and _twice_differentiable(self.slopes)
+        if self.own is not None:
+            return False
+        factor = torch.ones_like(self.loss).requires_grad_()
+        marked = _backward(self.loss, self.leaves, create_graph=True, grad_outputs=factor)
+        self.slopes = _backward(self.loss, self.leaves, create_graph=True)
+        return all(slopes is not None and _twice_differentiable(slopes)
+                   for slopes in (marked, self.slopes))
 
     def hvp(self, x, v):
         """∇²f(x)v, shape (d,), by a second backward pass."""

@@ -12,7 +12,8 @@ from ..perturbation import uniform_ball
 from ..theory.precision import perturbation_survives, perturbation_warning
 from .rules import declared
 
-__all__ = ["Method", "State", "Wait", "gd_step", "perturb"]
+__all__ = ["Method", "State", "Wait", "asks", "gd_step", "not_finite",
+           "perturb"]
 
 
 @dataclass(repr=False)
@@ -115,6 +116,11 @@ class Method:
         return Wait(steps=1)
 
 
+def asks(steps) -> bool:
+    """Whether an episode asks for f after so many steps: after 1, 2, 4, 8, … of them."""
+    return steps > 0 and steps & (steps - 1) == 0
+
+
 def perturb(states, radii):
     """Add to each state in place a ξ uniform on the ball of its radius, from its own generator.
 
@@ -132,6 +138,14 @@ def perturb(states, radii):
             state.perturbed_at = (*state.perturbed_at, state.nit)
         else:
             state.finished, state.note = "precision", perturbation_warning(radius, state.x, step)
+
+
+def not_finite(state, what, step_size=None):
+    """End a run at a value that is not finite: which, after which step, and what may help."""
+    where = "the start" if state.nit == 0 else f"the point after step number {state.nit}"
+    remedy = "; give a start where f is finite" if state.nit == 0 else (
+        "" if step_size is None else f"; a step_size below {step_size:.3g} may help")
+    state.finished, state.note = "nonfinite", f"{what} at {where}{remedy}"
 
 
 def gd_step(x, grad, step_size):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._arguments import integer, positive
+from .base import not_finite
 from .polyak import PolyakState, ValueMethod, known_f_star, polyak_quotient
 from .rules import rule
 
@@ -131,7 +132,7 @@ class GDPolyak(ValueMethod):
     def _long(self, oracle, state):
         gap = self.gap(oracle, state)
         if state.finished is None and not math.isfinite(gap):
-            state.finished, state.note = "nonfinite", f"f = {state.fun}"
+            not_finite(state, f"f = {state.fun}", self.step_size)
         elif state.finished is None and gap == 0:
             state.finished, state.note = "stationary", "f = f_star"
         return min(self.factor * polyak_quotient(gap, state.jac), np.finfo(float).max)

@@ -11,7 +11,7 @@ from .._arguments import curvature_scale, integer, positive
 from .._norm import norm
 from ..theory import jin2017, jin2021
 from ..theory.precision import decrease_warning
-from .base import Method, State, Wait
+from .base import Method, State, Wait, asks, not_finite
 from .rules import rule
 
 __all__ = ["PGD", "PGDState"]
@@ -27,6 +27,8 @@ class PGDState(State):
         Step of the last perturbation; before the first, −episode_length − 1, or 0 with ``wait``.
     x_tilde, f_tilde, jac_tilde : ndarray, float, ndarray
         The point before the last perturbation, its value and its gradient.
+    f_asked : float
+        f where the episode last asked whether it has done its work, inf before.
     last_perturbation : ndarray or None
         What was added in the last step, if anything.
     perturbed_at : tuple of int
@@ -36,6 +38,7 @@ class PGDState(State):
     x_tilde: np.ndarray | None = None
     f_tilde: float = math.nan
     jac_tilde: np.ndarray | None = None
+    f_asked: float = math.inf
     last_perturbation: np.ndarray | None = None
     perturbed_at: tuple[int, ...] = ()
 
@@ -67,6 +70,11 @@ class PGD(Method):
         t_thres ≥ 1.
     wait : bool
         Whether no perturbation comes before step episode_length + 1.
+    early : bool
+        Whether an episode ends where its point has arrived, which is looked at after 1, 2, 4, 8, …
+        steps: ‖g‖ ≤ g_thres again, farther from x̃ than the perturbation goes, f has fallen by
+        ``decrease_threshold``, and by less than that since half the steps. The next one then begins
+        at once. The papers let an episode go on.
 
     `PGD.jin2017` and `PGD.jin2021` fill them in from the papers, `PGD.practical` from the scales
     of the problem.
@@ -78,6 +86,7 @@ class PGD(Method):
     decrease_threshold: float | None
     episode_length: int
     wait: bool = False
+    early: bool = False
 
     def __post_init__(self):
         for name in ("step_size", "perturbation_radius", "grad_threshold"):
@@ -133,7 +142,8 @@ class PGD(Method):
         >>> PGD.jin2021(lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.25, iota=32.0)
         ... # doctest: +NORMALIZE_WHITESPACE
         PGD(step_size=1.0, perturbation_radius=1.9073486328125e-08, grad_threshold=0.25,
-            decrease_threshold=3.814697265625e-08, episode_length=64, wait=False)
+            decrease_threshold=3.814697265625e-08, episode_length=64, wait=False,
+            early=False)
         """
         if (iota is None) == (delta_f is None):
             raise ValueError("give iota, or delta_f ≥ f(x0) − f* for the smallest iota that the "
@@ -154,7 +164,8 @@ class PGD(Method):
         With γ = √(ρε) and the length S = √(ε/ρ) = ε/γ on which curvature −γ can be lost:
         r = S/20; episode_length = ⌈ln(100 S√d/r)/ln(1 + ηγ)⌉, the steps in which all but about one
         perturbation in a hundred grow from r/√d to S; decrease_threshold = 0.1 √(ε³/ρ) = 0.1 ε²/γ.
-        These are rules of thumb, not a theorem; the certificate at the end is what counts.
+        Episodes end early. These are rules of thumb, not a theorem; the certificate at the end is
+        what counts.
         """
         step_size, epsilon = positive("step_size", step_size), positive("epsilon", epsilon)
         _, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
@@ -174,7 +185,7 @@ class PGD(Method):
             episode_length = math.ceil(reach / growth)
         if decrease_threshold is None:
             decrease_threshold = 0.1 * epsilon * scale
-        return cls(step_size, r, epsilon, decrease_threshold, episode_length)
+        return cls(step_size, r, epsilon, decrease_threshold, episode_length, early=True)
 
     def init(self, oracle, x0, rng=None) -> PGDState:
         """State at x0; costs one gradient. ``rng`` is a seed or a Generator."""
@@ -185,6 +196,9 @@ class PGD(Method):
         """Ask for a perturbation, or judge an episode; costs a value for each test."""
         state.last_perturbation = None
         since = state.nit - state.t_noise
+        if (self.early and since < self.episode_length and asks(since)
+                and self._has_arrived(oracle, state)):
+            since = self.episode_length + 1
         if since > self.episode_length and norm(state.jac) <= self.grad_threshold:
             return self._begin(oracle, state)
         if since == self.episode_length and state.x_tilde is not None:
@@ -193,8 +207,20 @@ class PGD(Method):
 
     def waits(self, state) -> Wait:
         """Until the episode is over; after it, until the gradient is small."""
-        left = self.episode_length - (state.nit - state.t_noise)
+        since = state.nit - state.t_noise
+        left = self.episode_length - since
+        if self.early and left > 0:
+            left = min(left, (1 << since.bit_length()) - since)
         return Wait(steps=left) if left > 0 else Wait(grad_threshold=self.grad_threshold)
+
+    def _has_arrived(self, oracle, state) -> bool:
+        """Whether f has fallen and falls no longer; costs a value, if that may be."""
+        if (self.decrease_threshold is None or norm(state.jac) > self.grad_threshold
+                or norm(state.x - state.x_tilde) <= self.perturbation_radius):
+            return False
+        before, state.f_asked = state.f_asked, oracle.fun(state.x)
+        return (state.f_asked - state.f_tilde <= -self.decrease_threshold
+                and state.f_asked - before > -self.decrease_threshold)
 
     def _begin(self, oracle, state) -> float | None:
         """Begin an episode at x̃ = x, with the radius of its perturbation, if it can be judged."""
@@ -202,14 +228,14 @@ class PGD(Method):
         if self.decrease_threshold is not None:
             value = oracle.fun(state.x)
             if not math.isfinite(value):
-                state.finished = "nonfinite"
+                not_finite(state, f"∇f is small and f = {value}", self.step_size)
                 return None
             state.note = decrease_warning(self.decrease_threshold, value)
             if state.note:
                 state.finished = "precision"
                 return None
         state.x_tilde, state.f_tilde, state.jac_tilde = state.x, value, state.jac
-        state.t_noise = state.nit
+        state.t_noise, state.f_asked = state.nit, math.inf
         return self.perturbation_radius
 
     def _judge(self, oracle, state):
@@ -218,7 +244,7 @@ class PGD(Method):
             return
         value = oracle.fun(state.x)
         if not math.isfinite(value):
-            state.finished = "nonfinite"
+            not_finite(state, f"the episode ends with f = {value}", self.step_size)
         elif value - state.f_tilde > -self.decrease_threshold:
             state.finished = "stationary"
         if state.finished is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._arguments import _number, positive
 from .._norm import norm
-from .base import Method, State, gd_step
+from .base import Method, State, gd_step, not_finite
 from .rules import rule
 
 __all__ = ["BacktrackingDescent", "PolyakDescent", "PolyakState", "polyak_quotient"]
@@ -164,7 +164,7 @@ class PolyakDescent(ValueMethod):
         gap = self.gap(oracle, new)
         if new.finished is None:
             if not math.isfinite(gap):
-                new.finished, new.note = "nonfinite", f"f = {new.fun}"
+                not_finite(new, f"f = {new.fun}")
             elif gap == 0:
                 new.finished, new.note = "stationary", "f = f_star"
             else:
@@ -207,7 +207,7 @@ class BacktrackingDescent(ValueMethod):
         new = state.copy()
         value, length = self.value(oracle, new), min(2 * new.last_step, np.finfo(float).max)
         if not math.isfinite(value):
-            new.finished, new.note = "nonfinite", f"f = {value}"
+            not_finite(new, f"f = {value}", new.last_step)
             return new
         size = norm(new.jac)
         while True:  # ends, because a length that is halved often enough no longer moves x

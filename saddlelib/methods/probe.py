@@ -14,7 +14,7 @@ from ..oracle import Oracle
 from ..perturbation import uniform_sphere
 from ..theory import alpay2025
 from ..theory.precision import float64_can_resolve, perturbation_warning
-from .base import Method, State
+from .base import Method, State, not_finite
 from .gd import gd_step
 from .psd import CertifiedPSD
 from .rules import rule
@@ -139,8 +139,7 @@ class PSDProbe(Method):
                           f"{self.curvature_tol:.2g}: float64 resolves f = {value:.6g} to "
                           f"{math.ulp(value):.2g}")
         elif not math.isfinite(state.min_quotient):
-            state.finished = "nonfinite"
-            state.note = "a value needed for a second difference is not finite"
+            not_finite(state, "a value for a second difference is not finite", self.step_size)
         elif state.min_quotient > -self.curvature_tol:
             state.finished = "stationary"
             state.note = (f"the smallest of {m} random second differences was "
@@ -198,7 +197,19 @@ class LanczosProbe(CertifiedPSD):
                   failure_prob=1e-4, probe_count=None, perturbation_radius=None,
                   exit_radius=None, episode_length=None, decrease_threshold=None,
                   use_direction=True, patience=3) -> LanczosProbe:
-        """`CertifiedPSD.practical` with a budget; by default m = `alpay2025.probe_count`."""
+        """`CertifiedPSD.practical` with a budget of gradients for each look at the curvature.
+
+        Parameters
+        ----------
+        step_size, epsilon, dim, lipschitz_hess, curvature_tol, failure_prob
+            η, ε, d, ρ, γ and δ, as there.
+        probe_count : int, optional
+            m; `theory.alpay2025.probe_count` by default.
+        perturbation_radius, exit_radius, episode_length, decrease_threshold
+            Of the episodes without a direction, as there.
+        use_direction, patience
+            As there.
+        """
         k = CertifiedPSD.practical(step_size=step_size, epsilon=epsilon, dim=dim,
                                    lipschitz_hess=lipschitz_hess, curvature_tol=curvature_tol,
                                    failure_prob=failure_prob, exit_radius=exit_radius,

@@ -14,7 +14,7 @@ from ..perturbation import uniform_ball
 from ..theory import alpay2025
 from ..theory._numbers import representable
 from ..theory.precision import decrease_warning, float64_can_resolve, perturbation_warning
-from .base import Method, State, Wait
+from .base import Method, State, Wait, asks, not_finite
 from .gd import gd_step
 from .rules import rule
 
@@ -27,6 +27,11 @@ MOST_DOUBLINGS = 30
 _FARTHEST = 1e150
 # How much longer the next step is tried where the last one showed no positive curvature.
 _GROWTH = 4.0
+# An η that was too long before is doubled after so many steps in a row of twice its length that
+# lowered f as an η of their length does.
+_TRUSTED = 8
+# After an episode whose steps made f rise, η is this much shorter.
+_CUT = 0.25
 # A step is tried at most this many times as long as η, so that it needs a bounded number of values.
 _LONGEST = 2.0**MOST_DOUBLINGS
 # A look need not know λ_min better than this share of γ: it then passes x, or its direction has a
@@ -170,7 +175,16 @@ class CertifiedPSDState(PSDState):
     value : float
         f(x) where the line search knows it, else nan.
     trial : float or None
-        The step that the line search tries next, as a multiple of the gradient; None for η.
+        The step that the line search tries next, as a multiple of the gradient; None for
+        ``step_size``.
+    step_size : float
+        What stands for η from here on: η, or less where f has shown that η is too long.
+    held : int
+        Steps in a row that twice this length would have served as well.
+    launch, f_launch : ndarray, float
+        Where the last episode began, beside its anchor, and f there; nan where nobody asked.
+    slope : float
+        ‖∇f‖ where the episode last asked whether it has done its work, 0 before.
     """
 
     anchor: np.ndarray | None = None
@@ -182,6 +196,11 @@ class CertifiedPSDState(PSDState):
     certificate_cost: tuple[int, int, int, int] = (0, 0, 0, 0)
     value: float = math.nan
     trial: float | None = None
+    step_size: float = math.nan
+    held: int = 0
+    launch: np.ndarray | None = None
+    f_launch: float = math.nan
+    slope: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -203,8 +222,10 @@ class CertifiedPSD(Method):
       ``line_search`` t is doubled as long as that lowers f further, for one value each.
     - Where no direction is known, because errors of the products or the budget of the look came
       first (or ``use_direction`` is false), the perturbation is that of `PSD`,
-      and its episode ends as soon as the iterate is ``exit_radius`` away from its start and f has
-      fallen by ``decrease_threshold``.
+      and its episode ends as soon as f is seen to have fallen by ``decrease_threshold``. f is asked
+      for ``exit_radius`` away from the start. Nearer to it, but farther than the perturbation goes,
+      it is asked for after 1, 2, 4, 8, … steps, if the gradient there is larger than ε, or less
+      than it was at half the steps, so that the point has arrived somewhere.
     - An episode that does not lower f by ``decrease_threshold`` in ``episode_length`` steps goes
       back to its start, or stays where f is lower. After ``patience`` of them in a row the method
       stops, and the certificate says at what.
@@ -218,8 +239,10 @@ class CertifiedPSD(Method):
 
       or s shrinks to the minimizer of the parabola through what is known, at least to s/2, down to
       η; so N_descent ≤ 2ℓΔf/ε² holds for these steps too. Where η itself falls short, ℓ is wrong
-      there, and s is halved until f falls by ½ s‖∇f(x)‖². Where rounding hides such a decrease, and
-      where gradients are noisy, the step is η.
+      there, and s is halved until f falls by ½ s‖∇f(x)‖². This s is remembered: it stands for η
+      from then on, and doubles when steps of twice its length have given what they should 8 times
+      in a row. An episode whose steps make f rise begins anew with steps of a quarter. Where
+      rounding hides such a decrease, and where gradients are noisy, the step is η.
 
     Parameters
     ----------
@@ -273,6 +296,11 @@ class CertifiedPSD(Method):
                   patience=3, line_search=True) -> CertifiedPSD:
         r"""With numbers a person can choose; what is left out follows the scales of the problem.
 
+        ``step_size``, ``epsilon`` and ``dim`` are needed, and ``lipschitz_hess`` or
+        ``curvature_tol``; ``failure_prob, use_direction, patience, line_search`` are as for the
+        class. Lengths and numbers of an episode, ``perturbation_radius, exit_radius,
+        episode_length, decrease_threshold``:
+
         With γ = √(ρε) and the length S = √(ε/ρ) = ε/γ on which curvature −γ can be lost:
         r = S/8, which is the authors' γ/(8ρ); exit_radius = S, or 2r if that is more;
         decrease_threshold = 0.1 √(ε³/ρ) = 0.1 ε²/γ; episode_length =
@@ -306,7 +334,8 @@ class CertifiedPSD(Method):
 
     def init(self, oracle, x0, rng=None) -> CertifiedPSDState:
         """State at x0; costs one gradient. ``rng`` is a seed or a Generator."""
-        return CertifiedPSDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng))
+        return CertifiedPSDState(x=x0, jac=oracle.grad(x0), rng=np.random.default_rng(rng),
+                                 step_size=self.step_size)
 
     def step(self, oracle, state) -> CertifiedPSDState:
         """One step; costs one gradient, and with ``line_search`` one value, seldom more.
@@ -335,22 +364,25 @@ class CertifiedPSD(Method):
 
     def _plain(self, oracle, state):
         """x − η∇f(x), without a look at f."""
-        state.x = gd_step(state.x, state.jac, self.step_size)
+        state.x = gd_step(state.x, state.jac, state.step_size)
         state.jac = oracle.grad(state.x)
         state.value, state.trial = math.nan, None
 
     def _descend(self, oracle, state):
         """A step along −∇f, as long as f says that it may be, and never worse than η promises."""
-        x, jac, eta = state.x, state.jac, self.step_size
+        x, jac, eta = state.x, state.jac, state.step_size
         value = oracle.fun(x) if math.isnan(state.value) else state.value
         slope = float(jac @ jac)
-        length = eta if state.trial is None else state.trial
-        while (length > _SHORTEST * eta and math.isfinite(value)
+        length, short = eta if state.trial is None else state.trial, False
+        while (length > _SHORTEST * self.step_size and math.isfinite(value)
                and float64_can_resolve(0.5 * min(length, eta) * slope, value)):
             moved = gd_step(x, jac, length)
             state.value = oracle.fun(moved)
             if state.value <= value - 0.5 * min(length, eta) * slope:
+                full = state.value <= value - 0.5 * length * slope
+                self._remember(state, length, full, short)
                 break
+            short = short or length <= eta and math.isfinite(state.value)
             length = _shorter(length, eta, value, slope, state.value)
         else:
             length, moved, state.value = eta, gd_step(x, jac, eta), math.nan
@@ -359,7 +391,18 @@ class CertifiedPSD(Method):
         curved = float(change @ jac)
         square = float(change @ change)  # it may underflow where its product with ∇f does not
         trial = length * curved / square if curved > 0 and square > 0 else _GROWTH * length
-        state.trial = min(max(eta, trial), _LONGEST * eta)
+        eta = state.step_size
+        least = eta if eta == self.step_size else _SHORTEST * eta  # no bound if η was too long
+        state.trial = min(max(least, trial), _LONGEST * eta)
+
+    def _remember(self, state, length, full, short):
+        """What stands for η after a step of ``length`` that lowered f, in ``full`` or not."""
+        eta = state.step_size
+        state.held = state.held + 1 if full and length >= 2 * eta else 0
+        if short:
+            state.step_size = length
+        elif state.held >= _TRUSTED and eta < self.step_size:
+            state.step_size, state.held = min(2 * eta, self.step_size), 0
 
     def _look(self, oracle, state):
         """Stop at a certified point; else leave it, along a direction if one is known."""
@@ -384,7 +427,7 @@ class CertifiedPSD(Method):
         state.anchor, state.jac_anchor = state.x, state.jac
         state.f_anchor = oracle.fun(state.x) if math.isnan(state.value) else state.value
         if not math.isfinite(state.f_anchor):
-            state.finished, state.note = "nonfinite", f"f = {state.f_anchor} where ∇f is small"
+            not_finite(state, f"∇f is small and f = {state.f_anchor}", state.step_size)
             return
         known = seen.min_eig < -0.5 * self.curvature_tol - seen.hvp_error
         if known and self.use_direction and self._displace(oracle, state, seen):
@@ -394,8 +437,13 @@ class CertifiedPSD(Method):
         if state.note:
             state.finished = "precision"
             return
+        self._launch(oracle, state)
+
+    def _launch(self, oracle, state):
+        """Perturb, and begin an episode as much longer as its steps are shorter than η."""
         _perturb(oracle, state, self.perturbation_radius)
-        state.left = self.episode_length
+        state.launch, state.f_launch, state.slope = state.x, math.nan, 0.0
+        state.left = math.ceil(self.episode_length * (self.step_size / state.step_size))
 
     def _certify(self, oracle, state, jac, failure_prob, **options):
         return certify(oracle, state.x, epsilon=self.epsilon, curvature_tol=self.curvature_tol,
@@ -416,17 +464,47 @@ class CertifiedPSD(Method):
 
     def _judge(self, oracle, state):
         """End the episode where it has done its work, or has had its time."""
-        far = np.linalg.norm(state.x - state.anchor) >= self.exit_radius
-        if not far and state.left > 0:
+        moved = np.linalg.norm(state.x - state.anchor)
+        if not (state.left == 0 or moved >= self.exit_radius or self._may_be_done(state, moved)):
+            if not math.isfinite(state.jac.sum()):
+                self._shorten(oracle, state)
             return
         state.value = oracle.fun(state.x)
         if state.value <= state.f_anchor - self.decrease_threshold:
             state.left = state.failed = 0
+        elif self._rose(oracle, state) and self._shorten(oracle, state):
+            pass
         elif state.left == 0:
             state.failed += 1
             if not state.value < state.f_anchor:
                 state.x, state.jac = state.anchor, state.jac_anchor
                 state.value = state.f_anchor
+
+    def _may_be_done(self, state, moved) -> bool:
+        """Now and then: the gradient is no longer small, or, small again, it shrinks."""
+        if not asks(state.nit - state.perturbed_at[-1]):
+            return False
+        before, state.slope = state.slope, float(np.linalg.norm(state.jac))
+        return moved > self.perturbation_radius and (state.slope > self.epsilon
+                                                     or state.slope < before)
+
+    def _rose(self, oracle, state) -> bool:
+        """Whether f is higher than where the episode began, as no steps of 1/ℓ can make it."""
+        if not state.f_anchor <= state.value < math.inf:
+            return False
+        if math.isnan(state.f_launch):
+            state.f_launch = oracle.fun(state.launch)
+        return not state.value <= state.f_launch + self.decrease_threshold
+
+    def _shorten(self, oracle, state) -> bool:
+        """Once more from the anchor, with shorter steps; whether there are any."""
+        if not self.line_search or oracle.grad_noise or (
+                state.step_size <= _SHORTEST * self.step_size):
+            return False
+        state.x, state.jac, state.value = state.anchor, state.jac_anchor, state.f_anchor
+        state.step_size *= _CUT
+        self._launch(oracle, state)
+        return True
 
 
 def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shortest=0.0,

@@ -29,7 +29,7 @@ from ..theory.noise import (
     minibatch_noise,
     robust_rule,
 )
-from .base import Method, State, gd_step, perturb
+from .base import Method, State, asks, gd_step, perturb
 from .psd import curvature_step
 from .rules import rule
 
@@ -400,7 +400,8 @@ class CertifiedPSGD(SGD):
     - *A saddle is left along its direction* of negative curvature, with the sign that the estimate
       of the gradient gives, by `methods.psd.curvature_step`. Where no direction is known the
       perturbation and the episode are those of `PSGD`; an episode that does not lower f by
-      ``decrease_threshold`` is taken back.
+      ``decrease_threshold`` is taken back, and one that has, and whose gradient is small again,
+      is over: after 1, 2, 4, 8, … steps it asks for f there.
     - *The step fits the noise.* A step of η ≤ 1/ℓ lowers f by ½η(‖∇f‖² − ηℓv/B) in the mean, so
       `practical` sees to ηℓv/B ≤ ε²/8.
     - *It gives up honestly.* After ``patience`` episodes that failed, or certificates that could
@@ -485,8 +486,11 @@ class CertifiedPSGD(SGD):
         hess_noise : float, optional
             As `certify_samples`.
 
-        The others are as in `CertifiedPSD.practical`: with S = ε/γ, r = S/8, and an episode has the
-        steps in which all but about one perturbation in a hundred grow from r/√d to S.
+        epsilon, dim, lipschitz_hess, curvature_tol, failure_prob, patience
+            As in `CertifiedPSD.practical`.
+        perturbation_radius, episode_length, decrease_threshold : optional
+            As there: with S = ε/γ, r = S/8, and an episode has the steps in which all but about one
+            perturbation in a hundred grow from r/√d to S.
 
         Examples
         --------
@@ -570,7 +574,7 @@ class CertifiedPSGD(SGD):
         new.nit += 1
         if new.left > 0:
             new.left -= 1
-            if new.left == 0:
+            if new.left == 0 or self._may_have_left(new):
                 self._judge(oracle, new)
         self.draw(oracle, new)
         return new
@@ -644,11 +648,18 @@ class CertifiedPSGD(SGD):
             state.episodes += 1
             self.draw(oracle, state)
 
+    def _may_have_left(self, state) -> bool:
+        """Whether to ask for f in an episode: its gradient is small, and not where it began."""
+        return (asks(state.nit - state.perturbed_at[-1]) and norm(state.jac) <= self.trigger
+                and norm(state.x - state.anchor) > self.perturbation_radius)
+
     def _judge(self, oracle, state):
-        """An episode that did not pay is taken back, if it did not lower f at all."""
+        """An episode that has paid is over; one that did not is taken back, if f did not fall."""
         value = oracle.fun(state.x)
         if value <= state.f_anchor - self.decrease_threshold:
-            state.failed = state.undecided = 0
+            state.left = state.failed = state.undecided = 0
+            return
+        if state.left > 0:
             return
         state.failed += 1
         if not value < state.f_anchor:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._arguments import _number, integer, positive
 from .._norm import norm
+from .base import not_finite
 from .gdpolyak import GDPolyakState, secant_curvature
 from .polyak import ValueMethod, polyak_quotient
 from .rules import rule
@@ -303,7 +304,7 @@ class SafeGDPolyak(ValueMethod):
             state.raised += 1
             state.step_size = max(state.step_size / 2, _LEAST)
         else:
-            state.finished, state.note = "nonfinite", "f or its gradient at the start"
+            not_finite(state, f"f = {state.fun} or ∇f is not finite", state.step_size)
             return
         state.checkpoint, state.finished = None, None
         state.taken, state.look_at = 0, 0.0

@@ -46,7 +46,8 @@ _MESSAGES = {
     Status.NONE_FOUND: "small gradient; the products allowed found no strong negative curvature "
                        "and do not prove that there is none; next look after a rest",
     Status.EXHAUSTED: "max_episodes episodes are used; only plain steps from now on",
-    Status.NONFINITE: "the gradient is not finite; the parameters stay where they are",
+    Status.NONFINITE: "the gradient is not finite; the parameters stay where they are: lower "
+                      "lr, or go back to an earlier state",
     Status.PRECISION: "the perturbation is lost in rounding: perturbation_radius is too small for "
                       "the dtype of the parameters; next look after a rest",
 }
@@ -200,7 +201,7 @@ class SaddleOptimizer(VectorOptimizer):
         # Now and not in the first step: a loaded state then finds everything in its place.
         self._scalars.update({
             "steps": 0, "closure_calls": 0, "hvp": 0, "looks": 0, "checks": 0, "episodes": 0,
-            "draws": 0, "left": 0, "next_look": 0, "pause": defaults["rest"], "after": 0,
+            "draws": 0, "left": 0, "away": 0, "next_look": 0, "pause": defaults["rest"], "after": 0,
             "status": int(Status.DESCENDING), "source": int(Source.NONE), "grad_norm": math.nan,
             "min_eig": math.nan, "min_eig_lower": math.nan})
 
@@ -253,7 +254,7 @@ class SaddleOptimizer(VectorOptimizer):
                 torch._foreach_mul_(grads, scale)
         move = True
         if s["left"] > 0:
-            move = s["left"] % settings["check_every"] != 0 or self._finite(s, work)
+            move = self._listen(s, settings, work)
         elif s["steps"] >= s["next_look"]:
             move = self._look_around(s, settings, work, loss, closure, curvature_closure)
             if s["left"] > 0 and closure is not None:
@@ -263,7 +264,7 @@ class SaddleOptimizer(VectorOptimizer):
             if s["left"] > 0:
                 s["left"] -= 1
                 if s["left"] == 0:
-                    s["next_look"] = s["steps"] + 1 + s["after"]
+                    self._over(s)
         s["steps"] += 1
         return loss
 
@@ -275,6 +276,26 @@ class SaddleOptimizer(VectorOptimizer):
             raise RuntimeError(f"the closure returned a loss of {value}; the parameters are "
                                f"unchanged; lower lr, or look at the last mini-batch")
         return loss
+
+    def _listen(self, s, settings, work):
+        """Look at the gradient now and then in an episode; whether a plain step is to follow."""
+        if s["left"] % settings["check_every"] != 0:
+            return True
+        if not self._finite(s, work):
+            return False
+        self._has_arrived(s, s["grad_norm"] <= settings["epsilon"])
+        return True
+
+    def _has_arrived(self, s, small):
+        """Let an episode end whose gradient has been large and is small again."""
+        if not small:
+            s["away"] = 1
+        elif s.get("away", 0):
+            s["left"] = 1
+
+    def _over(self, s):
+        """What follows on an episode."""
+        s["next_look"] = s["steps"] + 1 + s["after"]
 
     def _finite(self, s, work):
         """Whether the gradients are finite; if not, an episode is over."""
@@ -378,6 +399,7 @@ class SaddleOptimizer(VectorOptimizer):
                 raise
         s["episodes"] += 1
         s["left"], s["status"] = settings["episode_length"], int(Status.EPISODE)
+        s["away"] = 0
         if seen is None:  # nobody knows whether this was a saddle: rest ever longer
             s["after"], s["pause"] = s["pause"], min(2 * s["pause"], _LONG)
         else:
@@ -385,35 +407,35 @@ class SaddleOptimizer(VectorOptimizer):
         return closure is not None
 
 
-def settings_of(*, lr, epsilon, curvature_tol, lipschitz_hess, perturbation_radius, episode_length,
-                max_episodes, curvature_check, lanczos_steps, failure_prob, escape, rest,
-                check_every, seed, maximize, foreach) -> dict:
-    """All settings, checked, for ``defaults``; an episode_length of None is filled in later."""
-    _check_lr(lr)
-    epsilon = positive("epsilon", epsilon)
-    if curvature_tol is None and lipschitz_hess is None:
-        lipschitz_hess = 1.0
-    rho, gamma = curvature_scale(None, epsilon, lipschitz_hess, curvature_tol)
-    if perturbation_radius is None:
-        perturbation_radius = epsilon / (8 * gamma)
-    if escape not in ("ball", "direction"):
-        raise ValueError(f"escape must be 'ball' or 'direction', got {escape!r}")
-    if escape == "direction" and not curvature_check:
+def settings_of(given) -> dict:
+    """What a user gave, checked, for ``defaults``; an episode_length of None is filled in later."""
+    _check_lr(given["lr"])
+    if given["escape"] not in ("ball", "direction"):
+        raise ValueError(f"escape must be 'ball' or 'direction', got {given['escape']!r}")
+    if given["escape"] == "direction" and not given["curvature_check"]:
         raise ValueError("escape='direction' needs the direction that curvature_check finds; set "
                          "curvature_check=True or escape='ball'")
-    return {
-        "lr": lr, "epsilon": epsilon, "curvature_tol": gamma,
-        "lipschitz_hess": rho or gamma * gamma / epsilon,
-        "perturbation_radius": positive("perturbation_radius", perturbation_radius),
-        "episode_length": None if episode_length is None else integer("episode_length",
-                                                                      episode_length),
-        "max_episodes": None if max_episodes is None else integer("max_episodes", max_episodes),
-        "curvature_check": bool(curvature_check),
-        "lanczos_steps": integer("lanczos_steps", lanczos_steps),
-        "failure_prob": probability("failure_prob", failure_prob), "escape": escape,
-        "rest": integer("rest", rest, least=0), "check_every": integer("check_every", check_every),
-        "seed": integer("seed", seed, least=0), "maximize": bool(maximize), "foreach": foreach,
-    }
+    least = {"episode_length": 1, "max_episodes": 1, "lanczos_steps": 1, "rest": 0,
+             "check_every": 1, "seed": 0}
+    numbers = {name: integer(name, given[name], least=n) for name, n in least.items()
+               if given[name] is not None or name not in ("episode_length", "max_episodes")}
+    return {**given, **_scales(given), **numbers,
+            "failure_prob": probability("failure_prob", given["failure_prob"]),
+            "curvature_check": bool(given["curvature_check"]), "maximize": bool(given["maximize"])}
+
+
+def _scales(given) -> dict:
+    """ε, γ, ρ and r: what is left out follows from the others."""
+    epsilon, rho, radius = (given[name] for name in ("epsilon", "lipschitz_hess",
+                                                     "perturbation_radius"))
+    epsilon = positive("epsilon", epsilon)
+    if given["curvature_tol"] is None and rho is None:
+        rho = 1.0
+    rho, gamma = curvature_scale(None, epsilon, rho, given["curvature_tol"])
+    return {"epsilon": epsilon, "curvature_tol": gamma,
+            "lipschitz_hess": rho or gamma * gamma / epsilon,
+            "perturbation_radius": positive(
+                "perturbation_radius", epsilon / (8 * gamma) if radius is None else radius)}
 
 
 def _check_lr(lr):

@@ -32,6 +32,8 @@ class PSDReference:
         ``rest`` steps, then after twice as many, and so on.
     every : int
         Steps from one look to the next.
+    arrives : bool
+        Whether an episode is over where the gradient has been large and is small again.
 
     Examples
     --------
@@ -51,6 +53,8 @@ class PSDReference:
     M: int | None = None
     rest: int | None = None
     every: int = 1
+    arrives: bool = False
+    away: bool = False
     steps: int = 0
     left: int = 0
     episodes: int = 0
@@ -65,6 +69,8 @@ class PSDReference:
         g = grad(self.x)
         if self.left == 0 and self.steps >= self.next_look and self.small(g):
             g = self.at_small_gradient(g, grad, min_eig, draw)
+        elif self.left > 0 and self.arrives:
+            self.listen(g)
         if self.finished:
             return
         self.x = self.x - self.eta * g
@@ -72,7 +78,23 @@ class PSDReference:
         if self.left > 0:
             self.left -= 1
             if self.left == 0:
-                self.next_look = self.steps + self.after
+                self.over()
+
+    def listen(self, g):
+        """In an episode: has the gradient been large, is it small again?"""
+        if self.left % self.every == 0:
+            self.heard(np.linalg.norm(g) <= self.epsilon)
+
+    def heard(self, small):
+        """The last step of the episode is the one at a small gradient that was large before."""
+        if not small:
+            self.away = True
+        elif self.away:
+            self.left = 1
+
+    def over(self):
+        """When to look after an episode."""
+        self.next_look = self.steps + self.after
 
     def small(self, g):
         """‖∇f(x)‖ ≤ ε."""
@@ -90,7 +112,7 @@ class PSDReference:
             self.finished, self.next_look = self.rest is None, 1 << 40
             return g
         self.x = self.x + draw()
-        self.episodes, self.left, self.after = self.episodes + 1, self.T, 0
+        self.episodes, self.left, self.after, self.away = self.episodes + 1, self.T, 0, False
         if min_eig is not None:
             self.pause = self.rest
         elif self.rest is not None:  # blind: rest ever longer
@@ -133,6 +155,18 @@ class PSGDReference(PSDReference):
     first: np.ndarray | None = None
     inner: float = 0.0
     pairs: int = 0
+
+    def listen(self, g):
+        """The same, from a full window of pairs."""
+        if self.steps >= self.next_look:
+            small = self.small(g)
+            if self.first is None and self.pairs == 0:
+                self.heard(small)
+
+    def over(self):
+        """When to look after an episode, with pairs of its own."""
+        super().over()
+        self.first, self.pairs, self.inner = None, 0, 0.0
 
     def small(self, g):
         """Whether ∇f(x) seems small."""

@@ -55,7 +55,8 @@ _MESSAGES = {
                             "is too low; nothing moves",
     EpochStatus.PRECISION: "the rounding floor: long steps fail where the gradient or the gap is "
                            "lost in rounding",
-    EpochStatus.NONFINITE: "the gradient is not finite; the parameters stay where they are",
+    EpochStatus.NONFINITE: "the gradient is not finite; the parameters stay where they are: "
+                           "lower lr, or go back to an earlier state",
 }
 
 

@@ -22,7 +22,8 @@ class PSD(SaddleOptimizer):
 
     1. every ``check_every`` steps: if ‖∇f(x)‖ ≤ ε and λ_min(∇²f(x)) < −γ, then x ← x + ξ with ξ
        uniform on the ball of radius r, and the next T steps are an *episode*, in which nobody
-       looks;
+       looks at the curvature. It is over sooner where the gradient, looked at as often, has been
+       larger than ε and is not any longer: the point has arrived;
     2. x ← x − lr·∇f(x), the step of `torch.optim.SGD`, bit for bit.
 
     λ_min comes from at most ``lanczos_steps`` Hessian-vector products (randomized Lanczos, see
@@ -121,12 +122,12 @@ class PSD(SaddleOptimizer):
                  perturbation_radius=None, episode_length=None, max_episodes=None,
                  curvature_check=True, lanczos_steps=60, failure_prob=1e-4, escape="ball",
                  rest=100, check_every=50, seed=0, maximize=False, foreach=None):
-        super().__init__(params, settings_of(
+        super().__init__(params, settings_of(dict(
             lr=lr, epsilon=epsilon, curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
             perturbation_radius=perturbation_radius, episode_length=episode_length,
             max_episodes=max_episodes, curvature_check=curvature_check,
             lanczos_steps=lanczos_steps, failure_prob=failure_prob, escape=escape, rest=rest,
-            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach))
+            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach)))
 
     def _look(self, s, settings, params, grads):
         s["grad_norm"] = norm = vector.norm(grads)

@@ -25,7 +25,8 @@ class PSGD(SaddleOptimizer):
     .. math:: \widehat{\|\nabla f\|^2} = \frac1W \sum_{j=1}^{W}
               \langle \hat g(x_{k_j}), \hat g(x_{k_j+1})\rangle ,
 
-    and where it is ≤ ε² the curvature is looked at, and an episode begins, as in `PSD`. Every step
+    and where it is ≤ ε² the curvature is looked at, and an episode begins, as in `PSD`. It is
+    estimated in episodes too, and one where it was > ε² and is not any longer is over. Every step
     is x ← x − lr·ĝ(x), the step of `torch.optim.SGD`, bit for bit.
 
     At a standing point with noise σ² in each coordinate of a sample the standard deviation of the
@@ -36,7 +37,7 @@ class PSGD(SaddleOptimizer):
 
     ``rule="published"`` is the trigger of the authors' repository,
     ‖ĝ‖ ≤ ε√(1 + 2σ²/(Bε²)) for one mini-batch, from ``noise_std`` and ``batch_size``; for large d
-    it seldom fires.
+    it seldom fires. Its episodes have all of their steps.
 
     **How to use.** As `PSD`. The curvature is that of the loss the closure computes, of one
     mini-batch: its λ_min is on average below that of the whole loss. Give
@@ -61,7 +62,10 @@ class PSGD(SaddleOptimizer):
     batch_size, noise_std : int, float, optional
         B, and σ of one coordinate of one sample, for ``rule="published"``.
 
-    All others as `PSD`.
+    params, lr, epsilon, curvature_tol, lipschitz_hess, perturbation_radius, episode_length, \
+    max_episodes, curvature_check, lanczos_steps, failure_prob, escape, rest, check_every, seed, \
+    maximize, foreach
+        As `PSD`.
 
     Raises
     ------
@@ -91,12 +95,12 @@ class PSGD(SaddleOptimizer):
                  perturbation_radius=None, episode_length=None, max_episodes=None,
                  curvature_check=True, lanczos_steps=60, failure_prob=1e-4, escape="ball",
                  rest=100, check_every=50, seed=0, maximize=False, foreach=None):
-        settings = settings_of(
+        settings = settings_of(dict(
             lr=lr, epsilon=epsilon, curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
             perturbation_radius=perturbation_radius, episode_length=episode_length,
             max_episodes=max_episodes, curvature_check=curvature_check,
             lanczos_steps=lanczos_steps, failure_prob=failure_prob, escape=escape, rest=rest,
-            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach)
+            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach))
         if rule not in ("pairs", "published"):
             raise ValueError(f"rule must be 'pairs' or 'published', got {rule!r}")
         if rule == "published":
@@ -124,6 +128,26 @@ class PSGD(SaddleOptimizer):
             self._first(s, params, grads)
             return False
         return self._second(s, settings, params, grads)
+
+    def _listen(self, s, settings, work):
+        if not super()._listen(s, settings, work):
+            return False
+        if settings["rule"] == "pairs" and s["steps"] >= s["next_look"]:
+            params = [p for _, ps, _ in work for p in ps]
+            small = self._look(s, settings, params, [g for _, _, gs in work for g in gs])
+            s["looks"] += 1
+            if small is None:
+                return self._hold(s)
+            if s["paired"] == s["pairs"] == 0:  # a window is full
+                super()._has_arrived(s, small)
+        return True
+
+    def _has_arrived(self, s, small):
+        """One mini-batch does not tell."""
+
+    def _over(self, s):
+        super()._over(s)
+        s.update(paired=0, pairs=0, inner=0.0)
 
     def _first(self, s, params, grads):
         """Keep the gradients; the next step has the second of the pair."""

@@ -92,38 +92,9 @@ class MatrixFactorization(Problem):
 
     def __init__(self, matrix, rank: int | None = None, *, columns: int | None = None,
                  Gamma: float | None = None):
-        M = real_array("matrix", matrix)
-        if M.ndim != 2 or M.shape[0] != M.shape[1] or M.size == 0:
-            raise ValueError(
-                f"matrix must be square, (n, n), got shape {M.shape}; "
-                "pass the symmetric matrix M that U Uᵀ should match"
-            )
-        if not np.isfinite(M).all():
-            raise ValueError("matrix must be finite, got NaN or inf; remove them")
-        n, size = len(M), np.abs(M).max()
-        if np.abs(M - M.T).max() > 1e-12 * size:
-            raise ValueError(
-                "matrix must be symmetric, got a difference of "
-                f"{np.abs(M - M.T).max():.3g} to its transpose; pass (M + M.T)/2"
-            )
-        M = (M + M.T) / 2
-        sigma, V = np.linalg.eigh(M)
-        sigma, V = sigma[::-1], V[:, ::-1]
-        floor = n * 1e-15 * np.abs(sigma).max()
-        if sigma[-1] < -floor:
-            raise ValueError(
-                "matrix must be positive semidefinite, got the eigenvalue "
-                f"{sigma[-1]:.3g}; U Uᵀ has none below 0"
-            )
-        found = int((sigma > floor).sum())
-        if found == 0:
-            raise ValueError("matrix must not be zero; pass one of rank 1 or more")
-        r = found if rank is None else integer("rank", rank)
-        if r != found:
-            raise ValueError(
-                f"rank must be the rank of matrix, {found}, got {rank!r}; "
-                "the stated saddles and minimizers need equality"
-            )
+        M = _symmetric(matrix)
+        sigma, V, r = _spectrum(M, rank)
+        n = len(M)
         k = r if columns is None else integer("columns", columns)
         if k < r:
             raise ValueError(
@@ -237,3 +208,42 @@ class MatrixFactorization(Problem):
     def _parameters(self):
         more = {"columns": self.columns} if self.columns > self.rank else {}
         return {"n": self.n, "rank": self.rank, **more, "Gamma": self.Gamma}
+
+
+def _symmetric(matrix):
+    """M as a symmetric array, if it is one."""
+    M = real_array("matrix", matrix)
+    if M.ndim != 2 or M.shape[0] != M.shape[1] or M.size == 0:
+        raise ValueError(
+            f"matrix must be square, (n, n), got shape {M.shape}; "
+            "pass the symmetric matrix M that U Uᵀ should match"
+        )
+    if not np.isfinite(M).all():
+        raise ValueError("matrix must be finite, got NaN or inf; remove them")
+    if np.abs(M - M.T).max() > 1e-12 * np.abs(M).max():
+        raise ValueError(
+            "matrix must be symmetric, got a difference of "
+            f"{np.abs(M - M.T).max():.3g} to its transpose; pass (M + M.T)/2"
+        )
+    return (M + M.T) / 2
+
+
+def _spectrum(M, rank):
+    """Eigenvalues of M, the largest first, eigenvectors, and the rank, which has to be as given."""
+    sigma, V = np.linalg.eigh(M)
+    sigma, V = sigma[::-1], V[:, ::-1]
+    floor = len(M) * 1e-15 * np.abs(sigma).max()
+    if sigma[-1] < -floor:
+        raise ValueError(
+            "matrix must be positive semidefinite, got the eigenvalue "
+            f"{sigma[-1]:.3g}; U Uᵀ has none below 0"
+        )
+    found = int((sigma > floor).sum())
+    if found == 0:
+        raise ValueError("matrix must not be zero; pass one of rank 1 or more")
+    if rank is not None and integer("rank", rank) != found:
+        raise ValueError(
+            f"rank must be the rank of matrix, {found}, got {rank!r}; "
+            "the stated saddles and minimizers need equality"
+        )
+    return sigma, V, found

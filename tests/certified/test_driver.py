@@ -238,7 +238,8 @@ def test_a_gradient_of_another_function_is_no_success(wrong):
 def test_a_function_without_a_lowest_value_ends_soon_at_a_finite_point(fun, jac, x0):
     with np.errstate(all="ignore"):
         result = minimize(fun, x0, jac=jac, rng=0)
-        assert result.status == Status.NONFINITE and result.nit < 200 and result.njev < 2000
+        assert result.status in (Status.NONFINITE, Status.UNBOUNDED)
+        assert result.nit < 200 and result.njev < 2000
         assert np.isfinite(result.x).all() and np.isfinite(result.fun)
         assert result.fun <= fun(np.array(x0))
 

@@ -12,6 +12,7 @@ import saddlelib
 from saddlelib import Oracle, certify, certify_samples, minimize
 from saddlelib.oracle import FiniteSum
 
+from . import front
 from .truths import Truth, draw_truth
 
 # What a call may have wrong with it, and how often.
@@ -37,6 +38,8 @@ RULES = [
     ("gdpolyak", "plateau", ("order", "plateau")),
 ]
 FROM_PAPERS = {"jin2017", "jin2021", "published", "repaired", "probe"}
+# Of all calls these many go through the front door, with families of its own; the rest as these do.
+FRONT = 1 / 3
 DOORS = {"minimize": 0.5, "scipy": 0.12, "certify": 0.2, "certify_samples": 0.08, "resume": 0.1}
 EXTREME = [1e-300, 1e-200, 1e-160, 1e-30, 1e-9, 1e9, 1e30, 1e160, 1e200, 1e300]
 TYPES = [None, "a", [1.0], 1j, math.nan, math.inf, -1.0, 0, True, 10**400, b"1", {}, np.ones(2),
@@ -65,6 +68,7 @@ class Call:
     noise: float = 0.0
     derivatives: int = 0  # 1: hvp is given; 2: hess is
     options: tuple = ()  # of the rule
+    front: front.Front | None = None  # how the front door is opened
 
     def functions(self) -> dict:
         """Fresh fun, grad and what there is of hvp and hess; counters of faults begin anew."""
@@ -72,6 +76,8 @@ class Call:
 
     def run(self):
         """The result or certificate."""
+        if self.door == "front":
+            return front.run(self)
         parts, more = self.functions(), dict(self.arguments)
         fun = parts.pop("fun")
         if self.door == "certify":
@@ -112,18 +118,26 @@ class Call:
 def draw(seed) -> Call:
     """The call that belongs to a seed."""
     rng = np.random.default_rng(seed)
-    family = str(rng.choice(list(FAMILIES), p=np.array(list(FAMILIES.values()))
-                            / sum(FAMILIES.values())))
+    new = rng.random() < FRONT
+    families = front.FAMILIES if new else FAMILIES
+    family = str(rng.choice(list(families), p=np.array(list(families.values()))
+                            / sum(families.values())))
     truth = draw_truth(rng)
-    door = str(rng.choice(list(DOORS), p=list(DOORS.values())))
+    door = "front" if new else str(rng.choice(list(DOORS), p=list(DOORS.values())))
     call = Call(seed, family, truth, door)
     with np.errstate(all="ignore"):
         call.x0 = truth.start(rng)
-        _arguments(call, rng)
+        if new:
+            front.draw(call, rng)
+            _look_on(call, rng)
+            if family in ("extreme arguments", "wrong types"):
+                _spoil(call, rng)
+        else:
+            _arguments(call, rng)
     kinds = _KINDS.get(family)
     if kinds is not None:
         call.fault = str(rng.choice(kinds))
-    if family == "raises":
+    if family == "raises" or call.fault == "raises":
         call.planted = [Planted("mine"), StopIteration("mine"), StopIteration(), ValueError("mine"),
                         ZeroDivisionError("mine"), AttributeError("mine"), GeneratorExit("mine"),
                         OverflowError("mine"), MemoryError("mine")][rng.integers(9)]
@@ -198,10 +212,14 @@ def _for_a_run(call, rng, ell):
         more["maxfev"] = int(rng.integers(1, 100))
     if rng.random() < 0.2:
         more["trace"] = [(), "fun", ("x", "grad_norm"), None][rng.integers(4)]
-    if rng.random() < 0.15:
-        more["callback"] = _callback(rng.integers(2), rng.integers(1, 30))
+    _look_on(call, rng)
     if rng.random() < 0.1 and call.door != "scipy":
         more["certificate"] = False
+
+
+def _look_on(call, rng):
+    if rng.random() < 0.15:
+        call.arguments["callback"] = _callback(rng.integers(2), rng.integers(1, 30))
 
 
 def _callback(modern, stop):
@@ -233,6 +251,8 @@ def _spoil(call, rng):
             others += ["batch_size", "hess_batch_size"]
         else:
             others += ["jac"]
+    elif call.door == "front":
+        others += front.OTHERS
     else:
         numbers += ["step_size", "lipschitz_grad", "grad_noise", "noise_df", *call.options]
         others += ["maxiter", "maxfev", "maxsamples", "trace", "callback", "certificate", "state",
@@ -256,7 +276,7 @@ def _spoil(call, rng):
             value = 1500 + value % 1500  # who asks for 10¹⁹ steps gets them
         if name == "x0":
             call.x0 = value
-        elif name == "method":
+        elif name == "method" and call.door != "front":
             call.method = value if call.door != "scipy" else call.method
         elif name == "state" and call.door == "resume":
             pass
@@ -278,6 +298,7 @@ _KINDS = {
                       for kind in ("shape", "list", "object", "none", "text", "ragged",
                                    "complex", "longdouble")],
     "raises": [f"{what} {when}" for what in ("fun", "jac", "hessp") for when in (1, 2, 9)],
+    "lying solver": front.SOLVERS, "lying method": front.METHODS,
 }
 
 
@@ -320,7 +341,9 @@ def _functions(call):
         parts["hess"] = hess
     if call.family in ("not finite", "wrong returns", "raises"):
         name, *rest = call.fault.split()
+        by_values = call.front is not None and call.front.jac not in ("told", True)
         name = name if name in parts else "hess" if "hess" in parts else "jac"
+        name = "fun" if name == "jac" and by_values else name
         parts[name] = _AFTER[call.family](call, parts[name], *rest)
     return parts
 

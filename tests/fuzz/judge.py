@@ -19,6 +19,7 @@ import saddlelib
 from saddlelib import Status, certify, certify_samples, minimize
 from saddlelib.methods.rules import CONSTANTS
 
+from . import front, promises
 from .calls import RULES, draw
 from .lies import SHARE, visible
 
@@ -34,8 +35,8 @@ _AGAIN, _CHANCE = 100, 1e-3
 # Families whose derivatives are those of no function, or of another one.
 LIARS = ("wrong gradient", "wrong products")
 NOT_VISIBLE = "not visible"  # a wrong answer to a lie that nobody could see: see `lies.visible`
-PROBLEMS = ("wrong success", "wrong verdict", "false interval", "hang", "foreign exception",
-            "warning")
+PROBLEMS = ("wrong success", "wrong verdict", "false interval", "broken promise", "hang",
+            "foreign exception", "warning")
 
 
 @dataclass
@@ -95,7 +96,8 @@ def look_at(seed, ran=lambda: None) -> Outcome:
 
 
 def _where_of(call):
-    return f"{call.door} {call.method} {call.rule or ''} {call.fault}"
+    way = "" if call.front is None else f"{call.front.by} jac={call.front.jac} "
+    return f"{call.door} {way}{call.method} {call.rule or ''} {call.fault}"
 
 
 # Exceptions ----------------------------------------------------------------
@@ -105,7 +107,7 @@ def _names():
     names = set(itertools.chain(*(inspect.signature(f).parameters for f in functions)))
     names |= set(itertools.chain(*(row[2] for row in RULES))) | {"epoch_length", "rule"}
     names |= set(CONSTANTS)
-    return names - {"x", "problem", "options", "size", "dim"} | {"problem", "x must"}
+    return names - {"x", "problem", "size", "dim"} | {"problem", "x must", "step of", "init of", "what method"}
 
 
 _NAMED = re.compile(r"\b(" + "|".join(sorted(_names(), key=len, reverse=True)) + r")\b")
@@ -194,7 +196,10 @@ def _judge(call, result, seen):
     if result.success and (result.certificate is None or not result.certificate.passed):
         fault(("wrong success", "there is no certificate"))
     if result.certificate is not None:
-        _verdict(call, result.certificate, result.x, seen, result.success)
+        _verdict(call, result.certificate, np.ravel(result.x), seen, result.success)
+    if call.door == "front":
+        for what in promises.broken(call, result):
+            fault(("broken promise", f"{what}: {_where_of(call)}"))
 
 
 def _asked(call):
@@ -313,4 +318,4 @@ def _again(call, cert, x):
                                           noise_df=given.get("noise_df"))
                 yield certify_samples(oracle, x, rng=seed, **asked)
             else:
-                yield certify(fun, x, **parts, rng=seed, **asked)
+                yield certify(fun, x, **front.again(call, parts), rng=seed, **asked)

@@ -8,7 +8,7 @@ import multiprocessing
 import multiprocessing.connection
 import time
 
-from . import calls, judge
+from . import calls, front, judge
 
 # A call that hears no alarm, for example inside compiled code, is ended from outside soon after.
 DEAF = 1.0
@@ -92,7 +92,7 @@ def outcomes(seeds, processes):
 def summary(seen):
     """Counts by family and problem, statuses, and the seeds behind each kind of problem."""
     table = {family: dict.fromkeys(("calls", "success", *judge.PROBLEMS, judge.NOT_VISIBLE), 0)
-             for family in calls.FAMILIES}
+             for family in {**calls.FAMILIES, **front.FAMILIES}}
     ends, kinds = collections.Counter(), collections.defaultdict(list)
     for one in seen:
         row = table[one.family]

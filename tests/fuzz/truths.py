@@ -38,11 +38,13 @@ class Truth:
     b: float = 0.0
 
     def _y(self, x):
-        return self.s * (np.asarray(x, dtype=float) - self.c)
+        return self.s * (np.asarray(x) - self.c)
 
     def fun(self, x):
-        """f(x); inf or nan where float64 ends."""
+        """f(x); inf or nan where float64 ends. At complex x if the function is in `ANALYTIC`."""
         with np.errstate(all="ignore"):
+            if np.iscomplexobj(x):
+                return complex(self.a * self.base.fun(self._y(x)) + self.b)
             return float(self.a * self.base.fun(self._y(x)) + self.b)
 
     def grad(self, x):
@@ -198,6 +200,9 @@ def unbounded(rng, d):
 
 BASES = [quadratic, quartic, cosine, logistic, log_sum_exp, rosenbrock, factorization, plateau,
          degenerate, linear, constant, unbounded]
+# Those that are computed in complex numbers as they are.
+ANALYTIC = {base.__name__ for base in (quadratic, quartic, cosine, rosenbrock, factorization,
+                                       degenerate, linear, unbounded)}
 
 
 def draw_truth(rng) -> Truth:

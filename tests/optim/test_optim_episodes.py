@@ -106,6 +106,24 @@ def test_three_ways_to_a_product_agree_and_their_cost_is_counted():
     assert results[2]["closure_calls"] == 1 and given.calls == 1
 
 
+@BOTH
+def test_an_episode_is_over_where_its_point_has_arrived(kind):
+    """At the minimizer long before the episode has had its steps, which are many."""
+    settings = dict(episode_length=10**5, check_every=5)
+    loop = Loop(kind, saddle, [0.0] * 3, retain=True, **settings,
+                **({"window": 2} if kind is PSGD else {}))
+    counts = loop.run(2000)
+    assert counts["episodes"] == 1 and counts["left"] == 0
+    assert counts["status"] is Status.NO_NEGATIVE_CURVATURE
+    assert counts["grad_norm"] <= 1e-2 and abs(abs(loop.x[0].item()) - 1) < 1e-2
+
+
+def test_a_published_episode_has_all_of_its_steps():
+    loop = Loop(PSGD, saddle, [0.0] * 3, retain=True, rule="published", noise_std=0.0,
+                batch_size=1, episode_length=10**5)
+    assert loop.run(2000)["left"] == 10**5 - 2000
+
+
 class Once(torch.autograd.Function):
     """x² without a second derivative."""
 

@@ -100,15 +100,19 @@ def test_twin_of_psd_takes_the_steps_of_the_numpy_method(make):
 def test_psd_takes_the_steps_of_its_twin(make):
     problem, x0, value = make()
     run = Run(PSD, value, x0, episode_length=100, rest=40, check_every=3)
-    twin = PSDReference(x0, ETA, EPSILON, GAMMA, T=100, rest=40, every=3)
+    twin = PSDReference(x0, ETA, EPSILON, GAMMA, T=100, rest=40, every=3, arrives=True)
+    ended = 0
     for _ in range(250):
+        left = twin.left
         run.step()
         twin.step(problem.grad, lambda_min(problem), run.draw)
         agree(twin, run)
         assert run.s["pause"] == (twin.pause or 40)
+        ended += left > 1 and twin.left == 0
         assert not twin.min_eig + 1e-9 < run.s["min_eig_lower"]
     assert run.optimizer.counts["hvp_by"] == "autograd" and run.s["checks"] >= 4
     assert run.s["episodes"] >= 1 and problem.fun(twin.x) < problem.fun(x0) - 0.4
+    assert ended >= 1  # of its episodes was over before it had 100 steps
 
 
 def recorded(oracle):
@@ -161,7 +165,8 @@ def test_psgd_with_pairs_takes_the_steps_of_its_twin(make):
     problem, x0, value = make()
     noises = np.random.default_rng(1).standard_normal((4000, x0.size)) * NOISE
     run = Run(PSGD, value, x0, noises, window=5, episode_length=100, rest=30, check_every=4)
-    twin = PSGDReference(x0, ETA, EPSILON, GAMMA, T=100, rest=30, every=4, W=5)
+    twin = PSGDReference(x0, ETA, EPSILON, GAMMA, T=100, rest=30, every=4, W=5,
+                         arrives=True)
     at = iter(range(10**6))
     for _ in range(250):
         run.step()
