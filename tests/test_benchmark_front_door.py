@@ -75,7 +75,7 @@ def test_every_call_is_counted_and_products_are_withheld_from_who_goes_without()
 @pytest.mark.parametrize("task", SMALLEST, ids=lambda t: t.name)
 def test_every_method_arrives_on_the_smallest_rows(task):
     cells = front_door.row(task, 2)
-    assert set(cells) >= {m.name for m in front_door.METHODS if m.run is not front_door.run_default}
+    assert set(cells) == {m.name for m in front_door.METHODS}
     assert all(cell.complete and not cell.wrong for cell in cells.values())
     assert all(0 < cell.cost < 100 for cell in cells.values())
 
@@ -157,23 +157,6 @@ def test_a_row_on_which_the_default_is_not_certified_counts_as_above_one():
     line = front_door.compare([*row, good], "default", ["psd"])
     assert "over 1 rows" in line and line.endswith("quartic saddle, d = 2: not certified")
     assert front_door.compare(row, "default", ["trust-ncg"]) == "not measured"
-
-
-def test_without_a_default_the_script_says_so_and_measures_the_others(monkeypatch):
-    whole = saddlelib.minimize
-
-    def minimize(fun, x0=None, method=None, **options):
-        if method is None:
-            raise ValueError("method must be given")
-        return whole(fun, x0, method, **options)
-
-    monkeypatch.setattr(saddlelib, "minimize", minimize)
-    lines = front_door.report(largest=2, seeds=1).splitlines()
-    header, row = lines[0].split(" | "), lines[2].split(" | ")
-    assert len(header) == len(row) == 3 + len(front_door.METHODS)
-    assert row[3:5] == ["–", "–"] and "–" not in row[5:]
-    assert lines[-1].endswith("method must be given")
-    assert sum(line.startswith("- default") for line in lines) == 10
 
 
 def test_the_default_is_told_the_question_and_no_constant(monkeypatch):

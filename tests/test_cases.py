@@ -59,17 +59,9 @@ PSD_NOT_YET = {
     "four variables, tiny negative curvature": "√(ρε) of the valley allows −0.12",
     "max-cut from equal rows": "a displacement along a ray of constant f ends too far out",
     "large constant": "the rounding of f, 2·10⁻⁶, hides whether a step leads down",
-    "overflow from a far start": "one step size for 1.1·10⁶ at the start and 10⁴ at the minimum",
 }
 DEFAULT_NOT_YET = {
     "max-cut from equal rows": "an escape along a ray of constant f ends where all is 10⁻²⁹",
-    "edge of the domain": "a value that is NaN is taken for one that was not asked for",
-}
-RUNS_ON = {
-    "likelihood that collapses": "the line search stands still where exp overflows the slope",
-    "kink": "steps at a kink get shorter for ever",
-    "edge of the domain": "a value that is NaN is taken for one that was not asked for",
-    "gradient of the wrong sign": "no step lowers f, and the same one is tried again for ever",
 }
 
 
@@ -98,7 +90,7 @@ def test_the_default_gives_a_right_answer(name):
     check_answer(CASES[name], by_default(CASES[name]))
 
 
-@with_reasons(RUNS_ON)
+@every
 def test_the_default_ends_by_itself(name):
     assert by_default(CASES[name]).status not in (Status.MAXFEV, Status.MAXITER)
 
@@ -237,9 +229,7 @@ def test_weak_curvature_is_a_question_of_the_tolerance_which_the_message_names()
     np.testing.assert_allclose(close.min_eig, -cases.WEAK / 2, rtol=1e-3)
 
 
-@pytest.mark.parametrize("solve", [by_default, pytest.param(
-    functools.partial(by_psd, maxiter=30_000), marks=pytest.mark.xfail(
-        strict=True, reason="an episode that has arrived goes on"))])
+@pytest.mark.parametrize("solve", [by_default, functools.partial(by_psd, maxiter=30_000)])
 def test_weak_curvature_is_left_and_the_run_ends_where_it_has_arrived(solve):
     case = CASES["weak curvature across a symmetry"]
     run = solve(case, epsilon=1e-6, curvature_tol=1e-5)

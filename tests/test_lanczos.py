@@ -320,3 +320,62 @@ def test_the_lanczos_bound_holds_for_any_spectrum_and_start():
         for k in range(1, d):
             bound = lanczos_error(k, weights[0])
             assert smallest_ritz(mu, weights, k) <= bound * (1 + 1e-6) + 1e-8
+
+
+# Errors that differ from product to product -----------------------------------------------
+
+def lanczos_with_errors(H, start, errors):
+    """Coefficients of Lanczos with full reorthogonalization; product j is off by errors[j]."""
+    T, basis = Coefficients(), [start]
+    for error in errors:
+        w = H @ basis[-1] + error
+        Q = np.array(basis)
+        alpha = float(Q[-1] @ w)
+        for _ in range(2):
+            w = w - Q.T @ (Q @ w)
+        beta = float(np.linalg.norm(w))
+        T.add(alpha, beta)
+        basis.append(w / beta)
+    return T
+
+
+def test_errors_that_differ_exclude_no_eigenvalue_that_is_there():
+    """(4), for errors of many sizes, at random and along the eigenvector in question."""
+    rng, asked = np.random.default_rng(0), 0
+    for trial in range(300):
+        d, k = 30, int(rng.integers(2, 16))
+        values = np.sort(rng.random(d))
+        start, first = sphere(rng, d), np.eye(d)[0]
+        sizes = 10.0 ** rng.uniform(-6, -1, k)
+        along = [[sphere(rng, d) for _ in range(k)], rng.choice([-1, 1], (k, 1)) * first,
+                 rng.choice([-1, 1], (k, 1)) * start][trial % 3]
+        T = lanczos_with_errors(np.diag(values), start, sizes[:, None] * np.array(along))
+        if T.at(values[0]).below:
+            asked += 1
+            assert not T.excludes(values[0], abs(start[0]), sizes)
+    assert asked > 100
+
+
+def test_late_errors_count_less_and_never_more_than_all_by_their_norm():
+    values = np.linspace(0, 1, 200)
+    start = sphere(np.random.default_rng(1), 200)
+    T, _ = plain_lanczos(lambda v: values * v, start, 12)
+    z, each = -0.05, 1e-6
+    weights = [T._harm(z, each * np.eye(12)[j]) for j in range(12)]
+    assert all(late < early for early, late in zip(weights, weights[1:], strict=False))
+    assert weights[-1] < 0.1 * weights[0]
+    assert T._harm(z, np.full(12, each)) < math.sqrt(24) * each * np.linalg.norm(T._weights(z))
+
+
+def test_the_weights_of_errors_follow_from_the_polynomials():
+    """(5)."""
+    rng = np.random.default_rng(2)
+    alpha, beta = rng.uniform(1, 2, 9), rng.uniform(0.1, 0.4, 9)
+    T, sizes = Coefficients(), [1.0]
+    for a, b in zip(alpha, beta, strict=True):
+        T.add(a, b)
+        sizes.append(T.at(-0.3).polynomial)
+    w = np.abs(T._weights(-0.3))
+    for j in range(9):
+        said = sizes[j] * sum(1 / (beta[m] * sizes[m] * sizes[m + 1]) for m in range(j, 9))
+        assert w[j] == pytest.approx(said)

@@ -18,7 +18,8 @@ import saddlelib
 SOURCES = ["saddlelib", "pyproject.toml", "README.md", "LICENSE"]
 # Rooms that need a library which saddlelib does not install, and what they say then.
 EXTRAS = {"saddlelib.optim": "saddlelib[torch]", "saddlelib.tasks": "saddlelib[torch]",
-          "saddlelib.figures": "saddlelib[figures]", "saddlelib.live": "saddlelib[live]"}
+          "saddlelib.figures": "saddlelib[figures]", "saddlelib.live": "saddlelib[live]",
+          "saddlelib.doors.torch": "'saddlelib[torch]'"}
 
 IMPORT_ALL = """
 import importlib, pkgutil, saddlelib

@@ -17,7 +17,7 @@ _UNIT = np.finfo(float).eps / 2
 _STEEP = 0.9
 # Without a value only where the trapezoids of the slopes say that f has fallen by this part of what
 # the first slope promises, and for at most so many steps.
-_CERTAIN, _BLIND = 0.25, 8
+_CERTAIN, _BLIND = 0.25, 12
 # A step that rounding swallows grows by this factor.
 _LOST = 16.0
 # How many times a step grows before f is asked.

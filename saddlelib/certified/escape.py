@@ -60,7 +60,7 @@ def escape(oracle, state, direction, curvature) -> bool:
     else:
         for _ in range(_CUTS):
             t /= _FACTOR
-            if not _PART * curvature * t * t > 4 * _UNIT * abs(f):
+            if not _PART * curvature * t * t > 4 * _UNIT * (abs(f) + abs(slope) * t):
                 return False
             if falls(t):
                 break

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
+import scipy.optimize
 
+from ..curvature import Verdict, certify
 from ..doors import minimize
 from ..problems import CoupledQuartic, QuarticSaddle
 from ..theory import laws
-from ._answers import close, number
+from ._answers import close, function, number
 
 
 def _saddles_1(answer):
@@ -129,6 +132,31 @@ def _saddles_6(answer):
            f"ones need about {needed:.0f} steps; your window is {window}."
 
 
+def _saddles_7(answer):
+    """A function on which BFGS stops at a strict saddle, and the default does not."""
+    fun, origin = function(answer, "f(x)"), np.zeros(2)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of functions that overflow far out
+        alone = scipy.optimize.minimize(fun, origin, method="BFGS")
+        if not alone.success:
+            return f"BFGS itself reports no success from the origin: {alone.message} Give it a " \
+                   "point where the gradient vanishes."
+        seen = certify(fun, alone.x, epsilon=1e-3, jac="2-point", rng=0)
+        default = minimize(fun, origin, rng=0, maxfev=10_000)
+    where = "({:.3g}, {:.3g})".format(*(alone.x.round(6) + 0.0))
+    if seen.passed:
+        return f"BFGS reports success at {where}, and it is right: no curvature there is below " \
+               "zero. Which second derivatives make a saddle?"
+    if seen.verdict is not Verdict.NEGATIVE_CURVATURE:
+        return f"BFGS stops at {where}, but its curvature is not clearly below zero. A strict " \
+               "saddle has a second derivative that is negative."
+    if not default.success:
+        return f"BFGS is caught at {where}. But the default finds no minimum either: does f rise " \
+               "again far out, in every direction?"
+    return f"Correct. BFGS reports success at the saddle {where}; the default goes on to " \
+           f"f = {default.fun:.3g}, and has a certificate there."
+
+
 CHECKS = {
     "saddles-1": _saddles_1,
     "saddles-2": _saddles_2,
@@ -136,4 +164,5 @@ CHECKS = {
     "saddles-4": _saddles_4,
     "saddles-5": _saddles_5,
     "saddles-6": _saddles_6,
+    "saddles-7": _saddles_7,
 }

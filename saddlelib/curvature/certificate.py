@@ -26,6 +26,7 @@ from ..oracle import Oracle
 from .lanczos import lanczos, start_component
 from .products import Differences, products, wanted
 from .sparing import Scales, Sparing
+from .values import MOST
 
 __all__ = ["Certificate", "Question", "Verdict", "certify"]
 
@@ -277,10 +278,13 @@ class Question:
 
 def _products(question, oracle, x, g, scale, component, grad_error):
     """Those that cost least where a driver asks, else the best there are."""
-    tol = question.curvature_tol
-    if question.known is None or question.measure or x.size <= _FEW and oracle.has_hvp:
+    tol, known = question.curvature_tol, question.known
+    # Where gradients are made of values, all else is cheaper than differences of them.
+    other = oracle.has_hvp or oracle.has_hess or oracle.by_values and x.size <= MOST
+    if (known is None or question.measure or x.size <= _FEW and oracle.has_hvp
+            or oracle.differences and other):
         return products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
-                        grad_error=question.grad_error)
+                        grad_error=grad_error, hess_norm=0.0 if known is None else known.hess_norm)
     exact = (lambda v: oracle.hvp(x, v)) if oracle.has_hvp else None
     found = Sparing(oracle.grad, x, g, wanted(tol, component), question.known, exact,
                    question.hopeful, grad_error)

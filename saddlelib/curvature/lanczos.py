@@ -42,7 +42,22 @@ For i < j the entry qᵢᵀ(Hqⱼ + gⱼ) is dropped or replaced by what step i 
 fⱼ = −(I − Q)gⱼ − Σ_{i<j} (qⱼᵀgᵢ) qᵢ, with Q the projection on the earlier vectors. The two parts
 are orthogonal, and the sum over j > i of (qⱼᵀgᵢ)² is at most ‖gᵢ‖². ∎ The same E bounds what such
 errors do to a Ritz value, and at k = d, where nothing is left out, λ_min ≥ θ − E without any
-probability.
+probability. Where the errors ‖gⱼ‖ ≤ eⱼ differ, E = √(2Σeⱼ²).
+
+Not all errors count alike. Let w = (T_k − z)⁻¹e₁. The theorem holds as well with
+
+.. math:: \sum_{j<k} |w_j|\, e_j + \Big(\sum_{i<k} e_i^2 \sum_{j>i} w_j^2\Big)^{1/2}   \tag{4}
+
+in place of E‖w‖ in (2). *Proof.* What the proof bounds by E‖w‖ is \|Σ wⱼ vᵀfⱼ\|. The first parts
+of the fⱼ give at most Σ\|wⱼ\|eⱼ. The second parts give Σᵢ (vᵀqᵢ) gᵢᵀ Σ_{j>i} wⱼqⱼ, which is at most
+Σᵢ \|vᵀqᵢ\| eᵢ (Σ_{j>i} wⱼ²)^{½}; by Cauchy and Schwarz, as Σ(vᵀqᵢ)² ≤ 1, this is the second term.
+And both terms are monotone in k and in z, since the entries of \|w\| are. ∎ These entries are small
+where the polynomials are large: the Wronskian of p and w is constant,
+β_{j+1}(\|p_{j+1}\|\|wⱼ\| − \|pⱼ\|\|w_{j+1}\|) = 1 for z below all Ritz values, so
+
+.. math:: |w_j| = |p_j| \sum_{m=j}^{k-1} \frac{1}{\beta_{m+1}|p_m p_{m+1}|} .          \tag{5}
+
+So late products may be much less exact than early ones; `curvature.sparing` makes use of it.
 
 **In advance.** Before anything is computed, all that is known is the spread s = λ_max − λ_min. Then
 
@@ -236,7 +251,10 @@ class Coefficients:
         return dstev(np.array(self.alpha), np.array(self.beta[:-1]))[1][:, 0]
 
     def excludes(self, z, component, error=0.0) -> bool:
-        """Whether λ_min > z by (2), for a start with this ``component`` and E = ``error``."""
+        """Whether λ_min > z by (2), for a start with this ``component``.
+
+        ``error`` is E, or the eⱼ of all products, shape (k,), for (4) in its place.
+        """
         return self.decides(self.at(z), component, error)
 
     def at(self, z) -> Shift:
@@ -259,7 +277,7 @@ class Coefficients:
                 and self._harm(shift.z, error) / component > _BLOCKED)
 
     def _harm(self, z, error):
-        """What errors of products can do to |c₀| at z: (4), or E‖(T_k − z)⁻¹e₁‖ for a number E."""
+        """What errors of products do to |c₀| at z: (4) for the eⱼ, or E‖(T_k − z)⁻¹e₁‖ for E."""
         weights = self._weights(z)
         if weights is None:
             return math.inf
@@ -476,8 +494,8 @@ class _Run:
     def _allowed(self):
         """What the next product may be off, so that all errors together do not stand in the way.
 
-        Its weight is at most 1/(β_k|p_{k−1}|), by (5); and where the space is used up soon, only
-        the Ritz value has to be known.
+        By (5) its weight is about 1/(β_{j+1}|p_{j+1}|), for which 1/(βⱼ|p_{j−1}|), known now, is on
+        the safe side; and where the space is used up soon, only the Ritz value has to be known.
         """
         if len(self.T) == 0 or not self.at_tol.below:
             return math.inf

@@ -1,8 +1,8 @@
 r"""Products for a driver, which knows the function already and wants few gradients.
 
-In the theorem of `curvature.lanczos` an error of product j counts with a weight \|wⱼ\|, and
-\|wⱼ\| ≤ 1/(βⱼ₊₁\|pⱼ₊₁(z)\|) falls as the Lanczos polynomials grow: where the first products have
-to be exact to 10⁻⁹, the later ones need three digits. (Products that may become worse and worse are
+In the theorem of `curvature.lanczos` an error of product j counts with a weight \|wⱼ\|, which
+falls as the Lanczos polynomials grow, by (5) there: where the first products have to be exact to
+10⁻⁹, the last ones need three digits. (Products that may become worse and worse are
 known for solving equations; van den Eshof & Sleijpen 2004, SIAM J. Matrix Anal. Appl. 26, 125-153.)
 So the first products are central differences, or given ones, for two gradients each, and all later
 ones forward differences, for one.

@@ -184,6 +184,28 @@ def test_the_error_of_a_gradient_is_bounded_and_not_by_much(kind, times):
         assert max(ratios) > 1 / times
 
 
+def test_a_complex_step_that_is_too_long_for_the_function_is_noticed():
+    for k in (1e6, 3e6, 1e7):
+        oracle = Oracle(lambda x, k=k: np.sin(k * x[0] + 1) / k, jac="cs")
+        g = oracle.grad(np.zeros(1))
+        assert 1 / 30 < abs(g[0] - np.cos(1)) / oracle.grad_error(np.zeros(1), g) <= 1
+
+
+def test_a_witness_learns_nothing_from_gradients_that_are_made_of_the_values():
+    heard = []
+
+    class Hears:
+        def saw(self, x, f=None, g=None):
+            heard.append(x)
+    for kind, times in ((df, 2), ("2-point", 0), ("cs", 0)):
+        oracle = Oracle(f, jac=kind)
+        oracle.witness = Hears()
+        oracle.fun(np.ones(2))
+        oracle.grad(np.ones(2))
+        assert len(heard) == times
+        heard.clear()
+
+
 @pytest.mark.parametrize("dim", [1, 2, 3, 8, 30])
 def test_the_error_of_a_hessian_from_values_is_bounded_and_not_by_much(dim):
     ratios = []
