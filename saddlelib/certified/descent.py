@@ -35,10 +35,15 @@ _LEAST_COSINE = 1e-12
 
 
 def value_of(oracle, state) -> float:
-    """f(x), asked for once."""
+    """f(x), asked for once; infinite where it is not a number, as NaN says that nobody asked."""
     if math.isnan(state.value):
-        state.value = oracle.fun(state.x)
+        state.value = _asked(oracle, state.x)
     return state.value
+
+
+def _asked(oracle, x):
+    value = oracle.fun(x)
+    return math.inf if math.isnan(value) else value
 
 
 def noticed(state, x0, f0, g0, x1, f1, g1) -> None:
@@ -188,7 +193,7 @@ def _arrive(oracle, state, x, value, g, sure):
     """Take the step that was found, unless f says that it led up."""
     state.blind += 1
     if math.isnan(value) and not (sure and state.blind < _BLIND):
-        value = oracle.fun(x)
+        value = _asked(oracle, x)
     s, y = x - state.x, g - state.jac
     if not math.isnan(value):
         x0, f0, g0 = state.anchor
@@ -234,10 +239,8 @@ def lowest(oracle, state) -> tuple:
 def has_risen(oracle, state) -> bool:
     """Whether f is higher than it was, after steps that did not ask; then the state goes back."""
     value = value_of(oracle, state)
-    if state.anchor is None or math.isnan(value) or value <= state.anchor[1]:
-        return False
-    f = state.anchor[1]
-    if value - f <= 10 * _UNIT * abs(f):
+    f = value if state.anchor is None or state.anchor[0] is state.x else state.anchor[1]
+    if value <= f + 10 * _UNIT * abs(f) or state.anchor is None:
         return False
     _go_back(oracle, state)
     return True
