@@ -187,10 +187,11 @@ def _by_values(oracle, state, direction, slope):
 def _arrive(oracle, state, x, value, g, sure):
     """Take the step that was found, unless f says that it led up."""
     state.blind += 1
-    if math.isnan(value) and not (sure and state.blind < _BLIND):
-        value = oracle.fun(x)
+    asked = not math.isnan(value)
+    if not (asked or sure and state.blind < _BLIND):
+        value, asked = oracle.fun(x), True
     s, y = x - state.x, g - state.jac
-    if not math.isnan(value):
+    if asked:
         x0, f0, g0 = state.anchor
         hidden = abs(float(g0 @ (x - x0))) < _HIDDEN * _UNIT * abs(f0)
         falls = value < f0 or hidden and value <= f0 + 10 * _UNIT * abs(f0)
@@ -222,10 +223,10 @@ def _go_back(oracle, state):
 def has_risen(oracle, state) -> bool:
     """Whether f is higher than it was, after steps that did not ask; then the state goes back."""
     value = value_of(oracle, state)
-    if state.anchor is None or math.isnan(value) or value <= state.anchor[1]:
+    if state.anchor is None or state.anchor[0] is state.x:
         return False
     f = state.anchor[1]
-    if value - f <= 10 * _UNIT * abs(f):
+    if value - f <= 10 * _UNIT * abs(f):  # false where f is no number
         return False
     _go_back(oracle, state)
     return True

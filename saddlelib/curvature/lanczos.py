@@ -467,6 +467,8 @@ class _Run:
     def end(self, k, most):
         """Why to end here, or ""."""
         whole, product = k == self.start.size, self.product
+        if product.doubtful:
+            return "errors"
         if product.assumed and self.at_tol.below and (
                 whole or self.at_tol.root * self.component > 1):
             product.settle()
