@@ -18,35 +18,35 @@ _NEAR, _CLEAR = 100, 1e3
 # No function with a minimum is known to fall so many times as far as it was high, or as ε allows.
 _FAR = 1e50
 # The record of a descent that begins.
-NOWHERE = (math.inf, math.inf, 0)
+NOWHERE = (math.nan, math.inf, math.inf, 0)
 
 
 def progress(record, x, value, jac, moved):
-    """The record after a step: lowest f, smallest ‖∇f‖, and the steps since one of them was new."""
-    lowest, slope, since = record
+    """The record after a step: first f, lowest f, smallest ‖∇f‖, and steps since one was new."""
+    first, lowest, slope, since = record
+    first = value if math.isnan(first) else first
     now = norm(jac)
     units = _VISIBLE if moved > _NEAR * _UNIT * norm(x) else _CLEAR
-    lower = value < lowest - units * _UNIT * abs(value)  # false where f was not asked
+    # False where f was not asked. Next to all that f has fallen, rounding of that is nothing.
+    lower = value < lowest - units * _UNIT * max(abs(value), first - value)
     if lower or now < _SMALLER * slope:
-        return value if lower else lowest, min(slope, now), 0
-    return lowest, slope, since + 1
+        return first, value if lower else lowest, min(slope, now), 0
+    return first, lowest, slope, since + 1
 
 
 def stands_still(record) -> bool:
     """Whether steps pass and neither f nor ‖∇f‖ falls: at a kink, or by wrong derivatives."""
-    return record[2] >= _PATIENCE
+    return record[3] >= _PATIENCE
 
 
 def falls_for_ever(state, value, epsilon) -> bool:
     """Whether f = ``value`` is so low that there seems to be no minimum.
 
-    ``state.high`` is the size of f where the run began: the larger of |f| and g²/‖H‖, which is what
-    a slope g is worth, the smaller of ε and ‖∇f‖; that of ε where both are 0. It has the units of f.
+    It is held against the size of f where the run began: the larger of |f| and g²/‖H‖, which is
+    what a slope g is worth, the smaller of ε and ‖∇f‖; that of ε where both are 0.
     """
-    if math.isnan(value):
-        return False
-    if math.isnan(state.high):
-        size = state.hess_norm
-        worth = [g * (g / size) for g in (min(epsilon, norm(state.jac)), epsilon) if size > 0]
-        state.high = max([abs(value), *worth[:1]]) or max(worth, default=0.0)
-    return value < -_FAR * state.high < 0
+    high, slope = state.begun
+    size = state.hess_norm
+    worth = [g * (g / size) if size > 0 else 0.0 for g in (min(epsilon, slope), epsilon)]
+    high = max(high, worth[0]) or worth[1]
+    return value < -_FAR * high < 0  # false where f was not asked

@@ -10,7 +10,7 @@ from .._norm import norm
 from ..derivatives import unit_of
 from .memory import Memory
 
-__all__ = ["descend", "first_length", "has_risen", "noticed", "value_of"]
+__all__ = ["descend", "first_length", "has_risen", "lowest", "noticed", "value_of"]
 
 _UNIT = np.finfo(float).eps / 2
 # A step is taken where its end is less steep, up or down, than this part of its start.
@@ -201,6 +201,9 @@ def _arrive(oracle, state, x, value, g, sure):
             return
         noticed(state, x0, f0, g0, x, value, g)
         state.anchor, state.blind = (x, value, g), 0
+    # Between the last known value and x there may be one lower than both.
+    blind = math.isnan(state.value) and state.anchor[0] is not state.x
+    state.trail = (state.x, state.jac) if blind else None
     known, state.memory = state.memory, state.memory.add(s, y)
     state.straight = state.memory is known  # the slope did not rise along this step
     curved = float(s @ y)
@@ -210,14 +213,23 @@ def _arrive(oracle, state, x, value, g, sure):
 
 
 def _go_back(oracle, state):
-    """To the last point whose value is known, or this one if lower, and on from there with values.
-    """
-    if state.anchor[0] is not state.x and -math.inf < value_of(oracle, state) < state.anchor[1]:
-        state.anchor = (state.x, state.value, state.jac)
+    """To the lowest of the last points, and on from there with values."""
+    state.anchor, state.trail = lowest(oracle, state), None
     state.x, state.value, state.jac = state.anchor
     state.memory, state.blind = Memory(), 0
     state.alarm = min(2 * state.alarm, _LONG) or _CAUTIOUS
     state.cautious = state.alarm
+
+
+def lowest(oracle, state) -> tuple:
+    """(x, f, ∇f) where f is lowest: here, at the point before, or at the last one of known value."""
+    if state.anchor[0] is state.x:
+        return state.anchor
+    last = (state.x, value_of(oracle, state), state.jac)
+    if not -math.inf < last[1] <= state.anchor[1] and state.trail is not None:
+        x, jac = state.trail
+        last = (x, oracle.fun(x), jac)
+    return last if -math.inf < last[1] <= state.anchor[1] else state.anchor
 
 
 def has_risen(oracle, state) -> bool:

@@ -16,7 +16,7 @@ from ..curvature.sparing import Scales
 from ..methods.base import Method, State
 from ..methods.rules import rule
 from .arrival import NOWHERE, falls_for_ever, progress, stands_still
-from .descent import descend, has_risen, value_of
+from .descent import descend, has_risen, lowest, value_of
 from .escape import escape
 from .inner import OWN, checked, solve
 from .memory import Memory
@@ -43,6 +43,8 @@ class CertifiedState(State):
     anchor : tuple of (ndarray, float, ndarray) or None
         The last point of this descent whose value is known, with value and gradient: no value that
         was seen is lower.
+    trail : tuple of (ndarray, ndarray) or None
+        The point before x, with its gradient, where its value is not known.
     memory : Memory
         The pairs of L-BFGS.
     cautious, alarm : int
@@ -60,10 +62,10 @@ class CertifiedState(State):
         Whether the descent goes on below ε, as the error of a gradient decides there.
     hess_norm, lipschitz_hess : float
         The largest ‖H‖ and ρ that were seen; 0 before.
-    record : tuple of (float, float, int)
-        The lowest f and ‖∇f‖ of this descent, and the steps since one of them was new.
-    high : float
-        The size of f where the run began, NaN before it is known.
+    record : tuple of (float, float, float, int)
+        First and lowest f and least ‖∇f‖ of this descent, and the steps since one was new.
+    begun : tuple of (float, float) or None
+        |f| and ‖∇f‖ where the run began.
     reach, moved : float
         Lengths of the last escape and of the last step; 0 before.
     certificate : Certificate or None
@@ -75,6 +77,7 @@ class CertifiedState(State):
 
     value: float = math.nan
     anchor: tuple | None = None
+    trail: tuple | None = None
     memory: Memory = field(default_factory=Memory)
     cautious: int = 0
     alarm: int = 0
@@ -85,8 +88,8 @@ class CertifiedState(State):
     further: bool = False
     hess_norm: float = 0.0
     lipschitz_hess: float = 0.0
-    record: tuple[float, float, int] = NOWHERE
-    high: float = math.nan
+    record: tuple[float, float, float, int] = NOWHERE
+    begun: tuple[float, float] | None = None
     reach: float = 0.0
     moved: float = 0.0
     certificate: Certificate | None = None
@@ -199,6 +202,8 @@ class Certified(Method):
         if state.finished is not None:
             return new
         new.nit = state.nit + 1
+        if new.begun is None:  # every kind of step asks for f here
+            new.begun = abs(value_of(oracle, new)), norm(new.jac)
         if self._has_arrived(state):
             self._look(oracle, new)
         elif self.inner == OWN or state.stalled:
@@ -220,9 +225,8 @@ class Certified(Method):
             return state.x, state.jac
         if state.finished is not None and math.isfinite(state.value):
             return state.x, state.jac
-        x, value, jac = state.anchor
-        here = value_of(oracle, state)
-        return (state.x, state.jac) if -math.inf < here <= value else (x, jac)
+        x, _, jac = lowest(oracle, state)
+        return x, jac
 
     def _has_arrived(self, state):
         slope = norm(state.jac)

@@ -15,6 +15,8 @@ _UNIT = np.finfo(float).eps / 2
 _FACTOR, _GROWTHS, _CUTS = 4.0, 30, 60
 # f has to fall by this part of |λ|t²; ½ is what curvature alone would do.
 _PART = 1 / 8
+# On lengths beyond so many times slope over curvature, a slope explains no fall by that part.
+_SLOPES = 4
 # No length beyond, whose square is still a float.
 _FARTHEST = 1e150
 # A fitted minimizer nearer than this part to the best length is not worth a value.
@@ -42,10 +44,13 @@ def escape(oracle, state, direction, curvature) -> bool:
         return seen[t]
 
     def falls(t):  # by curvature, and not for what is left of the slope
-        return (math.isfinite(at(t)) and at(t) < f
-                and at(t) <= f + slope * t - _PART * curvature * t * t)
+        least = 0.0 if curvature * t >= _SLOPES * abs(slope) else slope * t
+        enough = _PART * curvature * t * t
+        falls = math.isfinite(at(t)) and at(t) < f and at(t) <= f + least - enough
+        # By differences the slope has an error; what is left of it is odd in t.
+        return falls and (not oracle.differences or at(t) + at(-t) - 2 * f <= -enough)
 
-    t = min(_first(state, curvature), _FARTHEST)
+    t = min(max(_first(state, curvature), _SLOPES * abs(slope) / curvature), _FARTHEST)
     if falls(t):
         for _ in range(0 if state.reach > 0 else _GROWTHS):
             if not (_FACTOR * t <= _FARTHEST and math.isfinite(at(_FACTOR * t))
@@ -80,7 +85,7 @@ def _first(state, curvature):
 
 def _fitted(state, at, seen, t, f, slope, curvature):
     """t, or the minimizer of the quartic through it and its nearest neighbour, if f is lower."""
-    others = [s for s, value in seen.items() if s != t and math.isfinite(value)]
+    others = [s for s, value in seen.items() if 0 < s != t and math.isfinite(value)]
     if not others:
         return t
     other = min(others, key=lambda s: abs(math.log(s / t)))

@@ -35,8 +35,9 @@ _NO_END = {
     **{name: dict(gtol=0.0, maxiter=20_000, max_trust_radius=1e100)
        for name in ("dogleg", "trust-ncg", "trust-exact", "trust-krylov")}}
 
-# A round that asks for f more often than so many times an iteration gets nowhere.
-_MOST = 60
+# A round that asks for f more often than so many times an iteration gets nowhere; TNC counts
+# iterations that take up to 50 gradients for products.
+_USUAL, _MOST = 15, 60
 
 
 class _Stop(BaseException):
@@ -79,6 +80,7 @@ def solve(method, oracle, state) -> None:
     options = {**_NO_END.get(name, {}), **(method.inner_options or {})}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "Unknown solver options")
         try:
             scipy.optimize.minimize(game, np.zeros_like(state.x), jac=True, method=name,
                                     callback=game.iterate, options=options, **hessian)
@@ -87,8 +89,13 @@ def solve(method, oracle, state) -> None:
         except Exception as error:
             if callable(name) and not game.theirs:
                 error.add_note("raised by method, a function of the user's")
-            if callable(name) or game.theirs or not _of_numbers(error):
+            if callable(name) or game.theirs:
                 raise
+            if not (_of_numbers(error) or method.inner_options):
+                raise
+            if not _of_numbers(error):
+                raise TypeError(f"SciPy's {name} does not take the options "
+                                f"{method.inner_options or {}}: {error}") from error
     game.finish()
 
 
@@ -111,7 +118,7 @@ class _Round:
         value = state.value if not math.isnan(state.value) else oracle.fun(state.x)
         state.value = value
         state.anchor = state.anchor or (state.x, value, state.jac)
-        self.known, self.over, self.theirs = {}, False, False
+        self.known, self.over, self.theirs, self.name = {}, False, False, method.inner
         self.record, self.asked, self.seen = NOWHERE, 0, 0
         self._keep(np.zeros_like(state.x), state.x, value, state.jac)
         self.best = (state.x, value, state.jac)
@@ -127,21 +134,26 @@ class _Round:
         z = as_gradient("what method hands to fun, jac and callback", z, self.origin)
         key = z.tobytes()
         if key not in self.known:
-            self.asked += 1
-            if self.asked > _MOST * (self.seen + 20):
-                raise _Stop
             x = self.origin + self.scale * z
-            self.theirs = True  # what is raised now
-            self._keep(z, x, self.oracle.fun(x), self.oracle.grad(x))
-            self.theirs = False
+            self._keep(z, x, self._of_user(self.oracle.fun, x), self._of_user(self.oracle.grad, x))
         return self.known[key]
 
+    def _of_user(self, function, *arguments):
+        """What a function of the user's returns; what it raises is no fault of the solver."""
+        self.theirs = True
+        answer = function(*arguments)
+        self.theirs = False
+        return answer
+
     def __call__(self, z):
+        self.asked += 1
+        if self.asked > (_MOST if self.name == "TNC" else _USUAL) * (self.seen + 20):
+            raise _Stop
         _, f, g = self._at(z)
         return f, self.scale * g
 
     def hess(self, z):
-        return self.scale**2 * self.oracle.hess(self._at(z)[0])
+        return self.scale**2 * self._of_user(self.oracle.hess, self._at(z)[0])
 
     def product(self, z, v):
         """By what is given, or by a forward difference of gradients."""
@@ -150,9 +162,10 @@ class _Round:
         if size == 0:
             return np.zeros_like(x)
         if self.oracle.has_hvp:
-            return self.scale**2 * self.oracle.hvp(x, np.asarray(v, dtype=float))
+            v = np.asarray(v, dtype=float)
+            return self.scale**2 * self._of_user(self.oracle.hvp, x, v)
         h = math.sqrt(4 * unit_of(g)) * max(norm(x), self.scale)
-        ahead = self.oracle.grad(x + (h / size) * v)
+        ahead = self._of_user(self.oracle.grad, x + (h / size) * v)
         return self.scale**2 * size / h * (ahead - g)
 
     def iterate(self, z, *_):

@@ -34,10 +34,12 @@ _UNIT = np.finfo(float).eps / 2
 # Gradients that `contradiction` asks for where nothing is suspect; and the part of a product that
 # it has to be off to be called wrong.
 _UNSUSPECTED, _OFF = 2, 0.6
-# Second differences of values accuse a product where they agree to this part at so many spacings in
-# a row, three times as long each, and rounding makes less of them; none is shorter than so many
-# units of x.
-_IN_A_ROW, _SPACINGS, _AGREE, _UNITS = 3, 12, 0.2, 1e4
+# Gradients by differences are held against products where their error is this part of what matters.
+_ROUGH = 0.01
+# Second differences of values accuse a product that is off by a part of it where they agree to another
+# at so many spacings in a row, three times as long each, and rounding makes less of them; none is
+# shorter than so many units of x.
+_IN_A_ROW, _SPACINGS, _AGREE, _UNITS, _GROSS = 3, 12, 0.2, 1e4, 0.35
 # A product that is smaller has lost digits to underflow; lengths in units of ‖x‖ that mean little.
 _LEAST, _FAR = 1e-290, 1e3
 # In so few dimensions given products are as cheap as differences that have to be checked.
@@ -420,7 +422,10 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
         passes = verdict is Verdict.SOSP
         return (Verdict.CANNOT_TELL, f"f(x) = {value} is not finite") if passes else (
             verdict, message)
-    if oracle.differences:  # the gradient is that of f, or of what rounding left of it
+    if oracle.by_values:  # the gradient is that of f, or of what rounding left of it
+        return verdict, message
+    if oracle.differences and not oracle.grad_error(x, g) <= _ROUGH * min(
+            max(norm(g), epsilon), hess_norm * length):
         given = oracle.has_hvp or oracle.has_hess
         wrong = _by_values(oracle, x, look, value, hvp_error) if given else ""
         return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)
@@ -446,7 +451,7 @@ def _by_values(oracle, x, look, value, hvp_error):
     for _ in range(_SPACINGS):
         bend = oracle.fun(x + h * b) - 2 * value + oracle.fun(x - h * b)
         q = bend / h / h
-        if not (math.isfinite(q) and abs(q - told) > _OFF * max(abs(q), abs(told)) + hvp_error):
+        if not (math.isfinite(q) and abs(q - told) > _GROSS * max(abs(q), abs(told)) + hvp_error):
             return ""
         sigma = max(sigma, 2 * noise(oracle.fun, x, h, b))
         clear = 4 * sigma / h / h <= _AGREE * abs(q) and q != 0

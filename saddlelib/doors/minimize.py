@@ -174,6 +174,9 @@ def _words(told):
     more, options = told.pop("more"), told.pop("options")
     if not isinstance(options, (dict, type(None))):
         raise TypeError(f"options must be a dictionary, got {options!r}")
+    strange = [name for name in options or {} if not isinstance(name, str)]
+    if strange:
+        raise TypeError(f"options must have names as keys, got {strange[0]!r}")
     for name, value in (options or {}).items():
         if name not in told:
             more.setdefault(name, value)

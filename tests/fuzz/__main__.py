@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import sys
 import time
@@ -31,6 +32,7 @@ def main():
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.add_argument("--kinds", action="store_true", help="also the seeds behind each problem")
+    parser.add_argument("--front", action="store_true", help="only calls of the front door")
     parser.add_argument("--seed", type=int, help="run this one call here, and say all about it")
     given = parser.parse_args()
     if given.seed is not None:
@@ -40,7 +42,11 @@ def main():
         return
     began, seen = time.monotonic(), []
     with contextlib.suppress(KeyboardInterrupt):  # then the table of what there is
-        for one in outcomes(range(given.first, given.first + given.calls), given.processes):
+        seeds = range(given.first, given.first + given.calls)
+        if given.front:
+            seeds = (seed for seed in itertools.count(given.first) if calls.is_front(seed))
+            seeds = itertools.islice(seeds, given.calls)
+        for one in outcomes(seeds, given.processes):
             seen.append(one)
     found = summary(seen)
     found["seconds"] = time.monotonic() - began

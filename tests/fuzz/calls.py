@@ -115,10 +115,15 @@ class Call:
             lambda x, v, i: np.tile(hvp(x, v), (i.size, 1))))
 
 
+def is_front(seed) -> bool:
+    """Whether the call of a seed goes through the front door."""
+    return bool(np.random.default_rng(seed).random() < FRONT)
+
+
 def draw(seed) -> Call:
     """The call that belongs to a seed."""
-    rng = np.random.default_rng(seed)
-    new = rng.random() < FRONT
+    rng, new = np.random.default_rng(seed), is_front(seed)
+    rng.random()
     families = front.FAMILIES if new else FAMILIES
     family = str(rng.choice(list(families), p=np.array(list(families.values()))
                             / sum(families.values())))

@@ -221,7 +221,7 @@ def _verdict(call, cert, x, seen, success):
     tol = cert.curvature_tol if tol is None else tol
     fault = seen.problems.append
     kind = "wrong success" if success or name == "SOSP" else "wrong verdict"
-    if name == "WRONG_DERIVATIVES" and not _excused(call, x):
+    if name == "WRONG_DERIVATIVES" and not (_excused(call, x) or front.too_coarse(call)):
         fault(("wrong verdict", f"falsely accused: {_where_of(call)}"))
     if call.family in LIARS and not visible(call, x, cert):
         kind = NOT_VISIBLE
