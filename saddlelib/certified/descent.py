@@ -35,10 +35,15 @@ _LEAST_COSINE = 1e-12
 
 
 def value_of(oracle, state) -> float:
-    """f(x), asked for once."""
+    """f(x), asked for once; infinite where it is not a number, as NaN says that nobody asked."""
     if math.isnan(state.value):
-        state.value = oracle.fun(state.x)
+        state.value = _asked(oracle, state.x)
     return state.value
+
+
+def _asked(oracle, x):
+    value = oracle.fun(x)
+    return math.inf if math.isnan(value) else value
 
 
 def noticed(state, x0, f0, g0, x1, f1, g1) -> None:
@@ -187,11 +192,10 @@ def _by_values(oracle, state, direction, slope):
 def _arrive(oracle, state, x, value, g, sure):
     """Take the step that was found, unless f says that it led up."""
     state.blind += 1
-    asked = not math.isnan(value)
-    if not (asked or sure and state.blind < _BLIND):
-        value, asked = oracle.fun(x), True
+    if math.isnan(value) and not (sure and state.blind < _BLIND):
+        value = _asked(oracle, x)
     s, y = x - state.x, g - state.jac
-    if asked:
+    if not math.isnan(value):
         x0, f0, g0 = state.anchor
         hidden = abs(float(g0 @ (x - x0))) < _HIDDEN * _UNIT * abs(f0)
         falls = value < f0 or hidden and value <= f0 + 10 * _UNIT * abs(f0)

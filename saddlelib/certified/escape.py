@@ -18,7 +18,7 @@ _GAIN = 0.1
 # f has to fall by this part of |λ|t²; ½ is what curvature alone would do.
 _PART = 1 / 8
 # On lengths beyond so many times slope over curvature, a slope explains no fall by that part.
-_SLOPES = 4
+_SLOPES = 16
 # No length beyond, whose square is still a float.
 _FARTHEST = 1e150
 # A fitted minimizer nearer than this part to the best length is not worth a value.
