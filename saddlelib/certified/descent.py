@@ -133,7 +133,7 @@ def _by_slopes(oracle, state, direction, slope):
     low, at_low, fallen = 0.0, slope, 0.0  # and what the trapezoids say of f there
     for _ in range(_TRIALS):
         x = state.x + t * direction
-        if np.array_equal(x, state.x):  # the step is lost in rounding
+        if x[0] == state.x[0] and np.array_equal(x, state.x):  # the step is lost in rounding
             if t < 1:
                 break
             t *= _LOST
