@@ -19,7 +19,7 @@ SOURCES = ["saddlelib", "pyproject.toml", "README.md", "LICENSE"]
 # Rooms that need a library which saddlelib does not install, and what they say then.
 EXTRAS = {"saddlelib.optim": "saddlelib[torch]", "saddlelib.tasks": "saddlelib[torch]",
           "saddlelib.figures": "saddlelib[figures]", "saddlelib.live": "saddlelib[live]",
-          "saddlelib.doors.torch": "'saddlelib[torch]'"}
+          "saddlelib.doors.torch": "saddlelib[torch]"}
 
 IMPORT_ALL = """
 import importlib, pkgutil, saddlelib

@@ -133,7 +133,7 @@ def _by_slopes(oracle, state, direction, slope):
     low, at_low, fallen = 0.0, slope, 0.0  # and what the trapezoids say of f there
     for _ in range(_TRIALS):
         x = state.x + t * direction
-        if np.array_equal(x, state.x):  # the step is lost in rounding
+        if x[0] == state.x[0] and np.array_equal(x, state.x):  # the step is lost in rounding
             if t < 1:
                 break
             t *= _LOST
@@ -239,8 +239,10 @@ def lowest(oracle, state) -> tuple:
 def has_risen(oracle, state) -> bool:
     """Whether f is higher than it was, after steps that did not ask; then the state goes back."""
     value = value_of(oracle, state)
-    f = value if state.anchor is None or state.anchor[0] is state.x else state.anchor[1]
-    if value <= f + 10 * _UNIT * abs(f) or state.anchor is None:
+    if state.anchor is None or state.anchor[0] is state.x:
+        return False
+    f = state.anchor[1]
+    if value - f <= 10 * _UNIT * abs(f):  # false where f is no number
         return False
     _go_back(oracle, state)
     return True

@@ -11,7 +11,7 @@ import numpy as np
 from .._arguments import positive, probability
 from .._norm import norm
 from ..curvature import Certificate, Verdict
-from ..curvature.certificate import Question
+from ..curvature.certificate import Question, estimated_tol
 from ..curvature.sparing import Scales
 from ..methods.base import Method, State
 from ..methods.rules import rule
@@ -26,8 +26,6 @@ __all__ = ["Certified", "CertifiedState"]
 _UNIT = np.finfo(float).eps / 2
 # An estimated tolerance lies between these parts of the largest curvature seen.
 _FLOOR, _CAP = 1e-4, 0.1
-# And is never zero, where there is no curvature at all.
-_LEAST = 1e-290
 # A look need not know λ_min better than this part of γ.
 _RESOLUTION = 0.5
 # Where the error of a gradient decides about ε, the descent goes on to this part of it.
@@ -129,7 +127,8 @@ class Certified(Method):
     - ρ as the largest 12\|(∇f(x₀) + ∇f(x₁))·s/2 − (f(x₁) − f(x₀))\|/‖s‖³ over s = x₁ − x₀ along
       the run, and from the third derivative along the escapes;
     - γ, where it is not given, as √(ρε), but at least 10⁻⁴‖H‖ and at most ‖H‖/10: so no
-      certificate is vacuous, and none asks for more than differences can show.
+      certificate is vacuous, and none asks for more than differences can show. Only where ‖H‖‖x‖
+      is below 10⁻⁶ε, so that ε sees neither slope nor curvature, is the answer that f is flat.
 
     Parameters
     ----------
@@ -293,7 +292,7 @@ class Certified(Method):
         if self.curvature_tol is not None:
             return self.curvature_tol
         scale = math.sqrt(state.lipschitz_hess) * math.sqrt(self.epsilon)
-        return lambda size: max(min(max(scale, _FLOOR * size), _CAP * size), _LEAST)
+        return estimated_tol(_FLOOR, _CAP, scale, self.epsilon, state.x)
 
     def _scales(self, state):
         """What is known for differences: ‖H‖, ρ, and a length on which curvature can be lost."""

@@ -13,6 +13,8 @@ __all__ = ["escape"]
 _UNIT = np.finfo(float).eps / 2
 # Lengths grow and shrink by this factor, so often at most.
 _FACTOR, _GROWTHS, _CUTS = 4.0, 30, 60
+# Four times the length has to be worth this part more.
+_GAIN = 0.1
 # f has to fall by this part of |λ|t²; ½ is what curvature alone would do.
 _PART = 1 / 8
 # On lengths beyond so many times slope over curvature, a slope explains no fall by that part.
@@ -27,7 +29,8 @@ def escape(oracle, state, direction, curvature) -> bool:
     r"""Move a state in place to x + t v with f(x + tv) ≤ f(x) − \|λ\|t²/8; whether one was found.
 
     t begins at the length of the last escape, else at 2\|λ\|/ρ̂, else at a tenth of ‖x‖. At
-    the first escape it grows fourfold as long as f falls; it shrinks fourfold until f has fallen.
+    the first escape it grows fourfold as long as f falls by a tenth more, so that a ray along which
+    f only approaches a limit is left soon; it shrinks fourfold until f has fallen.
     Then f along v is fitted by f + f′t + λt²/2 + at³ + bt⁴ through the two nearest lengths; its
     minimizer is tried once, and its third derivative is taken into the estimate of ρ. Costs a value
     each, and a gradient.
@@ -54,7 +57,7 @@ def escape(oracle, state, direction, curvature) -> bool:
     if falls(t):
         for _ in range(0 if state.reach > 0 else _GROWTHS):
             if not (_FACTOR * t <= _FARTHEST and math.isfinite(at(_FACTOR * t))
-                    and at(_FACTOR * t) < at(t)):
+                    and at(_FACTOR * t) < at(t) - _GAIN * (f - at(t))):
                 break
             t *= _FACTOR
     else:

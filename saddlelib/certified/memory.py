@@ -67,7 +67,7 @@ class Memory:
         new.steps[kept.stop], new.changes[kept.stop] = s, y
         size = len(new)
         old = slice(len(self) - (size - 1), len(self))
-        new.products, new.squares = np.zeros((size, size)), np.empty((size, size))
+        new.products, new.squares = np.zeros((2, size, size))
         new.products[:-1, :-1] = self.products[old, old]
         new.squares[:-1, :-1] = self.squares[old, old]
         new.products[:, -1] = new.steps[new.first:new.last] @ y

@@ -46,6 +46,7 @@ _LEAST, _FAR = 1e-290, 1e3
 _FEW = 3
 # Where no tolerance is known: γ as a part of ‖H‖, and the length for differences as one of ‖x‖.
 _PART, _NEAR = 1e-2, 0.1
+_UNSEEN = 1e-6
 
 
 class Verdict(enum.Enum):
@@ -217,7 +218,8 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     failure_prob = probability("failure_prob", failure_prob)
     known, rho = None, getattr(oracle.problem, "lipschitz_hess", None)
     if curvature_tol is None and lipschitz_hess is None and rho is None:
-        curvature_tol, known = _relative, Scales(length=_NEAR * (norm(x) or 1.0))
+        curvature_tol = estimated_tol(_PART, _PART, 0.0, epsilon, x)
+        known = Scales(length=_NEAR * (norm(x) or 1.0))
     else:
         lipschitz_hess, curvature_tol = curvature_scale(
             oracle.problem, epsilon, lipschitz_hess, curvature_tol)
@@ -230,9 +232,15 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
                     hvp_error, grad_error, recheck, known, measure=True).ask(oracle, x, g, rng)
 
 
-def _relative(size):
-    """A tolerance for who knows no other: a part of the largest curvature that was seen."""
-    return max(_PART * size, _LEAST)
+def estimated_tol(low, high, scale, epsilon, x):
+    """γ as a function of ‖H‖ for who knows no other: ``scale``, but within low‖H‖ and high‖H‖.
+
+    Where ‖H‖ max(‖x‖, 1) is below 10⁻⁶ε, ε sees neither slope nor curvature, and a part of next to
+    nothing would let a plain pass for a minimum. Then γ is larger than ‖H‖, which says: flat.
+    """
+    unseen = max(_UNSEEN * epsilon / max(1.0, norm(x)), _LEAST)
+    return lambda size: unseen if size <= unseen else max(min(max(scale, low * size), high * size),
+                                                          _LEAST)
 
 
 @dataclass(frozen=True)
@@ -242,7 +250,7 @@ class Question:
     Parameters
     ----------
     curvature_tol : float or callable
-        Also a function of the largest ‖Hv‖ that was seen, > 0 and not falling.
+        Also a function of the largest ‖Hv‖ that was seen, > 0.
     known : Scales, optional
         What a run knows already; needed where ``curvature_tol`` is a function.
     measure : bool

@@ -467,6 +467,8 @@ class _Run:
     def end(self, k, most):
         """Why to end here, or ""."""
         whole, product = k == self.start.size, self.product
+        if product.doubtful:
+            return "errors"
         if product.assumed and self.at_tol.below and (
                 whole or self.at_tol.root * self.component > 1):
             product.settle()
@@ -528,7 +530,9 @@ class _Run:
         error, errors, low = self.product.error(k), self.product.errors(k), float(ritz[0])
         self.product.norm = float(max(self.product.norm, abs(ritz[0]), abs(ritz[-1])))
         passed = self.T.decides(self.at_tol, self.component, errors)
-        lower = self.T.lower_bound(self.component, errors, -self.tol if passed else -math.inf)
+        lower = -math.inf  # which nobody asks who only wants a way down
+        if confirm or end != "negative":
+            lower = self.T.lower_bound(self.component, errors, -self.tol if passed else lower)
         if k == dim:  # nothing is left out, so no start can have missed it
             lower = max(lower, low - error)
         direction = self.T.ritz_vector() @ self.basis[:k]

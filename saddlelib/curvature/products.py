@@ -139,6 +139,7 @@ class _Products:
     noise = 0.0  # of a gradient, where it was measured
     remedy = ""  # what to do about errors that are too large, in words
     assumed = False  # whether the error is one that is still to be measured; see `settle`
+    doubtful = False  # whether they are less symmetric than their error explains; see `refine`
     allowed = math.inf  # what the next product may be off, where a choice is to be had
 
     def __init__(self, name, stated):
@@ -170,11 +171,13 @@ class _Products:
     def compare(self, difference, step, dim):
         """Take in how much the entries of this step differ from what symmetry says.
 
-        Raises `NotSymmetric` where no error of the products explains it.
+        Raises `NotSymmetric` where no error of the products explains it, and more exact ones are
+        not to be had.
         """
         if self._exceeds(difference, step):
             self._measure_again()
-            if self._exceeds(difference, step):
+            self.doubtful = self._exceeds(difference, step)
+            if self.doubtful and not self.can_refine:
                 raise NotSymmetric(self._complaint(difference))
         # The basis is orthogonal to rounding, so that much is no fault of the products.
         excess = max(0.0, difference - 8 * _UNIT * self.norm * math.sqrt(step))
@@ -320,6 +323,7 @@ class Differences(_Products):
         if not self.can_refine:
             return False
         self.forward, self._root, self._least, self._entries = math.nan, 0.0, 0.0, 0
+        self.doubtful = False
         self.misstep = 0.0  # that of the shorter steps
         return True
 

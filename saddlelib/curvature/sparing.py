@@ -86,6 +86,7 @@ class Sparing(Differences):
 
     def _restart(self):
         self._root, self._least, self._entries, self.misstep = 0.0, 0.0, 0, 0.0
+        self.doubtful = False
         self.forward, self.probed, self.hidden, self.assumed = math.nan, None, 0.0, False
         self.kinds = []  # whether the products of this iteration are forward differences
         self.change = 0.0  # the largest ‖∇³f[v, v]‖ that was measured

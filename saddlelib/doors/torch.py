@@ -19,7 +19,8 @@ try:
     from ..optim._curvature import _backward, _twice_differentiable
 except ImportError as error:
     raise ImportError(
-        "jac=\"torch\" needs torch, which is an extra: pip install 'saddlelib[torch]'") from error
+        "jac=\"torch\" needs torch, which saddlelib does not install by itself: "
+        "pip install saddlelib[torch]") from error
 
 __all__ = ["form"]
 
