@@ -174,7 +174,8 @@ class SecondDifferences(_Products):
             return 0.0
         move = self.scale * frozen
         change = max(abs(self.fun(self.x + sign * move) - self.value) for sign in (-1, 1))
-        return 2 * (change / norm(move) / norm(move))
+        length = norm(move)
+        return 2 * (change / length / length) if length > 0 else math.inf
 
     def _there(self, *coordinates, times=1):
         """f a step ahead and a step behind along one coordinate or two."""

@@ -52,7 +52,10 @@ def _tolerance(call, result):
     if stated or seen is None or not result.success or call.family not in front.EXACT:
         return
     H = call.truth.hess(np.ravel(result.x))
-    size = float(np.abs(np.linalg.eigvalsh(H / np.abs(H).max())).max() * np.abs(H).max())
+    scale = float(np.abs(H).max())
+    if not 0 < scale < math.inf:
+        return
+    size = float(np.abs(np.linalg.eigvalsh(H / scale)).max()) * scale
     largest = max(size, result.estimates["hess_norm"])
     if not 1e-4 * _SEEN * size <= seen.curvature_tol <= 0.1 * _ABOVE * largest:
         yield "estimated tolerance is no part of ‖H‖"
