@@ -13,8 +13,9 @@ _UNIT = 2.0**-53
 _PATIENCE, _SMALLER = 50, 0.9
 # A decrease of f that is more than its rounding.
 _VISIBLE = 4
-# After a step that is fewer units of rounding of x it has to be this much.
-_NEAR, _CLEAR = 100, 1e3
+# After a step that is fewer units of rounding of x it has to be this much; and where x has hardly
+# moved at all, a lower f is none.
+_NEAR, _CLEAR, _STILL = 100, 1e6, 8
 # No function with a minimum is known to fall so many times as far as it was high, or as ε allows.
 _FAR = 1e50
 # The record of a descent that begins.
@@ -26,9 +27,10 @@ def progress(record, x, value, jac, moved):
     first, lowest, slope, since = record
     first = value if math.isnan(first) else first
     now = norm(jac)
-    units = _VISIBLE if moved > _NEAR * _UNIT * norm(x) else _CLEAR
+    grain = _UNIT * norm(x)
+    units = _VISIBLE if moved > _NEAR * grain else _CLEAR if moved > _STILL * grain else math.inf
     # False where f was not asked. Next to all that f has fallen, rounding of that is nothing.
-    lower = value < lowest - units * _UNIT * max(abs(value), first - value)
+    lower = value < lowest - units * _UNIT * (max(abs(value), first - value) or 1.0)
     if lower or now < _SMALLER * slope:
         return first, value if lower else lowest, min(slope, now), 0
     return first, lowest, slope, since + 1
