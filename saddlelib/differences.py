@@ -27,6 +27,8 @@ KINDS = ("2-point", "3-point", "cs")
 _FACTOR = 3.0  # of the second spacing in `error`
 _ORDER = {"2-point": 1, "3-point": 2, "cs": 2}
 _UNIT = 2.0**-53
+# Lines that are tried, each ten times as wide as the one before, where values do not move.
+_WIDER = 7
 # Values along the line on which noise is measured, and what a fourth difference of noise σ is.
 _LINE, _FOURTH = 9, math.sqrt(70)
 
@@ -105,16 +107,27 @@ def noise(fun, x, width, v=None) -> float:
     return size if math.isfinite(size) else math.inf
 
 
+def _grain(fun, x, width) -> float:
+    """`noise` on a line of this width, or on the first one so wide that f moves at all."""
+    for _ in range(_WIDER):
+        sigma = noise(fun, x, width)
+        if sigma > 0:
+            return sigma
+        width *= 10
+    return 0.0
+
+
 def error(fun, x, g, kind, value, unit=_UNIT) -> float:
     """‖g − ∇f(x)‖₂ at most, for g = `gradient` (fun, x, kind, value, unit).
 
-    Costs one more gradient, and for "2-point" and "3-point" nine values.
+    Costs one more gradient, and for "2-point" and "3-point" nine values; or some times nine where f
+    does not move over the spacings, which says nothing of how it is rounded.
     """
     order = _ORDER[kind]
     off = norm(gradient(fun, x, kind, value, unit, _FACTOR) - g)
     if kind == "cs":  # off by rounding, as an exact one, and by next to nothing else
         return 2 * off + 4 * unit * norm(g)
     h = spacing(x, kind, unit)
-    sigma = max(2 * unit * abs(value), 3 * noise(fun, x, float(h.max())))
+    sigma = max(2 * unit * abs(value), 3 * _grain(fun, x, float(h.max())))
     bound = 1.5 * off / (_FACTOR**order - 1) + (2 / order) * sigma * norm(1 / h)
     return bound if math.isfinite(bound) else math.inf

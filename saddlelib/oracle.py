@@ -522,8 +522,12 @@ class _Both:
             raise TypeError(f"with jac=True fun must return a pair (f, gradient), got "
                             f"{type(both).__name__}; give jac if fun returns f alone")
         value, g = both
-        # A copy, because functions of users reuse their buffers.
-        self._known = [(x.copy(), value, np.array(g)), *self._known[:1]]
+        try:
+            g = np.array(g)  # a copy, because functions of users reuse their buffers
+        except ValueError:
+            raise ValueError("the gradient that fun returns must hold real numbers, got rows of "
+                             "different lengths") from None
+        self._known = [(x.copy(), value, g), *self._known[:1]]
         return self._known[0]
 
 

@@ -226,7 +226,7 @@ def _go_back(oracle, state):
 
 
 def lowest(oracle, state) -> tuple:
-    """(x, f, ∇f) where f is lowest: here, at the point before, or at the last one of known value."""
+    """(x, f, ∇f) where f is lowest: here, at the point before, or at the last of known value."""
     if state.anchor[0] is state.x:
         return state.anchor
     last = (state.x, value_of(oracle, state), state.jac)

@@ -225,7 +225,7 @@ class Certified(Method):
             return state.x, state.jac
         if state.finished is not None and math.isfinite(state.value):
             return state.x, state.jac
-        x, _, jac = lowest(oracle, state)
+        x, _, jac = lowest(oracle, state.copy())  # what is asked here is not for the next run
         return x, jac
 
     def _has_arrived(self, state):

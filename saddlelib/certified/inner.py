@@ -38,6 +38,8 @@ _NO_END = {
 # A round that asks for f more often than so many times an iteration gets nowhere; TNC counts
 # iterations that take up to 50 gradients for products.
 _USUAL, _MOST = 15, 60
+# And one that asks for more products in an iteration than this and some for every dimension.
+_PRODUCTS_AT_MOST = 200
 
 
 class _Stop(BaseException):
@@ -119,7 +121,7 @@ class _Round:
         state.value = value
         state.anchor = state.anchor or (state.x, value, state.jac)
         self.known, self.over, self.theirs, self.name = {}, False, False, method.inner
-        self.record, self.asked, self.seen = NOWHERE, 0, 0
+        self.record, self.asked, self.seen, self.products = NOWHERE, 0, 0, 0
         self._keep(np.zeros_like(state.x), state.x, value, state.jac)
         self.best = (state.x, value, state.jac)
 
@@ -159,6 +161,9 @@ class _Round:
         """By what is given, or by a forward difference of gradients."""
         x, _, g = self._at(z)
         size = norm(v)
+        self.products += 1
+        if self.products > _PRODUCTS_AT_MOST + 20 * x.size:  # as where numbers have overflowed
+            raise _Stop
         if size == 0:
             return np.zeros_like(x)
         if self.oracle.has_hvp:
@@ -177,6 +182,7 @@ class _Round:
             state.moved = norm(x - self.best[0]) or state.moved
             self.best = (x, f, g)
         state.nit += 1
+        self.products = 0
         report = getattr(self.oracle, "report", None)
         if report is not None:
             shown = state.copy()

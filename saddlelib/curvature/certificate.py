@@ -36,9 +36,9 @@ _UNIT = np.finfo(float).eps / 2
 _UNSUSPECTED, _OFF = 2, 0.6
 # Gradients by differences are held against products where their error is this part of what matters.
 _ROUGH = 0.01
-# Second differences of values accuse a product that is off by a part of it where they agree to another
-# at so many spacings in a row, three times as long each, and rounding makes less of them; none is
-# shorter than so many units of x.
+# Second differences of values accuse a product that is off by a part of it, where they agree to
+# another at so many spacings in a row, three times as long each, and rounding makes less of them;
+# none is shorter than so many units of x.
 _IN_A_ROW, _SPACINGS, _AGREE, _UNITS, _GROSS = 3, 12, 0.2, 1e4, 0.35
 # A product that is smaller has lost digits to underflow; lengths in units of ‖x‖ that mean little.
 _LEAST, _FAR = 1e-290, 1e3
@@ -432,6 +432,8 @@ def doubt(verdict, message, oracle, x, g, look, hess_norm, epsilon, length, rho,
     before = oracle.njev
     wrong = contradiction(oracle, x, g, look.start, look.first, hess_norm, rho, value,
                           epsilon=epsilon, length=length, hvp_error=hvp_error)
+    if oracle.differences in ("2-point", "3-point") and wrong.startswith("fun and jac"):
+        wrong = ""  # of values and of differences of them
     if not wrong and oracle.njev > before + _UNSUSPECTED and (oracle.has_hvp or oracle.has_hess):
         wrong = _by_differences(oracle, x, g, look, length, rho, hvp_error)
     return (Verdict.WRONG_DERIVATIVES, wrong) if wrong else (verdict, message)

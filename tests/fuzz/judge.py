@@ -107,7 +107,8 @@ def _names():
     names = set(itertools.chain(*(inspect.signature(f).parameters for f in functions)))
     names |= set(itertools.chain(*(row[2] for row in RULES))) | {"epoch_length", "rule"}
     names |= set(CONSTANTS)
-    return names - {"x", "problem", "size", "dim"} | {"problem", "x must", "step of", "init of", "what method"}
+    return names - {"x", "problem", "size", "dim"} | {
+        "problem", "x must", "step of", "init of", "what method"}
 
 
 _NAMED = re.compile(r"\b(" + "|".join(sorted(_names(), key=len, reverse=True)) + r")\b")
@@ -115,8 +116,9 @@ _NAMED = re.compile(r"\b(" + "|".join(sorted(_names(), key=len, reverse=True)) +
 
 def _exception(call, error, seen):
     if error is call.planted:
-        if not any(note.startswith(("raised by", "after step")) for note in getattr(error, "__notes__", ())) \
-                and isinstance(error, Exception):
+        said = ("raised by", "after step")
+        if isinstance(error, Exception) and not any(
+                note.startswith(said) for note in getattr(error, "__notes__", ())):
             seen.problems.append(("foreign exception", "no note says which function raised"))
         return "its own exception"
     frames = traceback.extract_tb(error.__traceback__)
@@ -131,7 +133,8 @@ def _exception(call, error, seen):
     if any(isinstance(given, type) for given in call.arguments.values()) and any(
             note.startswith("raised by") for note in getattr(error, "__notes__", ())):
         return "named error"  # of a class that takes no such arguments
-    if call.door == "scipy" and not any("/saddlelib/" in frame.filename for frame in frames):
+    by_scipy = call.door == "scipy" or call.front is not None and call.front.by == "scipy"
+    if by_scipy and not any("/saddlelib/" in frame.filename for frame in frames):
         return "refused by SciPy"
     where = "/".join(last.filename.split("/")[-2:])
     seen.problems.append(("foreign exception", f"{type(error).__name__}: {str(error)[:80]} "

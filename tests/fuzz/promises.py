@@ -90,4 +90,5 @@ def _pieces(call, whole):
             break
     same = np.array_equal(part.x, whole.x, equal_nan=True) and part.status == whole.status
     if not same:
-        yield f"in pieces it ends elsewhere ({Status(whole.status).name}, {Status(part.status).name})"
+        ends = " and ".join(Status(one.status).name for one in (whole, part))
+        yield f"in pieces it ends elsewhere, {ends}"
