@@ -298,8 +298,8 @@ class Coefficients:
         *_, solution, info = dptsv(np.array(self.alpha) - z, np.array(self.beta[:-1]), first)
         return solution if info == 0 else None
 
-    def lower_bound(self, component, error=0.0, known=-math.inf) -> float:
-        """The largest z that (2) excludes, to a relative 10⁻³ of its distance to θ.
+    def lower_bound(self, component, error=0.0, known=-math.inf, enough=0.0) -> float:
+        """The largest z that (2) excludes, to a relative 10⁻³ of its distance to θ, or ``enough``.
 
         ``known`` is a z that is excluded already.
         """
@@ -316,7 +316,7 @@ class Coefficients:
         high = theta
         for _ in range(80):
             middle = low + 0.5 * (high - low)
-            if not (low < middle < high) or high - low <= 1e-3 * (theta - low):
+            if not (low < middle < high) or high - low <= max(1e-3 * (theta - low), enough):
                 break
             if self.excludes(middle, component, error):
                 low = middle
@@ -535,7 +535,8 @@ class _Run:
         passed = self.T.decides(self.at_tol, self.component, errors)
         lower = -math.inf  # which nobody asks who only wants a way down
         if confirm or end != "negative":
-            lower = self.T.lower_bound(self.component, errors, -self.tol if passed else lower)
+            lower = self.T.lower_bound(self.component, errors, -self.tol if passed else lower,
+                                       _NEAR * self.tol)
         if k == dim:  # nothing is left out, so no start can have missed it
             lower = max(lower, low - error)
         direction = self.T.ritz_vector() @ self.basis[:k]
