@@ -30,6 +30,8 @@ _TRIALS, _EXPANSIONS = 40, 12
 _HIDDEN = 1e3
 # The spacing of the one difference of gradients that a run begins with, as a part of ‖x‖.
 _FIRST = 1e-5
+# Changes of a gradient that are rounding, as a part of it; and where it is made of values.
+_NOISE = 1e-13, 1e-7
 # A direction with a smaller cosine to −∇f is no descent.
 _LEAST_COSINE = 1e-12
 
@@ -208,9 +210,13 @@ def _arrive(oracle, state, x, value, g, sure):
     # Between the last known value and x there may be one lower than both.
     blind = math.isnan(state.value) and state.anchor[0] is not state.x
     state.trail = (state.x, state.jac) if blind else None
-    known, state.memory = state.memory, state.memory.add(s, y)
+    known, curved = state.memory, float(s @ y)
+    if norm(y) > _NOISE[oracle.differences in ("2-point", "3-point")] * norm(g):
+        state.memory = known.add(s, y)
+    else:  # what changed is noise
+        known = state.memory = Memory()
+        curved = 0.0
     state.straight = state.memory is known  # the slope did not rise along this step
-    curved = float(s @ y)
     if curved > 0:
         state.hess_norm = max(state.hess_norm, min(norm(y) * (norm(y) / curved), 1e300))
     state.x, state.jac, state.value, state.moved = x, g, value, norm(s)

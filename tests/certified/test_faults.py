@@ -38,7 +38,7 @@ def test_a_function_without_a_minimum_is_called_so(down, method):
 @pytest.mark.parametrize("jac", [np.sign, None])
 def test_a_descent_that_stands_still_at_a_kink_ends(jac):
     run = minimize(lambda x: np.abs(x).sum(), [0.7, -0.3], jac=jac, rng=0)
-    assert run.status == Status.PRECISION and run.nit < 5000
+    assert run.status in (Status.PRECISION, Status.CANNOT_TELL) and run.nit < 5000
 
 
 @pytest.mark.parametrize("method", [None, "BFGS", "trust-ncg"])

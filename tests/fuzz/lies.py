@@ -65,6 +65,10 @@ class _Lie:
                         + t.base.fuzz)
         self.steps = np.geomspace(max(_STEPS * _UNIT * size, 1e-12), _SMOOTH, 20)
         self.resolved = _STEPS * _UNIT * size < _SMOOTH
+        if size == 0:  # what has the units of x then, √(|f|/‖H‖) or 1, may be far out
+            with np.errstate(all="ignore"):
+                length = math.sqrt(abs(t.fun(x) / t.a) / scale) / abs(t.s) if scale > 0 else 1.0
+            self.resolved = 1e-5 * min(length or 1.0, 1.0) * abs(t.s) < _SMOOTH
         # The length up to which a product is looked at.
         rho, length = call.arguments.get("lipschitz_hess"), math.inf
         if cert is not None:

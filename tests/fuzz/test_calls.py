@@ -1,5 +1,6 @@
 """No call of a public function ends in a wrong success, a hang or a foreign exception."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 from browser import ROOT
 
-from . import calls, judge, truths
+from . import calls, front, judge, promises, truths
 from .lies import visible
 
-CALLS = 2000
+CALLS = 3000
+ALL = {**calls.FAMILIES, **front.FAMILIES}
 
 
 @pytest.mark.parametrize("make", truths.BASES, ids=lambda make: make.__name__)
@@ -72,7 +74,7 @@ def found():
 
 
 @pytest.mark.parametrize("problem", judge.PROBLEMS)
-@pytest.mark.parametrize("family", calls.FAMILIES)
+@pytest.mark.parametrize("family", ALL)
 def test_no_call_ends_badly(found, family, problem):
     seeds = {kind: seeds for kind, seeds in found["kinds"].items()
              if kind.startswith(f"{family} | {problem} | ")}
@@ -99,9 +101,34 @@ def test_a_lie_is_visible_or_not(kind, seen):
     assert visible(call, np.arange(call.truth.dim) / 10.0, None) == seen
 
 
+def test_a_third_of_the_calls_goes_through_the_front_door():
+    drawn = [calls.draw(seed) for seed in range(900)]
+    there = [call for call in drawn if call.door == "front"]
+    assert 250 < len(there) < 350 and all(call.front for call in there)
+    assert {call.front.jac for call in there} == {"told", True, None, "2-point", "3-point", "cs"}
+    assert {call.method for call in there} >= {None, "certified", *front.INNER}
+    assert {call.front.check for call in there} == {"", "budget", "pieces"}
+
+
+def test_the_promises_of_the_front_door_are_looked_at():
+    """An answer in another shape, with a wrong f and a tolerance of nothing, breaks them."""
+    call = next(call for call in map(calls.draw, range(10**4)) if call.door == "front"
+                and call.family == "nothing wrong" and call.front.check == ""
+                and call.truth.dim == 2 and call.truth.a == 1 == call.truth.s
+                and call.arguments.keys() <= {"epsilon", "rng"}
+                and call.truth.name == "quartic")
+    answer = front.run(call, maxiter=10**4)
+    assert answer.success and not list(promises.broken(call, answer))
+    for name, value in (("x", answer.x[np.newaxis]), ("fun", answer.fun + 1)):
+        assert list(promises.broken(call, type(answer)({**answer, name: value})))
+    vague = dataclasses.replace(answer.certificate, curvature_tol=1e3)
+    assert list(promises.broken(call, type(answer)({**answer, "certificate": vague})))
+
+
 def test_the_calls_are_of_every_kind(found):
     ends = found["ends"]
     for end in ("CERTIFIED", "SOSP", "SADDLE", "NEGATIVE_CURVATURE", "NOT_STATIONARY", "NONFINITE",
-                "MAXITER", "MAXFEV", "CALLBACK", "PRECISION", "named error", "its own exception"):
+                "UNBOUNDED", "MAXITER", "MAXFEV", "CALLBACK", "PRECISION", "named error",
+                "its own exception"):
         assert ends.get(end, 0) >= 3, ends
     assert sum(row["calls"] for row in found["table"].values()) == CALLS
