@@ -192,7 +192,8 @@ def test_the_callback_and_the_trace_see_every_iterate(method):
     assert ended.status == Status.CALLBACK and not ended.success
 
 
-@pytest.mark.parametrize("method", [None, "L-BFGS-B", "BFGS", "trust-krylov"])
+# SciPy's trust-krylov reads memory that nobody has written to, so it is not the same run twice.
+@pytest.mark.parametrize("method", [None, "L-BFGS-B", "BFGS", "trust-ncg"])
 def test_a_larger_budget_is_never_worse(method):
     problem = Octopus(4)
     last = np.inf

@@ -104,6 +104,8 @@ _RETUNE = 0.01
 _BLOCKED = 0.97
 # What one product may take of it, and a space so small that it is used up.
 _SHARE, _TINY_SPACE = 1 / 16, 12
+# In so few dimensions all of them are looked at before x passes, which leaves nothing to chance.
+_NO_CHANCE = 3
 
 
 def start_component(dim, failure_prob) -> float:
@@ -296,8 +298,8 @@ class Coefficients:
         *_, solution, info = dptsv(np.array(self.alpha) - z, np.array(self.beta[:-1]), first)
         return solution if info == 0 else None
 
-    def lower_bound(self, component, error=0.0, known=-math.inf) -> float:
-        """The largest z that (2) excludes, to a relative 10⁻³ of its distance to θ.
+    def lower_bound(self, component, error=0.0, known=-math.inf, enough=0.0) -> float:
+        """The largest z that (2) excludes, to a relative 10⁻³ of its distance to θ, or ``enough``.
 
         ``known`` is a z that is excluded already.
         """
@@ -314,7 +316,7 @@ class Coefficients:
         high = theta
         for _ in range(80):
             middle = low + 0.5 * (high - low)
-            if not (low < middle < high) or high - low <= 1e-3 * (theta - low):
+            if not (low < middle < high) or high - low <= max(1e-3 * (theta - low), enough):
                 break
             if self.excludes(middle, component, error):
                 low = middle
@@ -474,7 +476,8 @@ class _Run:
             product.settle()
         error, errors = product.error(k), product.errors(k)
         if self.T.decides(self.at_tol, self.component, errors):
-            return "passed" if k == most or self._knows_whether_vacuous(k) else ""
+            chance = k < most and self.start.size <= _NO_CHANCE and self.T.beta[-1] > 0
+            return "passed" if k == most or not chance and self._knows_whether_vacuous(k) else ""
         blocked = self.T.is_blocked(self.at_tol, self.component, errors)
         invariant = self.T.beta[-1] == 0
         looked = k >= self.next_look or invariant or k == most
@@ -532,7 +535,8 @@ class _Run:
         passed = self.T.decides(self.at_tol, self.component, errors)
         lower = -math.inf  # which nobody asks who only wants a way down
         if confirm or end != "negative":
-            lower = self.T.lower_bound(self.component, errors, -self.tol if passed else lower)
+            lower = self.T.lower_bound(self.component, errors, -self.tol if passed else lower,
+                                       _NEAR * self.tol)
         if k == dim:  # nothing is left out, so no start can have missed it
             lower = max(lower, low - error)
         direction = self.T.ritz_vector() @ self.basis[:k]
