@@ -302,6 +302,8 @@ def certified(fun=None, x0=None, **words):
     Called with the name of a method instead, or with a method object, it returns the same for that
     method: ``method=saddlelib.certified("trust-krylov")`` runs SciPy's solver, certifies where it
     ends, and goes on from saddles. ``options`` are the keywords of `minimize`; none are needed.
+    (SciPy keeps ``jac="3-point"`` and ``"cs"`` for methods of its own and hands on None, which is
+    "2-point" here; `minimize` itself takes them.)
 
     Examples
     --------
