@@ -27,7 +27,7 @@ __all__ = ["certified", "gd", "minimize", "pgd", "psd", "psgd"]
 _ACCURACY = ("epsilon", "gtol", "tol")
 # What a user may state or leave to the problem, among the options.
 _TOLD = ("step_size", "lipschitz_grad", "lipschitz_hess", "delta_f", "sample_noise")
-_MOVED = {"grad": "jac", "hvp": "hessp", "problem": "fun", "maxfun": "maxfev"}
+_MOVED = {"grad": "jac", "hvp": "hessp", "problem": "fun"}
 
 
 def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=None, bounds=None,
@@ -185,8 +185,6 @@ def _words(told):
         else:
             told[name] = value
     for old, new in _MOVED.items():
-        if old in more and new not in _DEFAULTS:
-            raise TypeError(f"{old} is called {new} here")
         if old in more:
             raise TypeError(f"{old} is called {new} here, as in SciPy: write {new}=...")
     more.pop("return_all", None)
@@ -237,15 +235,16 @@ def _solver(words, told):
     constants = {name: more.pop(name, None) for name in _TOLD}
     epsilon, curvature_tol = words.epsilon, words.curvature_tol
     if ready:  # its own accuracy is that of the run
-        if more or constants["step_size"] is not None:
-            raise TypeError(f"a method object has its numbers; leave "
-                            f"{', '.join(more) or 'step_size'} out")
+        idle = [*more, *(name for name in ("step_size", "delta_f", "sample_noise")
+                         if constants[name] is not None)]
+        if idle:
+            raise TypeError(f"a method object has its numbers; leave {', '.join(idle)} out")
         if epsilon is None:
             epsilon = getattr(method, "epsilon", None) or getattr(method, "grad_threshold", None)
         if curvature_tol is None:
             curvature_tol = getattr(method, "curvature_tol", None)
     goal = Goal(told.oracle, 1e-3 if epsilon is None else epsilon, curvature_tol,
-                        words.failure_prob, constants["lipschitz_hess"])
+                words.failure_prob, constants["lipschitz_hess"])
     if ready:
         return method, goal, None
     given = Given(told.oracle, told.x0, goal, constants,
