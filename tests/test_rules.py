@@ -175,3 +175,16 @@ def test_the_numbers_of_an_object_are_its_own():
 
 def test_public_names_cover_the_rooms():
     assert {"certified", "show_options"} <= set(saddlelib.__all__)
+
+
+def test_a_certificate_of_the_method_counts_only_if_it_answers_the_question_of_the_run():
+    """Another ε, γ or a larger δ is another question; then one more look decides."""
+    numbers = dict(step_size=0.5, dim=2, epsilon=1e-2, curvature_tol=0.2, failure_prob=1e-2)
+    psd = methods.CertifiedPSD.practical(**numbers)
+    own = minimize(QUARTIC, [0.3, 1.0], psd, failure_prob=1e-2, rng=0)
+    assert own.success and own.certificate is own.state.certificate
+    for asked in (dict(epsilon=1e-1), dict(curvature_tol=0.1), dict(failure_prob=1e-6)):
+        other = minimize(QUARTIC, [0.3, 1.0], psd, rng=0, **{"failure_prob": 1e-2, **asked})
+        name, value = next(iter(asked.items()))
+        assert getattr(other.certificate, name) == value
+        assert other.nhvp > own.nhvp or other.njev > own.njev
