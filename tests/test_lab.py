@@ -77,6 +77,8 @@ def lab(tmp_path_factory):
             keep_what_answers(notebook)
         nbformat.write(notebook, home / "chapters" / path.name)
     shutil.copytree(ROOT / "figures", home / "figures")
+    (home / "benchmarks").mkdir()
+    shutil.copy(ROOT / "benchmarks" / "honesty.json", home / "benchmarks")  # which chapter 1 reads
     # Cells outside the window are otherwise not in the page, and a question covers its corner.
     for name, settings in [
         ("notebook-extension/tracker", {"windowingMode": "none"}),
