@@ -262,8 +262,9 @@ class Sparing(Differences):
 
     def errors(self, steps):
         """Those of the precise products and of the forward differences."""
-        kinds = np.array(self.kinds[:steps])
-        return np.where(kinds, self._forward_error() if kinds.any() else 0.0, self.one())
+        kinds, one = self.kinds[:steps], self.one()
+        forward = self._forward_error() if any(kinds) else 0.0
+        return np.array([forward if kind else one for kind in kinds])
 
     def error(self, steps):
         """E = √(2Σeⱼ²)."""
