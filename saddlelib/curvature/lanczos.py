@@ -298,9 +298,9 @@ class Coefficients:
         if np.ndim(error) == 0:
             return error * norm(weights)
         weights = np.abs(weights)
-        after = np.zeros(len(weights))  # Σ_{j>i} wⱼ²
+        after = np.zeros(weights.size)  # Σ_{j>i} wⱼ²
         after[:-1] = (weights[:0:-1]**2).cumsum()[::-1]
-        return float(weights.dot(error)) + math.sqrt(float((error**2).dot(after)))
+        return float(weights.dot(error)) + math.sqrt(float((error * error).dot(after)))
 
     def _weights(self, z):
         """(T_k − z)⁻¹e₁ for z below all Ritz values; None where rounding hides that it is."""
@@ -499,13 +499,15 @@ class _Run:
         looked = k >= self.next_look or invariant or k == most
         if looked or not self.at_deep.below:
             self.next_look = max(k + 1, int(1.1 * k))
+            if not (reached or invariant or k == most) and self._is_far():
+                return ""
             low = self.T.smallest()
             if low < -self.deep and low < -self.deep - product.error(k):
                 return "negative"
             if invariant:
                 return "passed" if whole and low - product.error(k) >= -self.tol else "errors"
             z = low - self.resolution * self.tol
-            if reached or not -self.tol <= z:  # else (2) does not hold at z either
+            if reached or not z >= -self.tol:  # else (2) does not hold at z either
                 near, errors = self.T.at(z), product.errors(k)
                 if self.T.decides(near, self.component, errors):
                     return "resolved"
@@ -513,6 +515,10 @@ class _Run:
         if blocked and (self.product.can_refine or not k < most == self.start.size <= _SMALL):
             return "errors"
         return "budget" if k == most else ""
+
+    def _is_far(self):
+        """Whether θ is known to lie so far above −tol that only (2) at −tol can end this."""
+        return self.at_deep.below and self.deep <= (1 - self.resolution) * self.tol
 
     def _allowed(self):
         """What the next product may be off, so that all errors together do not stand in the way.
