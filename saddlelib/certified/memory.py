@@ -8,7 +8,7 @@ from scipy.linalg.lapack import dtrtrs
 __all__ = ["Memory"]
 
 # Pairs that are kept, at most one more than there are variables, and rows of the buffers.
-_PAIRS, _ROWS = 20, 80
+_PAIRS, _ROWS = 20, 40
 # A pair whose cosine is below this says nothing of curvature.
 _FLAT = 1e-8
 
