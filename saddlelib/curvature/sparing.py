@@ -20,7 +20,7 @@ import numpy as np
 
 from .._norm import norm
 from ..derivatives import unit_of
-from .products import Differences
+from .products import _ASYMMETRY, Differences
 
 __all__ = ["Scales", "Sparing"]
 
@@ -281,8 +281,10 @@ class Sparing(Differences):
         self._root, self._least, self._entries = kept
 
     def _exceeds(self, difference, step):
+        if not difference > _ASYMMETRY * self.norm:
+            return False
         one = max(self.one(), self._forward_error() if self.kinds[-1] else 0.0)
-        return difference > max(4 * (1 + math.sqrt(step)) * one, 0.01 * self.norm)
+        return difference > 4 * (1 + math.sqrt(step)) * one
 
     def exactly(self, v):
         """The given product, or the central difference."""
