@@ -475,8 +475,9 @@ class _Run:
             self._aim(tol)
         if k < w.size and beta > 0:
             if k == len(self.basis):
-                more = min(max(k, _FIRST), w.size - k)
-                self.basis = np.concatenate([self.basis, np.empty((more, w.size))])
+                longer = np.empty((min(k + max(k, _FIRST), w.size), w.size))
+                longer[:k] = self.basis
+                self.basis = longer
             self.basis[k] = w / beta
         return True
 
