@@ -7,12 +7,11 @@ import math
 import numpy as np
 from scipy.linalg.blas import ddot
 
-__all__ = ["norm"]
+__all__ = ["is_finite", "norm"]
 
 # Between these the squares lose nothing: a square that falls below the smallest float is less than
 # 1e-34 of the least sum that counts here, and the sum itself is finite.
 _LEAST_SQUARE, _LARGEST_SQUARE = 1e-290, np.finfo(float).max
-_FLOAT = np.dtype(float)
 
 
 def norm(v) -> float:
@@ -39,3 +38,17 @@ def norm(v) -> float:
         exponent = math.frexp(largest)[1] - 1  # a power of two, so that scaling rounds nothing
         v = np.ldexp(v, -exponent)
         return math.sqrt(float(v.dot(v))) * 2.0**exponent
+
+
+def is_finite(v) -> bool:
+    """Whether every entry of a float64 array of shape (d,) is finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib._norm import is_finite
+    >>> is_finite(np.array([1e200, 1.0])), is_finite(np.array([np.inf, 1.0]))
+    (True, False)
+    """
+    # Where an entry is not finite, no sum of squares is; and that is sooner computed.
+    return math.isfinite(ddot(v, v)) or bool(np.isfinite(v).all())

@@ -536,12 +536,13 @@ class Witness:
 
     def _compare(self, x0, f0, g0, x1, f1, g1):
         s = x1 - x0
-        change, said = f1 - f0, float((g0 + g1) @ s) / 2
-        bound = abs(float((g1 - g0) @ s))
+        change, said = f1 - f0, float((g0 + g1).dot(s)) / 2
+        bound = abs(float((g1 - g0).dot(s)))
+        if not (said and bound <= 0.5 * abs(said)):
+            return
         summed = max(abs(f0), abs(f1)) + norm(g1) * norm(x1)
-        unit = max(unit_of(np.array([f0, f1])), unit_of(g0, g1))
-        if said and np.isfinite(change + said + bound + summed) and bound <= 0.5 * abs(said) and (
-                abs(said) >= 1e4 * unit * summed):
+        unit = max(unit_of([f0, f1]), unit_of(g0, g1))
+        if math.isfinite(change + said + bound + summed) and abs(said) >= 1e4 * unit * summed:
             self._pairs.append((change, said))
 
     def verdict(self) -> str:

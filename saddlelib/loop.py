@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._norm import is_finite
 from .curvature.products import NotSymmetric
 from .methods import State
 
@@ -65,6 +66,7 @@ _SENTENCES = {
 _LISTEN = 64
 # A method may look around without counting that as a step, but not for ever.
 _MOST_IDLE = 100
+_FLOAT = np.dtype(float)
 
 
 class Budget(NamedTuple):
@@ -120,8 +122,9 @@ def run(oracle, method, state, budget, watch) -> End:
     """
     progress = _Progress(oracle, state, budget, watch)
     start = before = state
+    step = f"step of {type(method).__name__}"
     watch(oracle, state)
-    if not np.isfinite(state.jac).all():
+    if not is_finite(state.jac):
         return End(Status.NONFINITE, state, state, start)
     status, wrong = None, ""
     try:
@@ -131,8 +134,8 @@ def run(oracle, method, state, budget, watch) -> End:
                 break
             with np.errstate(over="ignore", invalid="ignore"):
                 new = method.step(oracle, state)
-            check(f"step of {type(method).__name__}", new, state)
-            if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
+            check(step, new, state)
+            if not (is_finite(new.x) and is_finite(new.jac)):
                 status = Status.NONFINITE
                 break
             before, state = state, new
@@ -155,12 +158,12 @@ def check(name, new, state):
     """Refuse what is no state, or not one after ``state``; nobody writes into its arrays later."""
     if not isinstance(new, State):
         raise TypeError(f"{name} must return a saddlelib.methods.State, got {new!r}")
+    shape = np.shape(state.x)
     for part in ("x", "jac"):
         array = getattr(new, part, None)
-        if not (isinstance(array, np.ndarray) and array.dtype == float
-                and array.shape == np.shape(state.x)):
+        if not (isinstance(array, np.ndarray) and array.dtype == _FLOAT and array.shape == shape):
             raise TypeError(f"{name} must return a state whose {part} is a float64 array of shape "
-                            f"{np.shape(state.x)}, got {array!r}")
+                            f"{shape}, got {array!r}")
         array.flags.writeable = False
     if not isinstance(new.nit, (int, np.integer)) or new.nit < state.nit:
         raise ValueError(f"{name} must return a state whose nit, the steps so far, is an integer "

@@ -27,13 +27,18 @@ def progress(record, x, value, jac, moved):
     first, lowest, slope, since = record
     first = value if math.isnan(first) else first
     now = norm(jac)
-    grain = _UNIT * norm(x)
-    units = _VISIBLE if moved > _NEAR * grain else _CLEAR if moved > _STILL * grain else math.inf
-    # False where f was not asked. Next to all that f has fallen, rounding of that is nothing.
-    lower = value < lowest - units * _UNIT * (max(abs(value), first - value) or 1.0)
+    lower = value < lowest and _is_visible(first, lowest, x, value, moved)  # False if nobody asked
     if lower or now < _SMALLER * slope:
         return first, value if lower else lowest, min(slope, now), 0
     return first, lowest, slope, since + 1
+
+
+def _is_visible(first, lowest, x, value, moved):
+    """Whether f has fallen by more than its rounding."""
+    grain = _UNIT * norm(x)
+    units = _VISIBLE if moved > _NEAR * grain else _CLEAR if moved > _STILL * grain else math.inf
+    # Next to all that f has fallen, rounding of that is nothing.
+    return value < lowest - units * _UNIT * (max(abs(value), first - value) or 1.0)
 
 
 def stands_still(record) -> bool:

@@ -81,7 +81,7 @@ def descend(oracle, state) -> bool:
         search = _by_values if state.cautious else _by_slopes
         if slope < 0:
             found = search(oracle, state, direction, slope)
-            if found is not None and not np.array_equal(found[0], state.x):
+            if found is not None and not _is_same(found[0], state.x):
                 state.cautious -= state.cautious > 0
                 _arrive(oracle, state, *found)
                 return True
@@ -95,12 +95,18 @@ def descend(oracle, state) -> bool:
             return False
 
 
+def _is_same(x, other):
+    """Whether two points are equal, of which mostly the first coordinate tells that they are not.
+    """
+    return x[0] == other[0] and np.array_equal(x, other)
+
+
 def _direction(oracle, state, fresh=False):
     """Where to, and the slope there; −∇f over the curvature where no pairs are known."""
     g = state.jac
     if len(state.memory):
         direction = state.memory.direction(g)
-        slope = float(g @ direction)
+        slope = float(g.dot(direction))
         if slope < -_LEAST_COSINE * norm(g) * norm(direction):
             return direction, slope
         state.memory = Memory()
@@ -135,13 +141,13 @@ def _by_slopes(oracle, state, direction, slope):
     low, at_low, fallen = 0.0, slope, 0.0  # and what the trapezoids say of f there
     for _ in range(_TRIALS):
         x = state.x + t * direction
-        if x[0] == state.x[0] and np.array_equal(x, state.x):  # the step is lost in rounding
+        if _is_same(x, state.x):  # the step is lost in rounding
             if t < 1:
                 break
             t *= _LOST
             continue
         g = oracle.grad(x)
-        there = float(g @ direction)
+        there = float(g.dot(direction))
         finite = math.isfinite(there)
         state.overflowed = state.overflowed or not finite
         if not (finite and there <= -_STEEP * slope):  # too far
@@ -175,7 +181,7 @@ def _by_values(oracle, state, direction, slope):
         falls = value <= f + _ARMIJO * t * slope or hidden and value <= f + 10 * _UNIT * abs(f)
         if falls and math.isfinite(value):
             g = oracle.grad(x)
-            there = float(g @ direction)
+            there = float(g.dot(direction))
             if math.isfinite(there) and not (hidden and abs(there) > abs(slope)):
                 best = (x, value, g, True)
                 if not there < _STEEP * slope or grown == _EXPANSIONS:
@@ -210,15 +216,15 @@ def _arrive(oracle, state, x, value, g, sure):
     # Between the last known value and x there may be one lower than both.
     blind = math.isnan(state.value) and state.anchor[0] is not state.x
     state.trail = (state.x, state.jac) if blind else None
-    known, curved = state.memory, float(s @ y)
-    if norm(y) > _NOISE[oracle.differences in ("2-point", "3-point")] * norm(g):
+    known, curved, change = state.memory, float(s.dot(y)), norm(y)
+    if change > _NOISE[oracle.differences in ("2-point", "3-point")] * norm(g):
         state.memory = known.add(s, y)
     else:  # what changed is noise
         known = state.memory = Memory()
         curved = 0.0
     state.straight = state.memory is known  # the slope did not rise along this step
     if curved > 0:
-        state.hess_norm = max(state.hess_norm, min(norm(y) * (norm(y) / curved), 1e300))
+        state.hess_norm = max(state.hess_norm, min(change * (change / curved), 1e300))
     state.x, state.jac, state.value, state.moved = x, g, value, norm(s)
 
 

@@ -229,9 +229,10 @@ class Certified(Method):
         return x, jac
 
     def _has_arrived(self, state):
-        slope = norm(state.jac)
+        slope, goal = norm(state.jac), self.epsilon * (_FURTHER if state.further else 1.0)
+        if not slope <= goal:
+            return False
         rounding = 8 * _UNIT * (slope + state.hess_norm * norm(state.x))
-        goal = self.epsilon * (_FURTHER if state.further else 1.0)
         return slope + (rounding if rounding < 0.5 * goal else 0.0) <= goal
 
     def _look(self, oracle, state):

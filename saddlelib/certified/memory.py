@@ -8,7 +8,7 @@ from scipy.linalg.lapack import dtrtrs
 __all__ = ["Memory"]
 
 # Pairs that are kept, at most one more than there are variables, and rows of the buffers.
-_PAIRS, _ROWS = 20, 80
+_PAIRS, _ROWS = 20, 40
 # A pair whose cosine is below this says nothing of curvature.
 _FLAT = 1e-8
 
@@ -47,8 +47,8 @@ class Memory:
 
     def add(self, s, y) -> Memory:
         """With one pair more, or as it is where the pair shows no positive curvature."""
-        sy, yy = float(s @ y), float(y @ y)
-        if not (sy * sy > _FLAT**2 * yy * float(s @ s) and sy > 0 and 0 < yy < np.inf):
+        sy, yy = float(s.dot(y)), float(y.dot(y))
+        if not (sy * sy > _FLAT**2 * yy * float(s.dot(s)) and sy > 0 and 0 < yy < np.inf):
             return self
         new = object.__new__(Memory)
         new.__dict__.update(self.__dict__)
@@ -65,13 +65,14 @@ class Memory:
         new.filled = self.filled if new.steps is self.steps else [0]
         new.filled[0] = new.last
         new.steps[kept.stop], new.changes[kept.stop] = s, y
-        size = len(new)
-        old = slice(len(self) - (size - 1), len(self))
-        new.products, new.squares = np.zeros((2, size, size))
+        rows, size, known = slice(new.first, new.last), len(new), len(self)
+        old = slice(known - (size - 1), known)
+        new.products = np.zeros((size, size), order="F")  # as LAPACK wants it
         new.products[:-1, :-1] = self.products[old, old]
+        new.products[:, -1] = new.steps[rows].dot(y)
+        new.squares = np.empty((size, size))
         new.squares[:-1, :-1] = self.squares[old, old]
-        new.products[:, -1] = new.steps[new.first:new.last] @ y
-        new.squares[:, -1] = new.squares[-1] = new.changes[new.first:new.last] @ y
+        new.squares[:, -1] = new.squares[-1] = new.changes[rows].dot(y)
         new.scale = sy / yy
         return new
 
@@ -79,7 +80,8 @@ class Memory:
         """−Hg."""
         s, y = self.steps[self.first:self.last], self.changes[self.first:self.last]
         scale, upper = self.scale, self.products
-        p = dtrtrs(upper, s @ g)[0]
-        q = upper.diagonal() * p + scale * (self.squares @ p - y @ g)
+        # `dot` is the same as @ here, and sooner there.
+        p = dtrtrs(upper, s.dot(g))[0]
+        q = upper.diagonal() * p + scale * (self.squares.dot(p) - y.dot(g))
         q = dtrtrs(upper, q, trans=1)[0]
-        return scale * (p @ y - g) - q @ s
+        return scale * (p.dot(y) - g) - q.dot(s)

@@ -191,16 +191,30 @@ class Shift:
 
     def add(self, alpha, beta):
         """One more step: αₖ and β_{k+1} ≥ 0."""
+        self.follow((alpha,), (beta,))
+
+    def follow(self, alphas, betas):
+        """More steps, one after the other."""
+        z, pivot, last, polynomial = self.z, self._pivot, self._beta, self.polynomial
         if not self.below:
             return
-        # The pivots of the Cholesky factorization of T − z are −β_{j+1} p_{j+1}(z)/pⱼ(z).
-        self._pivot = alpha - self.z - self._beta * (self._beta / self._pivot)
-        self._beta = beta
-        self.below = self._pivot > 0
-        if self.below:
-            self.before = self.polynomial
-            self.polynomial *= self._pivot / beta if beta > 0 else math.inf
-            self.root = math.hypot(self.root, self.polynomial)
+        for alpha, beta in zip(alphas, betas, strict=True):
+            # The pivots of the Cholesky factorization of T − z are −β_{j+1} p_{j+1}(z)/pⱼ(z).
+            pivot, last = alpha - z - last * (last / pivot), beta
+            if not pivot > 0:
+                self.below = False
+                break
+            self.before = polynomial
+            polynomial *= pivot / beta if beta > 0 else math.inf
+            self.root = math.hypot(self.root, polynomial)
+        self._pivot, self._beta, self.polynomial = pivot, last, polynomial
+
+    def reaches(self, component) -> bool:
+        """Whether (2) holds at z, for a start with this ``component``, but for errors of products.
+
+        Where it does not, it does not to the right of z either.
+        """
+        return self.below and self.root * component > 1
 
 
 class Coefficients:
@@ -262,21 +276,19 @@ class Coefficients:
     def at(self, z) -> Shift:
         """The polynomials at z."""
         shift = Shift(z)
-        for alpha, beta in zip(self.alpha, self.beta, strict=True):
-            shift.add(alpha, beta)
+        shift.follow(self.alpha, self.beta)
         return shift
 
     def decides(self, shift, component, error=0.0) -> bool:
         """The same for a `Shift` that is up to date."""
-        if not (shift.below and shift.root * component > 1):
+        if not shift.reaches(component):
             return False
         left = 1 - 1 / (shift.root * component)
-        return not np.any(error) or self._harm(shift.z, error) / component < left
+        return not np.count_nonzero(error) or self._harm(shift.z, error) / component < left
 
     def is_blocked(self, shift, component, error) -> bool:
         """Whether (2) would hold at z but for errors of products, which more steps only add to."""
-        return (shift.below and shift.root * component > 1
-                and self._harm(shift.z, error) / component > _BLOCKED)
+        return shift.reaches(component) and self._harm(shift.z, error) / component > _BLOCKED
 
     def _harm(self, z, error):
         """What errors of products do to |c₀| at z: (4) for the eⱼ, or E‖(T_k − z)⁻¹e₁‖ for E."""
@@ -286,8 +298,9 @@ class Coefficients:
         if np.ndim(error) == 0:
             return error * norm(weights)
         weights = np.abs(weights)
-        after = np.concatenate([np.cumsum(weights[:0:-1]**2)[::-1], [0.0]])
-        return float(weights @ error) + math.sqrt(float(error**2 @ after))
+        after = np.zeros(weights.size)  # Σ_{j>i} wⱼ²
+        after[:-1] = (weights[:0:-1]**2).cumsum()[::-1]
+        return float(weights.dot(error)) + math.sqrt(float((error * error).dot(after)))
 
     def _weights(self, z):
         """(T_k − z)⁻¹e₁ for z below all Ritz values; None where rounding hides that it is."""
@@ -403,7 +416,7 @@ def _orthogonal(w, basis):
         return w, 0.0
     size = norm(w)
     for _ in range(4):  # again while most of w was in the basis (Daniel et al. 1976)
-        w = w - basis.T @ (basis @ w)
+        w = w - basis.T.dot(basis.dot(w))
         before, size = size, norm(w)
         if not size < 0.1 * before:
             return w, size
@@ -446,23 +459,25 @@ class _Run:
         if self.first is None:
             self.first = w
         known = self.basis[:k]
-        entries = known @ w
-        w, beta = _orthogonal(w - known.T @ entries, known)
+        entries = known.dot(w)
+        w, beta = _orthogonal(w - known.T.dot(entries), known)
         if not math.isfinite(beta + entries[-1]):
             return False
         if k > 1:  # what symmetry says of these entries: β of the step before, and zeros
             entries[-2] -= self.T.beta[-1]
             self.product.compare(norm(entries[:-1]), k, w.size)
+        alpha = float(entries[-1])
         for part in (self.T, self.at_tol, self.at_deep):
-            part.add(float(entries[-1]), beta)
-        self.above.add(-float(entries[-1]), beta)
+            part.add(alpha, beta)
+        self.above.add(-alpha, beta)
         tol = self.tolerance(self.product.norm)
         if not abs(tol - self.tol) <= _RETUNE * self.tol:
             self._aim(tol)
         if k < w.size and beta > 0:
             if k == len(self.basis):
-                more = min(max(k, _FIRST), w.size - k)
-                self.basis = np.concatenate([self.basis, np.empty((more, w.size))])
+                longer = np.empty((min(k + max(k, _FIRST), w.size), w.size))
+                longer[:k] = self.basis
+                self.basis = longer
             self.basis[k] = w / beta
         return True
 
@@ -471,30 +486,40 @@ class _Run:
         whole, product = k == self.start.size, self.product
         if product.doubtful:
             return "errors"
-        if product.assumed and self.at_tol.below and (
-                whole or self.at_tol.root * self.component > 1):
+        reached, blocked = self.at_tol.reaches(self.component), False
+        if product.assumed and self.at_tol.below and (whole or reached):
             product.settle()
-        error, errors = product.error(k), product.errors(k)
-        if self.T.decides(self.at_tol, self.component, errors):
-            chance = k < most and self.start.size <= _NO_CHANCE and self.T.beta[-1] > 0
-            return "passed" if k == most or not chance and self._knows_whether_vacuous(k) else ""
-        blocked = self.T.is_blocked(self.at_tol, self.component, errors)
+        if reached:
+            errors = product.errors(k)
+            if self.T.decides(self.at_tol, self.component, errors):
+                chance = k < most and self.start.size <= _NO_CHANCE and self.T.beta[-1] > 0
+                known = k == most or not chance and self._knows_whether_vacuous(k)
+                return "passed" if known else ""
+            blocked = self.T.is_blocked(self.at_tol, self.component, errors)
         invariant = self.T.beta[-1] == 0
         looked = k >= self.next_look or invariant or k == most
         if looked or not self.at_deep.below:
             self.next_look = max(k + 1, int(1.1 * k))
+            if not (reached or invariant or k == most) and self._is_far():
+                return ""
             low = self.T.smallest()
-            if low < -self.deep - error:
+            if low < -self.deep and low < -self.deep - product.error(k):
                 return "negative"
             if invariant:
-                return "passed" if whole and low - error >= -self.tol else "errors"
-            near = self.T.at(low - self.resolution * self.tol)
-            if self.T.decides(near, self.component, errors):
-                return "resolved"
-            blocked = blocked or self.T.is_blocked(near, self.component, errors)
+                return "passed" if whole and low - product.error(k) >= -self.tol else "errors"
+            z = low - self.resolution * self.tol
+            if reached or not z >= -self.tol:  # else (2) does not hold at z either
+                near, errors = self.T.at(z), product.errors(k)
+                if self.T.decides(near, self.component, errors):
+                    return "resolved"
+                blocked = blocked or self.T.is_blocked(near, self.component, errors)
         if blocked and (self.product.can_refine or not k < most == self.start.size <= _SMALL):
             return "errors"
         return "budget" if k == most else ""
+
+    def _is_far(self):
+        """Whether θ is known to lie so far above −tol that only (2) at −tol can end this."""
+        return self.at_deep.below and self.deep <= (1 - self.resolution) * self.tol
 
     def _allowed(self):
         """What the next product may be off, so that all errors together do not stand in the way.

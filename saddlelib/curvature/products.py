@@ -186,8 +186,9 @@ class _Products:
         self._entries += step - 1
 
     def _exceeds(self, difference, step):
-        allowed = 4 * (1 + math.sqrt(step)) * self.one()
-        return difference > max(allowed, _ASYMMETRY * self.norm)
+        if not difference > _ASYMMETRY * self.norm:
+            return False
+        return difference > 4 * (1 + math.sqrt(step)) * self.one()
 
     def _measure_again(self):
         """Before a complaint: see whether the error has been underestimated."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from .._norm import norm
 from ..derivatives import unit_of
-from .products import Differences
+from .products import _ASYMMETRY, Differences
 
 __all__ = ["Scales", "Sparing"]
 
@@ -262,8 +262,9 @@ class Sparing(Differences):
 
     def errors(self, steps):
         """Those of the precise products and of the forward differences."""
-        kinds = np.array(self.kinds[:steps])
-        return np.where(kinds, self._forward_error() if kinds.any() else 0.0, self.one())
+        kinds, one = self.kinds[:steps], self.one()
+        forward = self._forward_error() if any(kinds) else 0.0
+        return np.array([forward if kind else one for kind in kinds])
 
     def error(self, steps):
         """E = √(2Σeⱼ²)."""
@@ -280,8 +281,10 @@ class Sparing(Differences):
         self._root, self._least, self._entries = kept
 
     def _exceeds(self, difference, step):
+        if not difference > _ASYMMETRY * self.norm:
+            return False
         one = max(self.one(), self._forward_error() if self.kinds[-1] else 0.0)
-        return difference > max(4 * (1 + math.sqrt(step)) * one, 0.01 * self.norm)
+        return difference > 4 * (1 + math.sqrt(step)) * one
 
     def exactly(self, v):
         """The given product, or the central difference."""

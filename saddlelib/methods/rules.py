@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
 
 __all__ = ["CONSTANTS", "Rule", "declared", "extend", "find", "names", "rule", "show_options"]
 
@@ -25,7 +25,8 @@ CONSTANTS = {
 _TABLE: dict[str, dict[str, Rule]] = {}
 
 
-class Rule(NamedTuple):
+@dataclass(frozen=True)
+class Rule:
     """One way to make a method.
 
     Attributes
@@ -46,22 +47,23 @@ class Rule(NamedTuple):
     name: str
     build: Callable
     step: str = ""
-    aliases: dict = {}
+    aliases: dict = field(default_factory=dict)
     without: tuple = ()
 
-    @property
+    @functools.cached_property
     def parameters(self) -> dict:
         """The parameters of ``build`` that are offered, by name."""
-        return {name: parameter for name, parameter in _parameters(self.build).items()
+        signature = inspect.signature(self.build)
+        return {name: parameter for name, parameter in signature.parameters.items()
                 if name not in self.without}
 
-    @property
+    @functools.cached_property
     def constants(self) -> dict:
         """Parameter of ``build`` → constant, for those that are a constant."""
         named = {name: self.aliases.get(name, name) for name in self.parameters}
         return {name: constant for name, constant in named.items() if constant in CONSTANTS}
 
-    @property
+    @functools.cached_property
     def options(self) -> tuple:
         """What the user may add."""
         return tuple(name for name in self.parameters if name not in self.constants)
@@ -72,11 +74,6 @@ class Rule(NamedTuple):
 
     def __str__(self):
         return f"{self.method!r} with rule {self.name!r}"
-
-
-@functools.cache
-def _parameters(build):
-    return inspect.signature(build).parameters
 
 
 def rule(method, name, *, default=False, step="", without=(), **aliases):
@@ -121,7 +118,7 @@ def _enter(entry, default):
 def extend(method, change):
     """Put ``change(build)`` in the place of every ``build`` of a method."""
     for name, entry in _TABLE[method].items():
-        _TABLE[method][name] = entry._replace(build=change(entry.build))
+        _TABLE[method][name] = replace(entry, build=change(entry.build))
 
 
 def names() -> list:
