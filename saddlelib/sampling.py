@@ -50,8 +50,8 @@ from .curvature.certificate import (
     judge,
     length_scale,
 )
+from .curvature.choice import products
 from .curvature.lanczos import Look, lanczos, start_component
-from .curvature.products import products
 from .oracle import Oracle
 from .perturbation import uniform_sphere
 from .theory.concentration import mean_batch_size, mean_error, norm_limits

@@ -23,10 +23,10 @@ from .._norm import norm
 from ..derivatives import contradiction
 from ..differences import noise
 from ..oracle import Oracle
+from .choice import products, sparing
 from .lanczos import lanczos, start_component
-from .products import Differences, products, wanted
-from .sparing import Scales, Sparing
-from .values import MOST
+from .products import Differences
+from .sparing import Scales
 
 __all__ = ["Certificate", "Question", "Verdict", "certify"]
 
@@ -42,8 +42,6 @@ _ROUGH = 0.01
 _IN_A_ROW, _SPACINGS, _AGREE, _UNITS, _GROSS = 3, 12, 0.2, 1e4, 0.35
 # A product that is smaller has lost digits to underflow; lengths in units of ‖x‖ that mean little.
 _LEAST, _FAR = 1e-290, 1e3
-# In so few dimensions given products are as cheap as differences that have to be checked.
-_FEW = 3
 # Where no tolerance is known: γ as a part of ‖H‖, and the length for differences as one of ‖x‖.
 _PART, _NEAR = 1e-2, 0.1
 _UNSEEN = 1e-6
@@ -287,17 +285,11 @@ class Question:
 def _products(question, oracle, x, g, scale, component, grad_error):
     """Those that cost least where a driver asks, else the best there are."""
     tol, known = question.curvature_tol, question.known
-    # Where gradients are made of values, all else is cheaper than differences of them.
-    other = oracle.has_hvp or oracle.has_hess or oracle.by_values and x.size <= MOST
-    if (known is None or question.measure or x.size <= _FEW and oracle.has_hvp
-            or oracle.differences and other):
+    if known is None or question.measure:
         return products(oracle, x, g, tol, scale, component, hvp_error=question.hvp_error,
                         grad_error=grad_error, hess_norm=0.0 if known is None else known.hess_norm)
-    exact = (lambda v: oracle.hvp(x, v)) if oracle.has_hvp else None
-    found = Sparing(oracle.grad, x, g, wanted(tol, component), question.known, exact,
-                   question.hopeful, grad_error)
-    found.oracle = oracle
-    return found
+    return sparing(oracle, x, g, tol, component, known, hopeful=question.hopeful,
+                   grad_error=grad_error)
 
 
 def _answer(question, oracle, x, g, rng, value):

@@ -58,7 +58,7 @@ import numpy as np
 
 from .._norm import norm
 
-__all__ = ["Differences", "Given", "NotSymmetric", "products"]
+__all__ = ["Differences", "Given", "NotSymmetric", "Products"]
 
 _UNIT = np.finfo(float).eps / 2
 # Entries that symmetry makes equal may differ by this part of ‖H‖ before it is called asymmetry:
@@ -76,8 +76,6 @@ _LARGEST = 0.1
 _NEAREST = 1e-250
 # Where x + hv is rounded by more than this part of h, what was seen is not the curvature along v.
 _ASTRAY = 0.1
-# An error of γc over this leaves room for 100 steps even where θ = 0 has all the weight.
-_MARGIN = 30
 # Where a parabola through three gradients is tested: the worst to be met by fractions.
 _BETWEEN = (math.sqrt(5) - 1) / 2
 # In so few dimensions one third difference may be small by chance.
@@ -90,40 +88,7 @@ class NotSymmetric(ValueError):
     """Products or gradients that cannot belong to a function: their Hessian is not symmetric."""
 
 
-def products(oracle, x, g, curvature_tol, scale, component, *, hvp_error=None, grad_error=None,
-             hess_norm=0.0):
-    """The best products there are: ``hvp``, else ``hess``, else differences of gradients.
-
-    Where gradients are differences of values themselves and d is small, second differences.
-    ``scale`` is the length on which curvature of the size of the tolerance can be lost, and
-    ``component`` the c of `curvature.lanczos`; differences are made as exact as it asks for.
-    ``curvature_tol`` may be a function of ‖H‖; ``hess_norm`` is what is known of that.
-    """
-    from .values import MOST, SecondDifferences  # which are products of this file
-
-    if oracle.has_hvp:
-        return Given(lambda v: oracle.hvp(x, v), "hessp", hvp_error, oracle)
-    if oracle.has_hess:
-        matrix = oracle.hess_operator(x)
-        return Given(lambda v: matrix @ v, "hess", hvp_error, oracle)
-    tol = curvature_tol if callable(curvature_tol) else lambda size: curvature_tol
-    if oracle.by_values and x.size <= MOST:
-        return SecondDifferences(oracle, x, scale, tol, hvp_error, hess_norm)
-    found = Differences(oracle.grad, x, g, scale, wanted(curvature_tol, component), hvp_error,
-                        grad_error)
-    found.oracle = oracle
-    if oracle.by_values:
-        found.remedy = SecondDifferences.remedy.replace("second differences", "differences")
-    return found
-
-
-def wanted(curvature_tol, component):
-    """The error of a product that is small enough, as a function of ‖H‖."""
-    tol = curvature_tol if callable(curvature_tol) else lambda size: curvature_tol
-    return lambda size: tol(size) * component / _MARGIN
-
-
-class _Products:
+class Products:
     """What all have in common: the size of the products, and what symmetry says of their errors.
 
     Attributes
@@ -218,7 +183,7 @@ class _Products:
                 f"check {self.name}, or state its error as hvp_error if it is noisy")
 
 
-class Given(_Products):
+class Given(Products):
     """Products that the user gives, as a function of v."""
 
     def __init__(self, product, name, stated, oracle=None):
@@ -284,7 +249,7 @@ def _quality(one):
     return one.relative, one.error, -one.spacing
 
 
-class Differences(_Products):
+class Differences(Products):
     """Differences of gradients along v, at a spacing where their error is known to be small.
 
     Parameters

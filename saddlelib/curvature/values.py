@@ -28,7 +28,7 @@ import numpy as np
 from .. import differences
 from .._norm import norm
 from ..perturbation import uniform_sphere
-from .products import _Products
+from .products import Products
 
 __all__ = ["MOST", "SecondDifferences"]
 
@@ -46,7 +46,7 @@ _TESTS, _TRIES = 8, 3
 _ASTRAY = 0.1
 
 
-class SecondDifferences(_Products):
+class SecondDifferences(Products):
     """Products with a Hessian of second differences of values.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .objective import Arrays
+from .arrays import Arrays
 
 __all__ = ["form"]
 

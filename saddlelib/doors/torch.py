@@ -11,7 +11,7 @@ import inspect
 import numpy as np
 
 from .._arguments import as_point
-from .objective import Arrays
+from .arrays import Arrays
 
 try:
     import torch
