@@ -155,6 +155,21 @@ def test_a_method_that_counts_no_steps_ends_all_the_same():
     assert result.status == Status.MAXITER
 
 
+class Liar(Lazy):
+    """A method that says that its gradient is zero."""
+
+    def step(self, oracle, state):
+        """Nowhere, and done."""
+        new = state.copy()
+        new.jac, new.nit, new.finished = np.zeros(2), state.nit + 1, "stationary"
+        return new
+
+
+def test_what_a_method_says_of_its_gradient_is_not_believed():
+    result = minimize(QUARTIC, [0.3, 1.0], Liar(), rng=0)
+    assert result.status == Status.NOT_STATIONARY and result.certificate.grad_norm > 0.5
+
+
 def test_a_start_that_is_no_state_is_refused():
     class Bad(Lazy):
         def init(self, oracle, x0, rng=None):

@@ -71,14 +71,15 @@ def descend(oracle, state) -> bool:
 
     Without values, where ``state.cautious`` is 0, a step is accepted by its slopes, and f is asked
     every few steps. If it has not fallen by then, the state returns to the last point that was
-    known to be lower, forgets its pairs, and is cautious for some steps: f decides them.
+    known to be lower, forgets its pairs, and is cautious for some steps: f decides them. Where
+    gradients are differences of values, f costs next to nothing and decides every step.
     """
-    fresh = False
+    fresh, cautious = False, bool(state.cautious or oracle.differences)
     while True:
         if state.anchor is None:
             state.anchor = (state.x, value_of(oracle, state), state.jac)
         direction, slope = _direction(oracle, state, fresh)
-        search = _by_values if state.cautious else _by_slopes
+        search = _by_values if cautious else _by_slopes
         if slope < 0:
             found = search(oracle, state, direction, slope)
             if found is not None and not _is_same(found[0], state.x):
@@ -87,8 +88,9 @@ def descend(oracle, state) -> bool:
                 return True
         if len(state.memory):  # the pairs may be to blame
             state.memory = Memory()
-        elif not state.cautious:
+        elif not cautious:
             _go_back(oracle, state)
+            cautious = True
         elif not fresh:  # or what is known of the curvature
             fresh = True
         else:

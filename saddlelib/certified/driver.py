@@ -314,6 +314,7 @@ class Certified(Method):
             state.note = (f"‖∇f‖ = {slope:.3g}, f = {value:.6g}, and all that leads further down "
                           f"leads where f or ∇f is not finite; f may be unbounded below")
             return
+        state.moved = 0.0  # steps that were cut down to nothing are no length to look around on
         seen = self._certify(oracle, state, careful=True)
         if seen.verdict is Verdict.WRONG_DERIVATIVES:
             state.finished = "stationary"

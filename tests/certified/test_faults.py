@@ -202,3 +202,12 @@ def test_beyond_the_edge_where_f_is_no_number_a_descent_turns_back():
             return float(x[0] - np.log(x[0]))
     run = saddlelib.minimize(f, [20.0], jac=lambda x: 1 - 1 / x, rng=0)
     assert run.success and abs(run.x[0] - 1) < 2e-3
+
+
+@pytest.mark.parametrize("fun, jac", [
+    (lambda x: -x @ x, lambda x: 2 * x), (lambda x: x @ x, lambda x: -2 * x),
+    (lambda x: np.cos(x).sum(), np.sin), (lambda x: np.cosh(x).sum(), lambda x: -np.sinh(x))])
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 3.0])
+def test_a_gradient_of_the_wrong_sign_is_named_as_what_it_is(fun, jac, scale):
+    result = minimize(fun, scale * np.array([0.5, 0.8]), jac=jac, rng=0)
+    assert result.status == Status.WRONG_DERIVATIVES and "wrong sign" in result.message
