@@ -84,7 +84,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         of the method object.
     curvature_tol : float, optional
         γ > 0: the smallest eigenvalue may be −γ. By default √(ρε) where ρ is known; else it is
-        estimated, between 1e-4 and 0.1 times the largest curvature that was seen.
+        estimated, between 1e-4 and 0.1 times the largest curvature that was seen. Where that is
+        below 1e-6 ε/max(‖x‖, 1), which ε cannot see, the run ends as flat (`Status.VACUOUS`).
     failure_prob : float
         δ in (0, 1): most probability that a point passes that is not second-order stationary; for
         a rule from a paper also the δ of its formulas.

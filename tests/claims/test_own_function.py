@@ -82,3 +82,16 @@ def test_an_estimated_tolerance_is_a_part_of_the_curvature_seen(problem, x0, uni
         # And the point passes for whoever asks again with that tolerance and exact products.
         assert certify(problem, run.x, epsilon=1e-3, curvature_tol=seen.curvature_tol / unit,
                        rng=seed).passed
+
+
+def test_the_estimated_tolerance_reaches_its_limits_and_no_further():
+    """A tenth where √(ρε) would be more, and 10⁻⁴ on a quadratic, whose ρ is zero."""
+    run = minimize(lambda x: (x**4 / 4 - x**2 / 2).sum(), np.zeros(3),
+                   jac=lambda x: x**3 - x, epsilon=0.1, rng=0)  # an escape shows ρ
+    wide = run.certificate
+    assert run.success and (run.estimates["lipschitz_hess"] * 0.1)**0.5 > 0.1 * wide.hess_norm
+    assert wide.curvature_tol == pytest.approx(0.1 * wide.hess_norm, rel=0.02)
+    stiff = np.array([1.0, 5.0, 40.0])
+    run = minimize(lambda x: x @ (stiff * x) / 2, np.ones(3), jac=lambda x: stiff * x, rng=0)
+    strict = run.certificate
+    assert run.success and strict.curvature_tol == pytest.approx(1e-4 * strict.hess_norm, rel=0.1)
