@@ -77,7 +77,7 @@ class OrderAwareState(State):
     guess: float = math.nan      # f* estimated
     last_gap: float = math.nan
     first_gap: float = math.nan
-    settled: tuple | None = None
+    settled: tuple = ()
     walls: int = 0
     last_wall: float = math.inf
     settles: int = 0
@@ -305,8 +305,7 @@ class OrderAwareNewton(Method):
             theta = math.nan if gap is None else (gap - 0.5 * wall) / floor
         else:
             theta = math.nan
-            if state.settled is not None:
-                before, larger = state.settled
+            for before, larger in reversed(state.settled):
                 if larger > _APART * floor and before > value:
                     theta = (before - value) / (larger - floor)
                     if _ORDERS[0] < theta < _ORDERS[1]:
@@ -324,7 +323,8 @@ class OrderAwareNewton(Method):
                         theta = 0.5  # a quadratic
                     else:
                         theta = math.nan
-            state.settled = (value, floor)
+                    break
+            state.settled = (*state.settled, (value, floor))[-6:]
             if math.isnan(theta):
                 theta = 1 - 1 / (state.order if state.order > 1 else _FIRST_ORDER)
         state.last_gap = theta * floor if not known else (gap if gap is not None else math.nan)
@@ -360,7 +360,7 @@ class OrderAwareNewton(Method):
         state.trial = None
         state.skip, state.back, state.settles = state.back, min(2 * state.back, _WAIT), 0
         state.walls, state.last_wall = 0, math.inf
-        state.settled, state.guess = None, math.nan
+        state.settled, state.guess = (), math.nan
         state.cut, state.pairs = 0.0, WallPairs(_MEMORY)
         if state.order > 1:
             state.order = max(2.5, 0.5 * (state.order + 2))
@@ -411,7 +411,7 @@ class OrderAwareNewton(Method):
         state.fails += 1
         state.plan, state.cut = None, 0.0
         state.moved *= 0.1
-        state.settled, state.guess = None, math.nan
+        state.settled, state.guess = (), math.nan
         if state.fails >= _FAILS:
             state.finished, state.note = "precision", "no step lowers f"
 
