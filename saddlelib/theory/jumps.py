@@ -112,10 +112,10 @@ def safe_share(order=4.0) -> float:
 
 
 def settle_exponent(order=4.0, smoothness=1.0) -> float:
-    """β = max{2(p − 2 + ν)/p, 1 + ν/p}: jump as soon as W ≤ K(f − f*)^β, for any K > 0.
+    """β = max{2(p − 2 + σ)/p, 1 + σ/p}: jump as soon as W ≤ K(f − f*)^β, for any K > 0.
 
     W is the height above the floor that a Newton step on the walls alone sees. ``order`` = p ≥ 3;
-    ``smoothness`` = ν in (0, 2) says that the floor is h_p + O(|v|^{p + ν}), also when
+    ``smoothness`` = σ in (0, 2) says that the floor is h_p + O(|v|^{p + σ}), also when
     differentiated twice. 1 < β < 2. A constant share W ≤ K(f − f*) is not enough for p > 4.
 
     >>> settle_exponent(4.0), settle_exponent(3.0, smoothness=0.5)
@@ -130,7 +130,7 @@ def settles(order=4.0, bend=2.0, smoothness=1.0) -> int:
 
     After a jump from a distance r the distance to the floor is w = O(r^e), e = min(k, pβ/2), with
     ``bend`` = k ≥ 2 where the floor is u = O(|v|ᵏ) (infinite for a straight one). A step on the
-    walls takes e to min(2e, e + 2(1 + ν), p(1 + ν)), and r^{(1 + ν)pβ/2} is wanted: the
+    walls takes e to min(2e, e + 2(1 + σ), p(1 + σ)), and r^{(1 + σ)pβ/2} is wanted: the
     count where a jump gains its order and no more. β is `settle_exponent`.
 
     >>> [settles(p) for p in (3.0, 4.0, 6.0, 8.0)], settles(6.0, bend=math.inf)
@@ -142,19 +142,19 @@ def settles(order=4.0, bend=2.0, smoothness=1.0) -> int:
         raise ValueError(f"bend must be at least 2, got {bend!r}: a floor that is tangent to the "
                          f"kernel is O(|v|^2)")
     goal = p * settle_exponent(p, nu) / 2
-    e, count = min(k, goal), 0
-    if (1 + nu) * goal > 2e3:  # each step adds 2(1 + nu) once e is large
-        raise ValueError(f"order = {p:.3g} is too large to count settles; use a smaller one")
-    while e < (1 + nu) * goal * (1 - 1e-12):
-        e, count = min(2 * e, e + 2 * (1 + nu), p * (1 + nu)), count + 1
-    return count
+    e = min(k, goal)
+    for count in range(1000):
+        if e >= (1 + nu) * goal * (1 - 1e-12):
+            return count
+        e = min(2 * e, e + 2 * (1 + nu), p * (1 + nu))
+    raise ValueError(f"order = {p:.3g} is too large to count settles; use a smaller one")
 
 
 def convergence_order(smoothness=1.0, f_star_known=True) -> float:
-    """The order of "settle, then jump": 1 + ν, or (1 + √(1 + 4ν))/2 without f*.
+    """The order of "settle, then jump": 1 + σ, or (1 + √(1 + 4σ))/2 without f*.
 
     A Q-order of the distance along the floor, and of the gap, per jump; an R-order if f* is not
-    known and θ is (f_a − f_b)/(D_a − D_b) of the last two settled points. ``smoothness`` = ν is
+    known and θ is (f_a − f_b)/(D_a − D_b) of the last two settled points. ``smoothness`` = σ is
     that of `settle_exponent`, in (0, 2), or 2, which is measured and not proved.
 
     >>> convergence_order(), round(convergence_order(f_star_known=False), 3)
@@ -165,9 +165,9 @@ def convergence_order(smoothness=1.0, f_star_known=True) -> float:
 
 
 def critical_factor(curvature_ratio, order=4.0) -> float:
-    """λ = 2p²/(ν/h + p), below which Polyak's step keeps the direction in which h is least.
+    """λ = 2p²/(Λ/h + p), below which Polyak's step keeps the direction in which h is least.
 
-    ``curvature_ratio`` = ν/h ≥ p: the largest eigenvalue of ∇²h(e) across the unit vector e, over
+    ``curvature_ratio`` = Λ/h ≥ p: the largest eigenvalue of ∇²h(e) across the unit vector e, over
     h(e), where h is least on the unit sphere. With a larger factor a run turns away from e, and
     loses the factor `ravine.contraction` per step.
 
@@ -181,10 +181,10 @@ def critical_factor(curvature_ratio, order=4.0) -> float:
 def kept_direction(curvature_ratio, order=4.0, factor=1.0) -> bool:
     """Whether a step of λ times Polyak's, 0 < λ < p, brings a run closer to the least direction.
 
-    To first order the angle to e is multiplied by (1 − λν/(p²h))/(1 − λ/p) per step, so it shrinks
-    if and only if p < ν/h < p(2p − λ)/λ. Arguments as in `critical_factor`; λ = ``factor``.
+    To first order the angle to e is multiplied by (1 − λΛ/(p²h))/(1 − λ/p) per step, so it shrinks
+    if and only if p < Λ/h < p(2p − λ)/λ. Arguments as in `critical_factor`; λ = ``factor``.
 
-    >>> K = 10.0  # v₁⁴ + K v₁²v₂² + v₂⁴ has ν/h = 2K for K ≥ 2
+    >>> K = 10.0  # v₁⁴ + K v₁²v₂² + v₂⁴ has Λ/h = 2K for K ≥ 2
     >>> kept_direction(2 * K, factor=1.0), kept_direction(2 * K, factor=2.0)
     (True, False)
     """

@@ -208,7 +208,7 @@ def test_a_wrong_f_star_makes_a_jump_too_short_or_too_long_by_its_share(order):
 class Ravine:
     """½Σλ_i(1 + …)(u_i − φ_i(v))² + h(v): walls of 1 and 30 that depend on u and v, h anisotropic.
 
-    h is homogeneous of degree p up to a term of degree p + ν, which is odd for ν = 1.
+    h is homogeneous of degree p up to a term of degree p + σ, which is odd for σ = 1.
     """
 
     def __init__(self, order, smoothness=1, bent=True, cones=None):
@@ -345,7 +345,7 @@ def test_without_f_star_two_settled_points_give_the_order_of_a_secant(order, smo
 
 @digits(500)
 def test_on_an_even_floor_jumps_converge_cubically():
-    """ν = 2, the end of the range of the theorem: seen, not proved."""
+    """σ = 2, the end of the range of the theorem: seen, not proved."""
     for ratio in (measured, known(4)):
         rows = descend(Ravine(4, 2), 4, fixed(3), ratio)
         assert convergence([r for r, _, _ in rows])[1:] == pytest.approx([3, 3], abs=0.06)
