@@ -17,10 +17,11 @@ from __future__ import annotations
 import math
 
 from .._arguments import _number, nonnegative, positive
+from . import ravine
 
 __all__ = ["convergence_order", "critical_factor", "decrement_ratio", "jump", "jump_length",
            "kept_direction", "misjudged_jump", "order_of", "safe_share", "settle_exponent",
-           "settles"]
+           "settles", "short_steps"]
 
 
 def decrement_ratio(order=4.0, wall_share=0.0) -> float:
@@ -137,17 +138,31 @@ def settles(order=4.0, bend=2.0, smoothness=1.0) -> int:
     ([1, 2, 3, 4], 2)
     """
     p, nu = _order(order, least=3), _smoothness(smoothness)
-    k = _number("bend", bend)
-    if not k >= 2:
-        raise ValueError(f"bend must be at least 2, got {bend!r}: a floor that is tangent to the "
-                         f"kernel is O(|v|^2)")
-    goal = p * settle_exponent(p, nu) / 2
-    e = min(k, goal)
+    goal, e = _exponents(p, bend, nu)
     for count in range(1000):
         if e >= (1 + nu) * goal * (1 - 1e-12):
             return count
         e = min(2 * e, e + 2 * (1 + nu), p * (1 + nu))
     raise ValueError(f"order = {p:.3g} is too large to count settles; use a smaller one")
+
+
+def short_steps(distance_ratio, step_size, mu, order=4.0, bend=2.0, smoothness=1.0) -> float:
+    r"""The leading term of the gradients where short steps settle and jumps shrink v by a ratio ε.
+
+    .. math:: N = \frac{(1+\sigma)p\beta/2 - e}{\sigma}\cdot\frac{\ln(1/\varepsilon)}{\ln(1/q)},
+        \qquad q = |1 - \eta\mu| :
+
+    linear in ln(1/ε), where `ravine.calls` has its square. For σ = 1 and k = 2 the first factor is
+    2(p − 2). Exponents and other arguments are those of `settles`; ``step_size`` = η and ``mu`` = μ
+    those of `ravine.calls`. The solves of the jumps, O(ln ln(1/ε)), are not counted.
+
+    >>> round(short_steps(1e-7, 0.0125, 20.0)), round(ravine.calls(1e-7, 0.0125, 20.0))
+    (224, 3139)
+    """
+    p, nu = _order(order, least=3), _smoothness(smoothness)
+    goal, e = _exponents(p, bend, nu)
+    log = -math.log(positive("distance_ratio", distance_ratio))
+    return ((1 + nu) * goal - e) / nu * log / -math.log(ravine.rate(step_size, mu))
 
 
 def convergence_order(smoothness=1.0, f_star_known=True) -> float:
@@ -202,6 +217,16 @@ def _order(order, least=1.0) -> float:
         bound = "more than 1" if least == 1 else f"at least {least}"
         raise ValueError(f"order must be {bound}, got {order!r}")
     return p
+
+
+def _exponents(order, bend, smoothness):
+    """What w has to come down to before a jump, and where a jump leaves it, as powers of r."""
+    bend = _number("bend", bend)
+    if not bend >= 2:
+        raise ValueError(f"bend must be at least 2, got {bend!r}: a floor that is tangent to the "
+                         f"kernel is O(|v|^2)")
+    goal = order * settle_exponent(order, smoothness) / 2
+    return goal, min(bend, goal)
 
 
 def _smoothness(smoothness, most=None) -> float:

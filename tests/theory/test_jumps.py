@@ -206,13 +206,14 @@ def test_a_wrong_f_star_makes_a_jump_too_short_or_too_long_by_its_share(order):
 
 
 class Ravine:
-    """½Σλ_i(1 + …)(u_i − φ_i(v))² + h(v): walls of 1 and 30 that depend on u and v, h anisotropic.
+    """½Σλ_i(1 + …)(u_i − φ_i(v))² + h(v): walls of 1 and L that depend on u and v, h anisotropic.
 
     h is homogeneous of degree p up to a term of degree p + σ, which is odd for σ = 1.
     """
 
-    def __init__(self, order, smoothness=1, bent=True, cones=None):
+    def __init__(self, order, smoothness=1, bent=True, cones=None, steepest=30):
         self.p, self.nu, self.bent, self.cones = order, smoothness, bent, cones
+        self.steepest = steepest
 
     def floor(self, a, b):
         size = mpf(self.bent)
@@ -234,7 +235,8 @@ class Ravine:
         first, second = u - first, w - second
         tilt = (a * -0.3, b * 0.3) if self.nu == 1 else (a * a * 0.2, b * b * 0.3)
         return ((u * 0.4 + tilt[0] + 1) * first * first * mpf(0.5)
-                + (w * 0.2 + tilt[1] + 1) * second * second * 15 + self.height(a, b))
+                + (w * 0.2 + tilt[1] + 1) * second * second * (mpf(self.steepest) / 2)
+                + self.height(a, b))
 
     def along(self, x):
         return mp.hypot(x[2], x[3])
@@ -400,6 +402,31 @@ def test_a_newton_step_between_settling_and_the_jump_loses_the_order():
     away = norm(np.array(new[:2]) - np.array(problem.floor(*new[2:])))
     assert float(problem.along(new) / problem.along(x)) == pytest.approx(2 / 3, abs=0.05)
     assert 0.01 < away / problem.along(x) ** 2 < 1
+
+
+@digits(100)
+@pytest.mark.parametrize("order", [3, 4])
+def test_short_steps_and_jumps_have_a_linear_rate_in_gradients(order):
+    """Digits double from jump to jump, and so does the number of short steps between."""
+    problem, x, rows = Ravine(order, steepest=2), np.array(START), []
+    eta, beta = mpf(2) / 5, mpf(jumps.settle_exponent(order))
+    for _ in range(4):
+        points = [x]
+        for _ in range(400):
+            y = problem.at(x)
+            height = y.value - problem.height(*coordinates(x)[2:]).value
+            if height <= y.value**beta:
+                break
+            x = x - eta * y.grad
+            points.append(x)
+        s = solve(y.hess, -y.grad)
+        rows.append((problem.along(x), len(points) - 1))
+        theta = y.value / -(y.grad @ s)
+        x = x + theta / (1 - theta) * s
+    distances, counts = zip(*rows, strict=True)
+    assert convergence(distances) == pytest.approx([2, 2], abs=0.25)
+    law = jumps.short_steps(float(distances[-1] / distances[0]), 0.4, 1.0, order)
+    assert sum(counts[1:]) == pytest.approx(law, rel=0.15)
 
 
 @digits(300)

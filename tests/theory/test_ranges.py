@@ -55,6 +55,7 @@ FUNCTIONS = [
     (jumps.misjudged_jump, dict(order=4.0, error_share=0.1)),
     (jumps.settle_exponent, dict(order=4.0, smoothness=1.0)),
     (jumps.settles, dict(order=4.0, bend=2.0, smoothness=1.0)),
+    (jumps.short_steps, dict(distance_ratio=0.1, step_size=0.1, mu=1.0, order=4.0)),
     (jumps.critical_factor, dict(curvature_ratio=12.0, order=4.0)),
     (jumps.kept_direction, dict(curvature_ratio=12.0, order=4.0, factor=1.0)),
 ]
