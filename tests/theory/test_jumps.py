@@ -405,9 +405,12 @@ def test_a_newton_step_between_settling_and_the_jump_loses_the_order():
 
 
 @digits(100)
-@pytest.mark.parametrize("order", [3, 4])
-def test_short_steps_and_jumps_have_a_linear_rate_in_gradients(order):
-    """Digits double from jump to jump, and so does the number of short steps between."""
+@pytest.mark.parametrize("order, gradient", [(3, False), (4, False), (4, True)])
+def test_short_steps_and_jumps_have_a_linear_rate_in_gradients(order, gradient):
+    """Digits double from jump to jump, and so does the number of short steps between.
+
+    With ‖g‖² in the place of the height, and a factor above that of the floor, too.
+    """
     problem, x, rows = Ravine(order, steepest=2), np.array(START), []
     eta, beta = mpf(2) / 5, mpf(jumps.settle_exponent(order))
     for _ in range(4):
@@ -415,7 +418,7 @@ def test_short_steps_and_jumps_have_a_linear_rate_in_gradients(order):
         for _ in range(400):
             y = problem.at(x)
             height = y.value - problem.height(*coordinates(x)[2:]).value
-            if height <= y.value**beta:
+            if (y.grad @ y.grad / 100 if gradient else height) <= y.value**beta:
                 break
             x = x - eta * y.grad
             points.append(x)
@@ -486,7 +489,7 @@ def test_where_the_form_is_not_convex_jumps_arrive_from_random_directions_all_th
     """v₁⁴ + 30v₁²v₂² + v₂⁴ is indefinite in cones. Seen from these starts, not proved."""
     rng, problem = np.random.default_rng(7), Ravine(4, cones=30)
     negative = 0
-    for _ in range(12):
+    for _ in range(8):
         e = rng.standard_normal(2)
         a, b = (mpf(c) / 100 for c in e / np.linalg.norm(e))
         start = [*problem.floor(a, b), a, b]
@@ -494,7 +497,7 @@ def test_where_the_form_is_not_convex_jumps_arrive_from_random_directions_all_th
         negative += min(eigenvalues) < 0
         rows = descend(problem, 4, fixed(3), measured, start=start)
         assert rows[-1][0] < 1e-20
-    assert 0 < negative < 12
+    assert 0 < negative < 8
 
 
 def polyak(K, factor, v, steps):
@@ -533,7 +536,7 @@ def test_what_losing_the_direction_costs_and_that_a_shorter_step_costs_more():
     rng = np.random.default_rng(8)
 
     def mean(K, factor):
-        runs = [polyak(K, factor, rng.standard_normal(2), 3000)[0][1000:] for _ in range(6)]
+        runs = [polyak(K, factor, rng.standard_normal(2), 2000)[0][500:] for _ in range(5)]
         return np.exp(np.log(runs).mean())
 
     for K, law in ((10.0, 0.633), (30.0, 0.715), (1000.0, 0.987)):
@@ -546,7 +549,7 @@ def test_what_losing_the_direction_costs_and_that_a_shorter_step_costs_more():
 def test_the_decrement_knows_the_order_where_the_curvature_along_the_gradient_does_not():
     """v₁⁴ + 1000 v₁²v₂² + v₂⁴: ακ from 0.54 to 31.6, θ = ¾ everywhere."""
     K, products = 1000.0, []
-    for angle in np.linspace(0, np.pi / 2, 20_001)[1:-1]:
+    for angle in np.linspace(0, np.pi / 2, 4001)[1:-1]:
         a, b = np.cos(angle), np.sin(angle)
         h = a**4 + K * a**2 * b**2 + b**4
         g = np.array([4 * a**3 + 2 * K * a * b**2, 4 * b**3 + 2 * K * a**2 * b])
