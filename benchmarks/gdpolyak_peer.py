@@ -2,6 +2,7 @@
 
     python benchmarks/gdpolyak_peer.py                   all rows, several minutes
     python benchmarks/gdpolyak_peer.py --problems Rosenbrock half
+    python benchmarks/gdpolyak_peer.py --times           only the times at d = 10⁴
 
 README.md says what each column means.
 """
@@ -292,6 +293,39 @@ def time_per_call(problem, x0, step_size, steps=200, rounds=7):
     return {name: 1e3 * median(seconds) / steps for name, seconds in found.items()}
 
 
+class _Timed:
+    """A problem whose functions remember how long they took, in seconds of processor time."""
+
+    def __init__(self, problem):
+        self.dim, self.name, self.f_star = problem.dim, problem.name, problem.f_star
+        self.lipschitz_grad, self.lipschitz_hess = problem.lipschitz_grad, problem.lipschitz_hess
+        self.seconds, self.calls = 0.0, 0
+        for name in ("fun", "grad", "hvp", "hess"):
+            setattr(self, name, self._timed(getattr(problem, name)))
+
+    def _timed(self, function):
+        def timed(*arguments):
+            begin = time.process_time()
+            value = function(*arguments)
+            self.seconds += time.process_time() - begin
+            self.calls += 1
+            return value
+        return timed
+
+
+def time_beside_calls(method, problem, x0, calls=300, rounds=5):
+    """Time of steps over the time of the functions that they call; the median of some rounds."""
+    found = []
+    for _ in range(rounds):
+        timed = _Timed(problem)
+        oracle, begin = Oracle(timed), time.process_time()
+        state = method.init(oracle, x0)
+        while timed.calls < calls and state.finished is None:
+            state = method.step(oracle, state)
+        found.append((time.process_time() - begin) / timed.seconds)
+    return median(found)
+
+
 def large():
     """Problems with 10⁴ unknowns, with a start and η."""
     rng = np.random.default_rng(0)
@@ -304,9 +338,12 @@ def large():
     }
 
 
-def main(names=None, budget=20_000):
+def main(names=None, budget=20_000, only_times=False):
     """Print the tables."""
     print(f"{versions()}; budget {short(budget)} calls\n")
+    if only_times:
+        print(times())
+        return
     for name, (problem, x0, step_size, K, epochs) in problems().items():
         if names and name not in names:
             continue
@@ -316,18 +353,28 @@ def main(names=None, budget=20_000):
         print(f"### {name}\n\n{table(HEADER, rows)}\n", flush=True)
     if names:
         return
+    print(times())
+
+
+def times():
+    """The table of times at d = 10⁴."""
+    header = ["d = 10⁴", "gradient, ms", "step, ms", "in minimize, ms", "step / gradient",
+              "minimize / gradient"]
+    if OrderAwareNewton is not None:
+        header.append("order-aware: steps / their calls")
     rows = []
     for name, (problem, x0, step_size) in large().items():
         ms = time_per_call(problem, x0, step_size)
         rows.append([name, *(f"{ms[k]:.3g}" for k in ms),
                      *(f"{ms[k] / ms['gradient']:.2f}" for k in ("step", "minimize"))])
-    header = ["d = 10⁴", "gradient, ms", "step, ms", "in minimize, ms", "step / gradient",
-              "minimize / gradient"]
-    print(table(header, rows))
+        if OrderAwareNewton is not None:
+            rows[-1].append(f"{time_beside_calls(OrderAwareNewton(), problem, x0):.2f}")
+    return table(header, rows)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", nargs="+", dest="names")
     parser.add_argument("--budget", type=int, default=20_000)
+    parser.add_argument("--times", action="store_true", dest="only_times")
     main(**vars(parser.parse_args()))

@@ -98,6 +98,9 @@ def test_every_method_of_the_table_runs_to_its_mark_or_its_budget():
 def test_the_time_of_a_step_is_taken():
     found = bench.time_per_call(RavineRosenbrock(), np.full(2, 0.3), 0.0125, steps=20, rounds=1)
     assert set(found) == {"gradient", "step", "minimize"}
+    method = bench.SafeGDPolyak(0.0125)
+    ratio = bench.time_beside_calls(method, RavineRosenbrock(), np.full(2, 0.3), 20, 1)
+    assert ratio > 1
 
 
 ROWS = unseen.rows()
@@ -136,19 +139,19 @@ def test_a_floor_is_homogeneous_of_its_order_and_as_anisotropic_as_it_says(kind,
     assert axes[0] / axes[-1] == pytest.approx(1e3)
 
 
-def test_ratios_count_a_miss_with_the_budget_and_leave_out_what_nobody_reached():
+def test_a_miss_counts_with_the_budget_and_what_nobody_reached_does_not_count():
     inf = math.inf
-    assert unseen.ratio(30, 60, 100) == 0.5
-    assert unseen.ratio(inf, 50, 100) == 2 and unseen.ratio(50, inf, 100) == 0.5
-    assert unseen.ratio(inf, inf, 100) is None
     found = {(0, 0): {unseen.PEER: [10, 20, inf], "a": [5, 40, 50]},
              (1, 0): {unseen.PEER: [10, inf, inf], "a": [20, 50, inf]}}
     lines = {(name, kind): cells for name, kind, _, *cells in unseen.summary(
         found, ["x", "y"], 100)}
     assert lines["a", "all"] == [
-        "1.00, worst 2.00, 0 missed, 1 won", "1.00, worst 2.00, 0 missed, 1 won",
-        "0.50, worst 0.50, 1 missed, 1 won"]
-    assert lines["a", "y"][0] == "2.00, worst 2.00, 0 missed, 0 won"
+        "1.00 (1.00), worst 2.00, 0 missed, 1 won", "1.00 (2.00), worst 2.00, 0 missed, 1 won",
+        "0.50 (–), worst 0.50, 1 missed, 1 won"]
+    assert lines["a", "y"] == ["2.00 (2.00), worst 2.00, 0 missed, 0 won",
+                               "0.50 (–), worst 0.50, 0 missed, 1 won", "–, 1 missed"]
+    missed = {(0, 0): {unseen.PEER: [50, 1, 1], "a": [inf, 1, 1]}}
+    assert unseen.summary(missed, ["x"], 100)[1][3].startswith("2.00 (–), worst 2.00, 1 missed")
 
 
 def test_the_driver_runs_on_a_few_rows(capsys):
