@@ -53,9 +53,10 @@ PEER = "L-BFGS (10)"
 
 @dataclass(frozen=True, eq=False)
 class Ravine(Outside):
-    """An objective with f* = 0, whose products come from complex steps."""
+    """An objective with f* = 0, whose products come from complex steps; ℓ and ρ are not stated."""
 
     f_star = 0.0
+    lipschitz_grad = lipschitz_hess = None
 
 
 @dataclass(frozen=True, eq=False)

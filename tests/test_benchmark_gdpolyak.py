@@ -78,7 +78,7 @@ def test_a_counter_that_goes_to_the_last_mark_ends_there():
 
 
 @pytest.mark.parametrize("name", bench.FACTORS)
-def test_the_methods_for_factors_reach_what_is_hidden_from_lbfgs(name):
+def test_precgd_goes_to_the_last_mark_where_lbfgs_does_not(name):
     problem, x0, *_ = bench.problems()[name]
     hits, _ = bench.count(bench.preconditioned(*bench.FACTORS[name])["PrecGD"], problem, x0, 900)
     assert hits[-1] < math.inf
