@@ -105,6 +105,19 @@ def test_with_spare_columns_precgd_is_linear_where_gradient_descent_is_not(
     assert steps_to(GradientDescent(0.25 / c), problem, x, 1e-14, most=5000) == math.inf
 
 
+def test_small_spare_columns_throw_scaledgd_and_not_precgd():
+    x = SENSING.minimizers[0].reshape(8, 3)
+    away = np.random.default_rng(0).standard_normal(x.shape) / 5
+    away[:, 1:] *= 1e-6
+    x = (x + away).ravel()
+    damped = steps_to(PrecGD(3, 0.25 / 8, 8**-0.5), SENSING, x, 1e-12)
+    plain = steps_to(ScaledGD(3, 0.25 / 8), SENSING, x, 1e-12)
+    assert damped < 150 and plain > 5 * damped
+    state = ScaledGD(3, 0.25 / 8).init(Oracle(SENSING), x)
+    state = ScaledGD(3, 0.25 / 8).step(Oracle(SENSING), state)
+    assert SENSING.fun(state.x) > 100 * SENSING.fun(x)  # the step is far too long
+
+
 def test_a_scaled_function_with_scaled_numbers_takes_the_same_steps():
     x = spare_start()
     for f_star, damping in ((0.0, 1 / 3), (-math.inf, 1 / 9)):
