@@ -51,11 +51,17 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
             super().copyfile(source, outputfile)
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    # A browser opens six connections at once, and five may wait by default: what finds no room is
+    # tried again a second later, or lost.
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def serve(folder):
     """Serve a folder on a free port of this machine; yields the address without a last slash."""
     handler = functools.partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
