@@ -6,6 +6,7 @@ from .gdpolyak import CurvatureSwitch, GDPolyak, PlateauSwitch, RestartedGDPolya
 from .pgd import PGD
 from .pgdli import PGDli
 from .polyak import BacktrackingDescent, PolyakDescent, polyak_quotient
+from .preconditioned import PrecGD, ScaledGD
 from .probe import LanczosProbe, PSDProbe
 from .psd import PSD, CertifiedPSD
 from .psgd import CNCSGD, PSGD, SGD, CertifiedPSGD, NoisySGD
@@ -16,5 +17,5 @@ from .safe import SafeGDPolyak
 __all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "BacktrackingDescent", "CertifiedPSD",
            "CertifiedPSGD", "CurvatureSwitch", "GDPolyak", "GradientDescent", "LanczosProbe",
            "Method", "NoisySGD", "PGDli", "PSDProbe", "PlateauSwitch", "PolyakDescent",
-           "RepairedPSD", "RestartedGDPolyak", "Rule", "SafeGDPolyak", "State", "Wait", "find",
-           "gd_step", "polyak_quotient", "rule", "show_options"]
+           "PrecGD", "RepairedPSD", "RestartedGDPolyak", "Rule", "SafeGDPolyak", "ScaledGD",
+           "State", "Wait", "find", "gd_step", "polyak_quotient", "rule", "show_options"]

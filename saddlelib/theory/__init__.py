@@ -3,7 +3,8 @@
 `certified` says what certified PSD, our default, is sure to need. `budget` turns the promises into
 time and money, `precision` says where float64 cannot keep them, `noise` what a test on a
 mini-batch gradient can tell, `concentration` how far the mean of a sample is from the mean of all,
-and `ravine` how long and short steps share the work where the minimizer is degenerate.
+`ravine` how long and short steps share the work where the minimizer is degenerate, and `jumps`
+what steps can do there that know the order of growth.
 """
 
 from . import (
@@ -15,6 +16,7 @@ from . import (
     episode,
     jin2017,
     jin2021,
+    jumps,
     laws,
     noise,
     precision,
@@ -22,4 +24,4 @@ from . import (
 )
 
 __all__ = ["alpay2025", "budget", "certified", "concentration", "du2017", "episode", "jin2017",
-           "jin2021", "laws", "noise", "precision", "ravine"]
+           "jin2021", "jumps", "laws", "noise", "precision", "ravine"]

@@ -12,7 +12,7 @@ import math
 
 from .._arguments import positive
 
-__all__ = ["calls", "contraction", "floor", "growth", "rounding_floor", "step_growth"]
+__all__ = ["calls", "contraction", "floor", "growth", "rate", "rounding_floor", "step_growth"]
 
 
 def contraction(order=4.0, factor=1.0) -> float:
@@ -47,8 +47,8 @@ def growth(step_size, mu, order=4.0, factor=1.0) -> float:
     >>> round(growth(0.0125, 20.0), 12)
     2.0
     """
-    rate = _rate(step_size, mu)
-    return (order - 2) * _shrinking(order, factor) / -math.log(rate)
+    q = rate(step_size, mu)
+    return (order - 2) * _shrinking(order, factor) / -math.log(q)
 
 
 def calls(distance_ratio, step_size, mu, order=4.0, factor=1.0) -> float:
@@ -63,7 +63,7 @@ def calls(distance_ratio, step_size, mu, order=4.0, factor=1.0) -> float:
     3139
     """
     log = -math.log(positive("distance_ratio", distance_ratio))
-    return (order - 2) / 2 * log**2 / (-math.log(_rate(step_size, mu)) * _shrinking(order, factor))
+    return (order - 2) / 2 * log**2 / (-math.log(rate(step_size, mu)) * _shrinking(order, factor))
 
 
 def floor(step_size, mu, epoch_length, straight=True) -> float:
@@ -78,7 +78,7 @@ def floor(step_size, mu, epoch_length, straight=True) -> float:
     >>> floor(0.1, 2.0, 50) / floor(0.1, 2.0, 51) == 0.8**-4
     True
     """
-    return _rate(step_size, mu) ** ((4 if straight else 2) * epoch_length)
+    return rate(step_size, mu) ** ((4 if straight else 2) * epoch_length)
 
 
 def rounding_floor(scale, order=4.0, eps=2.0**-52) -> float:
@@ -109,8 +109,13 @@ def _shrinking(order, factor):
     return -math.log(rho)
 
 
-def _rate(step_size, mu):
-    rate = abs(1 - positive("step_size", step_size) * positive("mu", mu))
-    if not 0 < rate < 1:
+def rate(step_size, mu) -> float:
+    """q = |1 − ημ|, by which a short step multiplies the distance to the floor.
+
+    >>> rate(0.0125, 20.0)
+    0.75
+    """
+    q = abs(1 - positive("step_size", step_size) * positive("mu", mu))
+    if not 0 < q < 1:
         raise ValueError(f"step_size·mu must lie in (0, 2) and differ from 1, got {step_size * mu}")
-    return rate
+    return q

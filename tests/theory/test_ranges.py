@@ -15,6 +15,7 @@ from saddlelib.theory import (
     episode,
     jin2017,
     jin2021,
+    jumps,
     laws,
     ravine,
 )
@@ -47,6 +48,16 @@ FUNCTIONS = [
     (ravine.calls, dict(distance_ratio=0.1, step_size=0.1, mu=1.0, order=4.0, factor=1.0)),
     (ravine.step_growth, dict(order=4.0, factor=1.0)),
     (ravine.rounding_floor, dict(scale=1.0, order=4.0, eps=1e-16)),
+    (jumps.decrement_ratio, dict(order=4.0, wall_share=0.1)),
+    (jumps.jump_length, dict(order=4.0, wall_share=0.1)),
+    (lambda order, wall_share: sum(jumps.jump(order, wall_share)),
+     dict(order=4.0, wall_share=0.1)),
+    (jumps.misjudged_jump, dict(order=4.0, error_share=0.1)),
+    (jumps.settle_exponent, dict(order=4.0, smoothness=1.0)),
+    (jumps.settles, dict(order=4.0, bend=2.0, smoothness=1.0)),
+    (jumps.short_steps, dict(distance_ratio=0.1, step_size=0.1, mu=1.0, order=4.0)),
+    (jumps.critical_factor, dict(curvature_ratio=12.0, order=4.0)),
+    (jumps.kept_direction, dict(curvature_ratio=12.0, order=4.0, factor=1.0)),
 ]
 
 
