@@ -119,17 +119,17 @@ class Floor:
                        curvature=decrement / size / size)
 
     def read(self, theta) -> Floor:
-        """With the order 1/(1 − θ), if θ is that of a floor; an integer where it is close to one."""
+        """With the order 1/(1 − θ), if θ is that of a floor; an integer where it is close."""
         if not is_order(theta):
             return self
         return replace(self, order=_rounded(1 / (1 - theta), _ROUND),
                        orders=(*self.orders, 1 / (1 - theta))[-_KEPT:])
 
     def compare(self, value, decrement):
-        r"""θ at a settled point, from this and an earlier one, and the floor with that point added.
+        r"""θ at a settled point, from this and an earlier one, and the floor with it added.
 
-        θ = (f_a − f_b)/(D_a − D_b) needs no f*, and gives it: f* = f_b − θD_b. Where no earlier point is
-        far enough above, θ is that of the likely order.
+        θ = (f_a − f_b)/(D_a − D_b) needs no f*, and gives it: f* = f_b − θD_b. Where no earlier
+        point is far enough above, θ is that of the likely order.
         """
         points = (*self.points, (value, decrement))[-_KEPT:]
         for before, larger in reversed(self.points):

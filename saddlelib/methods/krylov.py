@@ -1,4 +1,4 @@
-r"""Conjugate gradients for a Newton step, one product at a time, with the spectrum they have seen."""
+r"""Conjugate gradients for a Newton step, one product at a time, and the spectrum they see."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class OrderAwareState(State):
 
     @property
     def estimates(self) -> dict:
-        """Order and f* of the floor, each with how far the last readings are apart; nan for none."""
+        """Order and f* of the floor, and how far the last readings are apart; nan for none."""
         orders, minima = self.floor.orders[-3:], self.floor.minima[-3:]
         return dict(order=self.floor.order, order_error=_spread(orders), f_star=self.floor.f_star,
                     f_star_error=_spread(minima), hess_norm=self.hess_norm, jumps=self.jumps,
@@ -151,7 +151,7 @@ def _spread(readings):
     return max(readings) - min(readings) if len(readings) > 1 else math.nan
 
 
-@rule("ravine", "order", default=True, grad_threshold="epsilon")
+@rule("ravine", "order", default=True, step="p − 1 Newton steps", grad_threshold="epsilon")
 @dataclass(frozen=True)
 class OrderAwareNewton(Method):
     r"""Newton's method that settles on the floor of a ravine, reads its order, and jumps along it.
@@ -161,14 +161,15 @@ class OrderAwareNewton(Method):
     once land on its minimizer; on walls, which are quadratic, that quotient is ½
     (`theory.jumps`, proof in chapter 5). So the method repeats:
 
-    1. *Solve* by conjugate gradients, each product one difference of gradients. The numbers that they
-       produce hold the curvatures they have met. Where these fall apart into walls and floor the
-       cut between them is kept, and the Ritz vectors of the walls precondition the next solves.
+    1. *Solve* by conjugate gradients, each product one difference of gradients. The numbers that
+       they produce hold the curvatures they have met. Where these fall apart into walls and floor
+       the cut between them is kept, and the Ritz vectors of the walls precondition the next solves.
     2. *Settle* with the part of s on the walls, until they hold a small part of f − f*.
     3. *Jump* by p − 1 Newton steps. p is read off (f − f*)/D; without f* off two settled points,
-       (f_a − f_b)/(D_a − D_b), and before there are two it is taken for 4. The landing may be higher
-       than the start, as a floor that bends runs into its walls. So a jump is judged when the
-       run has settled again, and taken back if f has not fallen by 0.3 of what it was made for.
+       (f_a − f_b)/(D_a − D_b), and before there are two it is taken for 4. The landing may be
+       higher than the start, as a floor that bends runs into its walls. So a jump is judged when
+       the run has settled again, and taken back if f has not fallen by 0.3 of what it was made
+       for.
 
     Elsewhere, and after a jump that failed, it takes Newton steps with a line search on f. Settling
     and jumping converge quadratically (theorem in chapter 5, for exact solves).
@@ -263,7 +264,7 @@ class OrderAwareNewton(Method):
     # One product -----------------------------------------------------------
 
     def _advance(self, oracle, state):
-        """One product of the solve, which begins here if there is none; and what follows its end."""
+        """One product of the solve, which begins here if there is none, and what follows it."""
         if state.solve is None:
             walls = state.pairs if state.cut > 0 and state.pairs.pairs else None
             state.solve = NewtonSolve.begin(state.jac, walls)
