@@ -22,6 +22,7 @@ from saddlelib.methods import (
     CurvatureSwitch,
     GDPolyak,
     GradientDescent,
+    OrderAwareNewton,
     PlateauSwitch,
     PolyakDescent,
     PrecGD,
@@ -35,11 +36,6 @@ from saddlelib.problems import (
     RavineRosenbrock,
     TwoNeurons,
 )
-
-try:
-    from saddlelib.methods import OrderAwareNewton
-except ImportError:  # its rows are left out
-    OrderAwareNewton = None
 
 MARKS = (1e-12, 1e-20, 1e-28)
 HEADER = ["method", "calls to 1e-12", "1e-20", "1e-28", "least f"]
@@ -215,8 +211,6 @@ FACTORS = {"factorization": (4, 1.0), "sensing": (4, 8.0)}
 
 def order_aware():
     """Name → run of the order-aware method: f* as stated, not known, and with exact products."""
-    if OrderAwareNewton is None:
-        return {}
     return {
         "**order-aware**": with_method(OrderAwareNewton()),
         "order-aware, f* unknown": with_method(OrderAwareNewton(f_star=-math.inf)),
@@ -359,16 +353,13 @@ def main(names=None, budget=20_000, only_times=False):
 def times():
     """The table of times at d = 10⁴."""
     header = ["d = 10⁴", "gradient, ms", "step, ms", "in minimize, ms", "step / gradient",
-              "minimize / gradient"]
-    if OrderAwareNewton is not None:
-        header.append("order-aware: steps / their calls")
+              "minimize / gradient", "order-aware: steps / their calls"]
     rows = []
     for name, (problem, x0, step_size) in large().items():
         ms = time_per_call(problem, x0, step_size)
         rows.append([name, *(f"{ms[k]:.3g}" for k in ms),
-                     *(f"{ms[k] / ms['gradient']:.2f}" for k in ("step", "minimize"))])
-        if OrderAwareNewton is not None:
-            rows[-1].append(f"{time_beside_calls(OrderAwareNewton(), problem, x0):.2f}")
+                     *(f"{ms[k] / ms['gradient']:.2f}" for k in ("step", "minimize")),
+                     f"{time_beside_calls(OrderAwareNewton(), problem, x0):.2f}"])
     return table(header, rows)
 
 

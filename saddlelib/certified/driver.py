@@ -13,9 +13,9 @@ from .._norm import norm
 from ..curvature import Certificate, Verdict
 from ..curvature.certificate import Question, estimated_tol
 from ..curvature.sparing import Scales
+from ..methods.arrival import NOWHERE, falls_for_ever, progress, stands_still
 from ..methods.base import Method, State
 from ..methods.rules import rule
-from .arrival import NOWHERE, falls_for_ever, progress, stands_still
 from .descent import descend, has_risen, lowest, value_of
 from .escape import escape
 from .inner import OWN, checked, solve

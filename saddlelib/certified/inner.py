@@ -11,7 +11,7 @@ import scipy.optimize
 from .._arguments import as_gradient
 from .._norm import norm
 from ..derivatives import unit_of
-from .arrival import NOWHERE, falls_for_ever, progress, stands_still
+from ..methods.arrival import NOWHERE, falls_for_ever, progress, stands_still
 from .descent import first_length, noticed
 
 __all__ = ["OWN", "SOLVERS", "checked", "solve"]

@@ -3,6 +3,7 @@
 from .base import Method, State, Wait
 from .gd import GradientDescent, gd_step
 from .gdpolyak import CurvatureSwitch, GDPolyak, PlateauSwitch, RestartedGDPolyak
+from .order_aware import OrderAwareNewton
 from .pgd import PGD
 from .pgdli import PGDli
 from .polyak import BacktrackingDescent, PolyakDescent, polyak_quotient
@@ -16,6 +17,6 @@ from .safe import SafeGDPolyak
 
 __all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "BacktrackingDescent", "CertifiedPSD",
            "CertifiedPSGD", "CurvatureSwitch", "GDPolyak", "GradientDescent", "LanczosProbe",
-           "Method", "NoisySGD", "PGDli", "PSDProbe", "PlateauSwitch", "PolyakDescent",
-           "PrecGD", "RepairedPSD", "RestartedGDPolyak", "Rule", "SafeGDPolyak", "ScaledGD",
+           "Method", "NoisySGD", "OrderAwareNewton", "PGDli", "PSDProbe", "PlateauSwitch",
+           "PolyakDescent", "PrecGD", "RepairedPSD", "RestartedGDPolyak", "Rule", "SafeGDPolyak", "ScaledGD",
            "State", "Wait", "find", "gd_step", "polyak_quotient", "rule", "show_options"]

@@ -5,8 +5,8 @@ import pytest
 
 import saddlelib
 from saddlelib import Oracle, Status, differences, minimize
-from saddlelib.certified.arrival import NOWHERE, progress, stands_still
 from saddlelib.methods import Method, State
+from saddlelib.methods.arrival import NOWHERE, progress, stands_still
 from saddlelib.problems import QuarticSaddle
 
 
