@@ -1,6 +1,7 @@
 """What the GDPolyak benchmark claims, in counts, on its smaller problems."""
 
 import importlib
+import math
 import sys
 
 import numpy as np
@@ -30,6 +31,17 @@ def test_the_safe_method_needs_a_tenth_or_a_third_of_the_calls(problem, x0, eta,
     theirs, _ = bench.count(runs["the authors' loop, their K"], problem, x0, 10_000)
     ours, _ = bench.count(runs["**safe GDPolyak**"], problem, x0, 3000)
     assert ours[0] <= theirs[0] / share < np.inf
+
+
+@pytest.mark.parametrize("share", bench.SHARES)
+@pytest.mark.parametrize("name", bench.problems())
+def test_the_safe_method_arrives_with_step_sizes_that_are_too_short(name, share):
+    """f ≤ 1e-12 with η, 0.4η and 0.15η, f* known, and η never halved."""
+    if name == "sensing" and share < 1:
+        pytest.skip("takes seconds; the benchmark prints it")
+    problem, x0, eta, _, _ = bench.problems()[name]
+    calls, state = bench.shorter(problem, x0, eta, share)
+    assert calls < math.inf and state.raised == 0 and state.f_star == 0.0
 
 
 def test_the_authors_loop_calls_twice_for_every_step_that_it_records():
