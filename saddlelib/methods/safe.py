@@ -43,7 +43,7 @@ class SafeState(GDPolyakState):
     doubted : bool
         Whether the last long step was one that the curvature asked for, and f* did not.
     long_curvature : float
-        κ where the last long step began.
+        κ where the last long step of 0.75λ/κ began, nan where that was taken back.
     begun : float
         The scale of f at the start, the larger of |f| and η‖∇f‖².
     best_measure : float
@@ -91,8 +91,9 @@ class SafeGDPolyak(ValueMethod):
        f* is not known, or disagrees with κ at the end of a whole wait, α = 0.75/κ, if κ is still.
        An α that is worth no more than ``guard`` short steps is not taken. Where κ drowns in
        rounding, f* alone has to do.
-    3. *Was that a ravine?* Down a ravine κ falls. Where a step of 0.75λ/κ helped and κ is what it
-       was, it was a wall that is still falling: the next look waits half as long again.
+    3. *Was that a ravine?* Down a ravine κ falls. Where a step of 0.75λ/κ helped, and at the next
+       one κ is what it was, they go down a wall that is still falling: looks wait half as long
+       again.
 
     f* that is too low makes α too large, and f* that is too high makes it too small or negative;
     both are caught by the interval. f* is given up for good only where a value below it is met.
@@ -187,7 +188,6 @@ class SafeGDPolyak(ValueMethod):
         if length is not None:
             # What the step is made for is α‖∇f‖², where α is right the gap itself.
             self._check_in(new, new.fun, length / self.factor * float(new.jac @ new.jac))
-            new.long_curvature = new.curvature
             self.move(oracle, new, length)
             new.epochs += 1
             self._wait(new)
@@ -251,7 +251,9 @@ class SafeGDPolyak(ValueMethod):
             self._end(oracle, state, "f has fallen to 1e50 times its scale")
             return None
         if promise:
-            self._accept(state)
+            state.accepted += 1
+            state.in_a_row = 0
+            state.least = max(2.0, 0.8 * state.least)
         alpha = self._alpha(oracle, state, still, slow)
         self._check_in(state, value)
         if state.finished is None:
@@ -268,18 +270,9 @@ class SafeGDPolyak(ValueMethod):
             self._end(oracle, state, "the curvature cannot be told from rounding")
         return None
 
-    def _accept(self, state):
-        state.accepted += 1
-        state.in_a_row = 0
-        by_curvature = state.doubted or state.f_star == -math.inf
-        if by_curvature and not state.curvature <= _FELL * state.long_curvature:
-            self._longer(state)
-        else:
-            state.least = max(2.0, 0.8 * state.least)
-
     @staticmethod
-    def _longer(state):
-        state.least = 1.5 * max(state.least, state.taken) + 1
+    def _longer(state, wait):
+        state.least = 1.5 * wait + 1
         state.most = max(state.most, 1.5 * state.least)
 
     def _alpha(self, oracle, state, still, slow):
@@ -308,12 +301,16 @@ class SafeGDPolyak(ValueMethod):
                 return polyak_quotient(2 * fall / self.factor, state.jac)  # twice as far
             state.blind += 1
             return None
-        if not (still and kappa > 0):
+        if not (still and 0 < kappa * self.guard * state.step_size < 0.75):
             return None
         if known:
             state.doubted = True
-            state.note = f"f_star = {state.f_star:.6g} disagrees with the curvature"
+            state.note = (f"f_star = {state.f_star:.6g} disagrees with the curvature at the last "
+                          "long step")
         state.blind = 0
+        if kappa > _FELL * state.long_curvature:
+            self._longer(state, state.least)
+        state.long_curvature = kappa
         return 0.75 / kappa
 
     def _lowest(self, state):
@@ -363,7 +360,8 @@ class SafeGDPolyak(ValueMethod):
         if promise:
             state.rejected += 1
             state.in_a_row += 1
-            self._longer(state)
+            self._longer(state, max(state.least, state.taken))
+            state.long_curvature = math.nan
         else:
             state.raised += 1
             state.step_size = max(state.step_size / 2, _LEAST)
