@@ -624,6 +624,17 @@ def test_short_steps_leave_a_saddle_where_f_star_is_not_known():
     assert result.fun == pytest.approx(-0.25) and result.status != Status.UNBOUNDED
 
 
+def test_no_long_step_begins_where_the_curvature_is_negative():
+    """Near a saddle the quotient of a right f* is 10¹⁷, and κ = −1 speaks against it."""
+    oracle = Oracle(lambda x: float(x[0] ** 4 / 4 - x[0] ** 2 / 2), jac=lambda x: x**3 - x)
+    method = SafeGDPolyak(0.01, f_star=-0.25)
+    state = method.init(oracle, np.array([1e-9]))
+    while abs(state.x[0]) < 0.5:
+        assert state.epochs == 0
+        state = method.step(oracle, state)
+    assert state.nit == pytest.approx(math.log(0.5e9) / math.log(1.01), rel=0.02)
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("scale", [1e-250, 1e-150, 1e150, 1e250])
 def test_no_rule_divides_by_a_square_that_left_float64(rule, scale):
