@@ -35,6 +35,17 @@ def test_the_safe_method_needs_a_tenth_or_a_third_of_the_calls(problem, x0, eta,
     assert ours[0] <= theirs[0] / share < np.inf
 
 
+@pytest.mark.parametrize("share", bench.SHARES)
+@pytest.mark.parametrize("name", bench.problems())
+def test_the_safe_method_arrives_with_step_sizes_that_are_too_short(name, share):
+    """f ≤ 1e-12 with η, 0.4η and 0.15η, f* known, and η never halved."""
+    if name == "sensing" and share < 1:
+        pytest.skip("takes seconds; the benchmark prints it")
+    problem, x0, eta, _, _ = bench.problems()[name]
+    calls, state = bench.shorter(problem, x0, eta, share)
+    assert calls < math.inf and state.raised == 0 and state.f_star == 0.0
+
+
 def test_the_authors_loop_calls_twice_for_every_step_that_it_records():
     f = bench.Counter(RavineRosenbrock(10.0), 10**6)
     recorded = bench.official(f, np.array([1.09705415, 0.53275344]), 0.0125, 20, 15)

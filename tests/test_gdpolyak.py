@@ -213,7 +213,7 @@ def test_safe_arrives_whatever_f_star_it_is_told(name, error):
     problem, x0, eta = CASES[name]
     calls, state = run(SafeGDPolyak(eta, f_star=error), problem, x0, 1e-12, 4000)
     assert calls < 2500
-    if error > 0 and state.mistrust is None:
+    if error > 0 and state.f_star == -math.inf:
         assert "f_star" in state.note
 
 
@@ -280,6 +280,150 @@ def test_safe_takes_back_a_step_that_did_not_help_and_waits_longer():
     assert back > 2 and state.best_fun < 1e-3
 
 
+def bent(walls, across, condition, seed):
+    """½Σ hₖwₖ² + ¼Σ vᵢ⁴ with w = u − B[v, v], turned: μ/L = 1/condition off a bent ravine."""
+    rng = np.random.default_rng([seed, walls, across])
+    h = np.geomspace(1.0, 1 / condition, walls)
+    B = rng.standard_normal((walls, across, across)) / (2 * across)
+    B = B + B.transpose(0, 2, 1)
+    Q = np.linalg.qr(rng.standard_normal((walls + across,) * 2))[0]
+
+    def parts(x):
+        v = Q[:, walls:].T @ x
+        return Q[:, :walls].T @ x - B @ v @ v, v
+
+    def fun(x):
+        w, v = parts(x)
+        return float(h @ w**2 / 2 + (v**4).sum() / 4)
+
+    def grad(x):
+        w, v = parts(x)
+        slope = h * w
+        return Q @ np.concatenate([slope, v**3 - 2 * np.einsum("k,kij,j", slope, B, v)])
+    return fun, grad, 0.3 * rng.standard_normal(walls + across)
+
+
+def to_the_mark(fun, grad, x0, method, most, mark=1e-12):
+    """Gradients until a value that was asked for is ≤ mark, or inf; the state there."""
+    oracle = Oracle(fun, jac=grad)
+    state = method.init(oracle, np.array(x0, float))
+    while state.finished is None and oracle.njev < most and state.best_fun > mark:
+        state = method.step(oracle, state)
+    return (oracle.njev if state.best_fun <= mark else math.inf), state
+
+
+# η = 1/L for all; budgets are twice what is needed here, which rounding may change.
+TABLE = [(name, share, (4000 if name == "spread" else 1500) / share) for name in CASES
+         for share in (1.0, 0.4, 0.15)]
+
+
+@pytest.mark.parametrize("f_star", [0.0, -math.inf])
+@pytest.mark.parametrize("name, share, most", TABLE)
+def test_safe_arrives_with_short_steps_too_and_never_halves_them(name, share, most, f_star):
+    problem, x0, eta = CASES[name]
+    method = SafeGDPolyak(share * eta, f_star=f_star)
+    calls, state = to_the_mark(problem.fun, problem.grad, x0, method, most)
+    assert calls < most and state.raised == 0 and state.step_size == share * eta
+    assert state.note == "" or f_star == 0.0 and "disagrees" in state.note
+
+
+@pytest.mark.parametrize("f_star", [0.0, -math.inf])
+@pytest.mark.parametrize("condition", [30.0, 100.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_safe_arrives_where_the_walls_are_slow(condition, seed, f_star):
+    fun, grad, x0 = bent(5, 4, condition, seed)
+    calls, state = to_the_mark(fun, grad, x0, SafeGDPolyak(0.5, f_star=f_star), 200 * condition)
+    assert calls < 200 * condition and state.raised == 0
+
+
+def test_a_short_step_is_not_halved_because_a_long_one_was_taken_back():
+    """A trial may be lower than where it began, and yet no help; short steps start above it."""
+    result = minimize(RavineRosenbrock(10), [0.6, 0.9], "gdpolyak", step_size=0.002, epsilon=1e-18,
+                      maxiter=12_000, certificate=False)
+    assert result.state.rejected > 0 and result.state.raised == 0 and result.fun < 1e-20
+
+
+@pytest.mark.parametrize("condition", [10.0, 100.0])
+def test_walls_as_slow_as_one_likes_do_not_make_safe_forget_a_right_f_star(condition):
+    """In one short step κ changes by a part ημ at most, whatever it is."""
+    problem = ConvexQuartic.spread(20, condition)
+    method, oracle = SafeGDPolyak(0.5), Oracle(problem)
+    state = method.init(oracle, np.linspace(-1, 1, 20))
+    while state.best_fun > 1e-12 and oracle.njev < 150 * condition:
+        state = method.step(oracle, state)
+        assert state.f_star == 0.0
+    assert state.best_fun <= 1e-12 and not state.doubted and state.note == ""
+
+
+def test_safe_hears_f_star_again_after_it_has_disagreed():
+    problem = ConvexQuartic.spread(20, 10.0)
+    oracle, method = Oracle(problem), SafeGDPolyak(0.075)
+    state = method.init(oracle, np.linspace(-1, 1, 20))
+    state.doubted, state.note = True, "f_star = 0 disagrees with the curvature"
+    while state.best_fun > 1e-8 and oracle.njev < 5000:
+        state = method.step(oracle, state)
+    assert not state.doubted and state.note == "" and state.best_fun <= 1e-8
+
+
+def test_safe_stops_where_f_is_f_star():
+    """1 + f is 1 to the last digit long before ∇f is 0."""
+    result = minimize(lambda x: 1 + ROSENBROCK.fun(x), X0, "gdpolyak", jac=ROSENBROCK.grad,
+                      step_size=0.0125, f_star=1.0, epsilon=1e-30, maxiter=3000,
+                      certificate=False)
+    assert result.state.finished == "stationary" and result.state.note == "f = f_star"
+    assert result.fun == 1.0 and result.nit < 1500 and ROSENBROCK.fun(result.x) < 1e-15
+
+
+def test_a_guess_of_f_star_that_is_the_value_at_the_start_does_not_stop_it():
+    result = minimize(ROSENBROCK, X0, "gdpolyak", step_size=0.0125, f_star=ROSENBROCK.fun(X0),
+                      epsilon=1e-9, certificate=False, maxiter=3000)
+    assert result.fun < 1e-10 and "is too high" in result.message
+
+
+def test_a_long_step_to_a_flat_place_that_is_higher_is_taken_back():
+    """x⁴ up to 1, from there a slope that fades: ∇f is small far out, where f is above 1."""
+    def fun(x):
+        return float(x[0] ** 4 if abs(x[0]) < 1 else 2 - np.exp(4 - 4 * abs(x[0])))
+
+    def grad(x):
+        return 4 * x**3 if abs(x[0]) < 1 else np.sign(x) * 4 * np.exp(4 - 4 * abs(x))
+    result = minimize(fun, [0.5], "gdpolyak", jac=grad, step_size=0.02, factor=200.0, f_star=0.0,
+                      epsilon=1e-5, certificate=False, maxiter=5000)
+    assert result.state.rejected > 0 and result.fun <= fun([0.5])
+
+
+# λ ------------------------------------------------------------------------------
+
+
+def factors(coupling, lam, steps=400):
+    """Factors of |v| in steps of Polyak on v₁⁴ + K v₁²v₂² + v₂⁴ from 100 starts, in the end."""
+    v = np.random.default_rng(0).uniform(0.2, 1.0, (2, 100))
+    logs = []
+    for _ in range(steps):
+        a, b = v
+        g = np.array([4 * a**3 + 2 * coupling * a * b**2, 4 * b**3 + 2 * coupling * a**2 * b])
+        v = v - lam * (a**4 + coupling * a**2 * b**2 + b**4) / (g**2).sum(axis=0) * g
+        length = np.linalg.norm(v, axis=0)
+        v, logs = v / length, [*logs, np.log(length)]
+    return np.exp(np.mean(logs[steps // 4:], axis=0))
+
+
+def test_the_default_of_lambda_is_below_critical_where_the_terms_are_separate():
+    """ν/h = p(p − 1) across the diagonal of Σ|vᵢ|ᵖ, which is p(2p − λ)/λ for λ = 2."""
+    lam = SafeGDPolyak(0.1).factor
+    for p in (3, 4, 6):
+        assert p * (p - 1) < p * (2 * p - lam) / lam
+        assert p * (p - 1) == pytest.approx(p * (2 * p - 2.0) / 2.0)
+
+
+@pytest.mark.parametrize("coupling, default, critical", [
+    (0, 0.525, 0.500), (2, 0.525, 0.500), (10, 0.639, 0.632), (30, 0.733, 0.715),
+    (1000, 0.967, 0.988)])
+def test_what_lambda_costs_on_floors_that_differ_by_direction(coupling, default, critical):
+    for lam, expected in ((SafeGDPolyak(0.1).factor, default), (2.0, critical)):
+        assert np.median(factors(coupling, lam)) == pytest.approx(expected, abs=0.006)
+
+
 def test_safe_halves_a_step_that_is_too_long_for_the_start():
     problem, x0 = RavineRosenbrock(10.0), np.array([3.0, -3.0])
     assert not np.isfinite(run(GDPolyak(0.05, 50), problem, x0, 1e-12, 300)[1].x).all()
@@ -331,6 +475,21 @@ def test_restarts_halve_the_distance_of_the_guess_to_f_star_and_keep_the_best():
     assert guesses[1] == pytest.approx(-0.5, abs=0.01)
     assert ROSENBROCK.fun(state.x) == state.best_fun < 1e-4
     assert oracle.njev <= 8 * 10 * 21 + 1  # runs that diverge end before
+
+
+@pytest.mark.parametrize("most", [5, 18, 60, 131, 200])
+def test_restarts_answer_with_the_best_point_whatever_ends_them(most):
+    seen = []
+
+    def fun(x):
+        seen.append(ROSENBROCK.fun(x))
+        return seen[-1]
+
+    result = minimize(fun, X0, "gdpolyak", jac=ROSENBROCK.grad, rule="restarts", step_size=0.0125,
+                      epoch_length=10, epochs=12, restarts=6, f_star=-0.1, epsilon=1e-12,
+                      maxiter=most, certificate=False)
+    assert result.status == Status.MAXITER and result.fun == min(seen)
+    np.testing.assert_array_equal(result.jac, ROSENBROCK.grad(result.x))
 
 
 # What all share -------------------------------------------------------------------
@@ -436,11 +595,44 @@ def test_a_plain_function_has_to_say_what_f_star_is():
         assert result.status == Status.NOT_LOOKED_AT and result.nit < 200
 
 
-def test_safe_goes_on_where_no_curvature_can_be_seen():
-    """A plane: both gradients are equal and κ is 0, at every step."""
-    result = minimize(lambda x: float(x.sum()), np.zeros(3), "gdpolyak", jac=np.ones_like,
-                      step_size=0.125, epsilon=1e-3, certificate=False, maxiter=60)
-    assert result.status == Status.MAXITER and result.fun == -3 * 60 * 0.125
+@pytest.mark.parametrize("dim, f_star", [(2, None), (3, None), (2, -5.0)])
+def test_a_plane_has_no_rounding_floor(dim, f_star):
+    """Both gradients are equal and κ is 0, at every step: each long step goes twice as far."""
+    known = {} if f_star is None else dict(f_star=f_star)
+    result = minimize(lambda x: float(x.sum()), np.zeros(dim), "gdpolyak", jac=np.ones_like,
+                      step_size=0.125, epsilon=1e-3, certificate=False, maxiter=3000, **known)
+    assert result.status == Status.UNBOUNDED and not result.success and result.fun < -1e14
+    assert "rounding floor" not in result.message
+    assert f_star is None or "f_star = -5 is too high" in result.message
+
+
+@pytest.mark.parametrize("fun, jac", [
+    (lambda x: -x @ x, lambda x: -2 * x), (lambda x: -(x**3).sum(), lambda x: -3 * x**2),
+    (lambda x: x[0] + x[1] ** 2 / 2, lambda x: np.array([1.0, x[1]]))],
+    ids=["-x²", "-x³", "x + y²"])
+def test_a_fall_without_end_is_no_rounding_floor(fun, jac):
+    result = minimize(lambda x: float(fun(x)), [0.5, 1.0], "gdpolyak", jac=jac, step_size=0.5,
+                      epsilon=1e-9, certificate=False, maxiter=20_000)
+    assert result.status == Status.UNBOUNDED and result.fun < -1e8
+
+
+def test_short_steps_leave_a_saddle_where_f_star_is_not_known():
+    """κ = −1 is curvature, and not rounding: f falls from −1e-18 to −¼."""
+    result = minimize(lambda x: float(x[0] ** 4 / 4 - x[0] ** 2 / 2), [1e-9], "gdpolyak",
+                      jac=lambda x: x**3 - x, step_size=0.01, epsilon=1e-10, certificate=False,
+                      maxiter=6000)
+    assert result.fun == pytest.approx(-0.25) and result.status != Status.UNBOUNDED
+
+
+def test_no_long_step_begins_where_the_curvature_is_negative():
+    """Near a saddle the quotient of a right f* is 10¹⁷, and κ = −1 speaks against it."""
+    oracle = Oracle(lambda x: float(x[0] ** 4 / 4 - x[0] ** 2 / 2), jac=lambda x: x**3 - x)
+    method = SafeGDPolyak(0.01, f_star=-0.25)
+    state = method.init(oracle, np.array([1e-9]))
+    while abs(state.x[0]) < 0.5:
+        assert state.epochs == 0
+        state = method.step(oracle, state)
+    assert state.nit == pytest.approx(math.log(0.5e9) / math.log(1.01), rel=0.02)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -68,7 +68,8 @@ class GDPolyak(ValueMethod):
         f*; what the problem states by default. Where a value below it is met the run ends
         ("f_star").
     factor : float
-        λ > 0.
+        λ > 0, below 2p for growth of order p. With f* too low by δ the step is that of
+        λ(1 + δ/(f − f*)), so it leads away from the minimizer once f − f* ≤ λδ/(2p − λ).
     growth : float
         Epoch i (from 0) has ⌊K + i·growth⌋ short steps.
     epochs : int, optional
@@ -150,7 +151,9 @@ class RestartedGDPolyak(GDPolyak):
     (f − f̂)/(2‖∇f‖²); then f̂ becomes the mean of f̂ and of the least value met so far, and the next
     run begins where the first did. The restarts are those of the authors' code, after Hazan and
     Kakade, "Revisiting the Polyak step size", arXiv:1905.00313. The value of the point that the
-    last step of a run leads to does not count, as there. Ends at the best point met.
+    last step of a run leads to does not count for the guess, as there. The answer is the best point
+    whose value was asked for, whatever ends the run; x itself only where the gradient there is at
+    most ``grad_threshold``.
 
     Parameters
     ----------
@@ -188,6 +191,12 @@ class RestartedGDPolyak(GDPolyak):
         if not (np.isfinite(new.x).all() and np.isfinite(new.jac).all()):
             self._used_up(oracle, new)
         return new
+
+    def answer(self, oracle, state):
+        """The best point met, with its gradient; costs a value where x has none yet."""
+        if state.finished == "stationary":
+            return state.x, state.jac
+        return self.best(oracle, state)
 
     def _long(self, oracle, state):
         return super()._long(oracle, state) / 2

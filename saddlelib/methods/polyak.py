@@ -83,6 +83,12 @@ class ValueMethod(Method):
                 state.best_x, state.best_jac, state.best_fun = state.x, state.jac, state.fun
         return state.fun
 
+    def best(self, oracle, state):
+        """The best point whose value was asked for, x among them, and ∇f there."""
+        if np.isfinite(state.x).all():
+            self.value(oracle, state)
+        return (state.x, state.jac) if state.best_x is None else (state.best_x, state.best_jac)
+
     def gap(self, oracle, state) -> float:
         """f(x) − f*, and the end of the run where that is negative: f_star was too high."""
         gap = self.value(oracle, state) - state.f_star
@@ -115,8 +121,9 @@ class ValueMethod(Method):
 class PolyakDescent(ValueMethod):
     r"""x − min(λ(f(x) − f*)/‖∇f(x)‖², cap)·∇f(x), the step of Polyak 1969.
 
-    On a function that is homogeneous of degree p and isotropic a step multiplies x by 1 − λ/p. In
-    a ravine it fails: it bounces between the walls, and converges sublinearly.
+    On a function that is homogeneous of degree p a step shortens x if λ < 2p, and multiplies it by
+    1 − λ/p if the function is isotropic too. In a ravine it fails: it bounces between the walls,
+    and converges sublinearly.
 
     Parameters
     ----------
@@ -124,7 +131,7 @@ class PolyakDescent(ValueMethod):
         f*; what the problem states by default. Where a value below it is met the run ends
         ("f_star").
     factor : float
-        λ > 0.
+        λ > 0, below 2p.
     cap : float
         Most step, ``inf`` for none. Any finite cap makes the step constant in the end, where the
         growth is of order p > 2.

@@ -225,12 +225,14 @@ class GDPolyakReference:
     rejected: int = 0
     taken: int = 0
     last: np.ndarray | None = None
-    kappas: tuple = (math.nan, math.nan)
+    kappa: float = math.nan
+    early: float = math.nan
+    long_kappa: float = math.nan
+    look_kappa: float | None = None
     value: float = math.inf
     least: float = math.inf
     before: tuple | None = None
-    reference: float = math.inf
-    doubts: int = 0
+    doubted: bool = False
 
     def step(self, fun, grad):
         """One step, short, long or back."""
@@ -238,8 +240,9 @@ class GDPolyakReference:
         self.least = min(self.least, f)
         self.left = self.K if self.left is None else self.left
         if self.last is not None:
-            self.kappas = self.kappas[1], self.last @ (self.last - g) / (
-                self.eta * (self.last @ self.last))
+            self.kappa = self.last @ (self.last - g) / (self.eta * (self.last @ self.last))
+            if self.left == max(1, self.K // 5):
+                self.early = self.kappa
         self.last = g
         if self.left > 0:
             self.x, self.left, self.taken = self.x - self.eta * g, self.left - 1, self.taken + 1
@@ -252,19 +255,20 @@ class GDPolyakReference:
             self.x, self.taken = self.x - self.eta * g, self.taken + 1
         else:
             if self.safe:
-                self.before = self.x, f, length / self.factor * (g @ g), self.kappas[1]
+                self.before = self.x, f, length / self.factor * (g @ g)
             self.x, self.last = self.x - length * g, None
-            self.taken, self.epochs = 0, self.epochs + 1
+            self.taken, self.epochs, self.look_kappa = 0, self.epochs + 1, None
         self.left = math.floor(self.K + (0 if self.safe else self.epochs * self.growth))
 
     def helped(self, f):
         """Judge the last long step; x goes back where it did not help."""
-        x, value, gap, kappa = self.before
+        x, value, gap = self.before
         self.before = None
         if value - f >= self.gain * gap:
-            self.K, self.reference = max(2, math.floor(0.8 * self.K)), kappa
+            self.K = max(2, math.floor(0.8 * self.K))
             return True
         self.x, self.value, self.last, self.rejected = x, value, None, self.rejected + 1
+        self.long_kappa, self.look_kappa = math.nan, None
         self.left = self.K = math.ceil(1.5 * max(self.K, self.taken)) + 1
         self.taken = 0
         return False
@@ -280,18 +284,18 @@ class GDPolyakReference:
             return self.factor * alpha
         if f > self.value:
             return None
-        before, kappa = self.kappas
-        still = abs(kappa / before - 1) <= 0.05
-        if alpha is None:
-            if not (still and kappa <= 2 * self.reference):
-                self.reference *= 2
-                return None
-            alpha = 0.75 / kappa
-        elif 0.4 <= alpha * kappa <= 1.5:
-            self.doubts = 0
+        earlier = [self.early] + ([] if self.look_kappa is None else [self.look_kappa])
+        still = all(abs(self.kappa / kappa - 1) <= 0.05 for kappa in earlier)
+        self.look_kappa = self.kappa
+        if alpha is not None and 0.4 <= alpha * self.kappa <= 1.5:
+            self.doubted = False
+        elif alpha is not None and self.taken < max(20, 2 * self.K):
+            return None
+        elif still and 0 < self.kappa * self.guard * self.eta < 0.75:
+            self.doubted, alpha = alpha is not None, 0.75 / self.kappa
+            if self.kappa > 0.8 * self.long_kappa:
+                self.K = math.ceil(1.5 * self.K) + 1
+            self.long_kappa = self.kappa
         else:
-            if self.taken >= (20, 50, 95)[self.doubts] and still and self.eta * kappa < 0.01:
-                self.doubts += 1
-                self.f_star = None if self.doubts == 3 else self.f_star
             return None
         return self.factor * alpha if alpha > self.guard * self.eta else None

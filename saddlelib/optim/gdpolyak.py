@@ -15,7 +15,8 @@ __all__ = ["EpochStatus", "GDPolyak"]
 
 _LOW, _HIGH = 0.4, 1.5  # of the quotient times the curvature, where a long step is safe
 _PLATEAU = 0.05
-_DOUBTS = (20, 50, 95)  # short steps after which f_star counts as once more contradicted
+_PATIENCE = 20  # so many short steps at least before the curvature overrules f_star
+_FELL = 0.8  # what is left of the curvature, at most, after a long step down a ravine
 _FAILURES = 3
 
 
@@ -84,8 +85,12 @@ class GDPolyak(VectorOptimizer):
        lies in [0.4, 1.5], and if it is worth more than ``guard`` short steps. Otherwise a short
        step is taken, and the next look comes after K more.
 
-    A loss below f*, or three long waits in which f* and κ never agreed, make it go on without f*;
-    the quotient is then ¾/κ, which it is where the growth is of order four. `counts` says so.
+    Where f* is not known, or disagrees with κ after two epochs of short steps, the quotient is ¾/κ,
+    which it is where the growth is of order four, if κ has changed by less than 5 % in the last
+    fifth of the epoch and since the last look. Down a ravine κ falls; where such a step has helped,
+    and κ is what it was at the next, that was a wall, and K becomes half as long again too. f* is
+    heard again at the next look; it is given up only where the loss is below it. `counts` says what
+    the last long step went by.
 
     **How to use.** ``optimizer.step(closure)`` with the usual closure, or ``step(loss=loss)`` after
     ``loss.backward()``. Exactly one of both. Each step costs one evaluation, so an epoch costs
@@ -136,7 +141,8 @@ class GDPolyak(VectorOptimizer):
         K ≥ 0 short steps; with ``safe`` those of the first epoch, at least 2, and 10 by default.
     safe : bool
     factor : float, optional
-        λ > 0; 2 by default with ``safe``, else 1. Below 2p for growth of order p.
+        λ > 0, below 2p for growth of order p; 1.9 by default with ``safe``, else 1. From 2 on steps
+        are thrown about between directions that grow differently.
     growth : float
         Without ``safe``: epoch i (from 0) has ⌊K + i·growth⌋ short steps.
     cap : float
@@ -162,10 +168,10 @@ class GDPolyak(VectorOptimizer):
     ...     loss = x[0] ** 4 + 10 * (x[1] - x[0] ** 2) ** 2
     ...     loss.backward()
     ...     return loss
-    >>> for _ in range(600):
+    >>> for _ in range(500):
     ...     loss = optimizer.step(closure)
-    >>> loss.item() < 1e-12, optimizer.counts["closure_calls"], optimizer.counts["status"].name
-    (True, 600, 'LONG')
+    >>> loss.item() < 1e-12, optimizer.counts["closure_calls"], optimizer.counts["epochs"] < 20
+    (True, 500, True)
     """
 
     process_group = None
@@ -184,7 +190,7 @@ class GDPolyak(VectorOptimizer):
             "trial": False, "again": False, "before_loss": math.nan, "before_gap": math.nan,
             "before_norm": math.nan, "before_curvature": math.nan,
             "kept": 0, "kept_lr": 0.0, "curvature": math.nan, "last_curvature": math.nan,
-            "reference": math.inf, "doubts": 0, "without": f_star is None})
+            "look_curvature": math.inf, "doubted": False, "without": f_star is None})
 
     def add_param_group(self, param_group):
         """Add a group; it may set ``lr`` and ``foreach``, all else is of the whole vector."""
@@ -212,7 +218,8 @@ class GDPolyak(VectorOptimizer):
         look; ``epoch_length``, the present K; ``status``, an `EpochStatus`; ``loss``, ``grad_norm``
         and ``curvature`` at the last look, the norm with groups weighted by their ``lr``, as parts
         of the largest; ``best_loss`` of all steps; ``quotient`` and ``long_step``, of the last long
-        step; ``f_star``, nan where it is not known or was given up.
+        step; ``f_star``, nan where it is not known, was too high, or disagreed with the curvature
+        that the last long step went by.
         """
         s, settings = self._scalars, self.param_groups[0]
         sign = -1.0 if settings["maximize"] else 1.0
@@ -220,7 +227,7 @@ class GDPolyak(VectorOptimizer):
                  "grad_norm", "curvature", "quotient", "long_step")
         return {**{name: s[name] for name in names}, "epoch_length": s["length"],
                 "loss": sign * s["loss"], "best_loss": sign * s["least"],
-                "f_star": math.nan if s["without"] else settings["f_star"],
+                "f_star": math.nan if s["without"] or s["doubted"] else settings["f_star"],
                 "status": EpochStatus(s["status"])}
 
     @property
@@ -228,10 +235,18 @@ class GDPolyak(VectorOptimizer):
         """Whether the next step uses the loss, or gradients that are compared with each other.
 
         With mini-batches give it the whole loss there, or one large batch, always the same. True
-        for the last step of an epoch; with ``safe`` for the last three, and after a step back.
+        for the last step of an epoch; with ``safe`` for the last two, for two a fifth of the epoch
+        earlier, and after a step back.
         """
         s = self._scalars
-        return s["left"] <= (2 if self.param_groups[0]["safe"] else 0) or s["again"]
+        return s["left"] == 0 or s["again"] or (
+            self.param_groups[0]["safe"] and s["left"] in (1, *self._pair(s)))
+
+    @staticmethod
+    def _pair(s):
+        """Short steps left at the two gradients that show κ a fifth of the epoch earlier."""
+        fifth = max(1, s["length"] // 5)
+        return fifth, fifth + 1
 
     @torch._disable_dynamo
     @torch.no_grad()
@@ -318,16 +333,17 @@ class GDPolyak(VectorOptimizer):
     # The curvature that short steps see -------------------------------------
 
     def _follow(self, s, work):
-        """κ of the last two short steps before a look; keeps one gradient for each."""
-        if s["left"] > 2:
+        """κ of the last short step before a look and of one before; keeps one gradient for each."""
+        second, first = self._pair(s)
+        if s["left"] not in (0, 1, second, first):
             return
         grads = [g for _, _, gs in work for g in gs]
         kept = [self._copy(p, "last_grad") for _, ps, _ in work for p in ps]
-        if s["left"] == 2:
+        if s["left"] == first:
             s["curvature"] = math.nan
-        elif s["kept"] == len(grads):
+        elif s["left"] in (0, second) and s["kept"] == len(grads):
             s["last_curvature"], s["curvature"] = s["curvature"], self._secant(s, work)
-        if s["left"] > 0:
+        if s["left"] in (1, first):
             vector.copy_(kept, grads)
             s["kept"], s["kept_lr"] = len(grads), self._lr()
         else:
@@ -371,7 +387,7 @@ class GDPolyak(VectorOptimizer):
                 self._back(s, settings)
                 return
             s["accepted"] += 1
-            s["trial"], s["in_a_row"], s["reference"] = False, 0, s["before_curvature"]
+            s["trial"], s["in_a_row"] = False, 0
             s["length"] = max(2, math.floor(0.8 * s["length"]))
         if not math.isfinite(norm):  # stay, and look again
             s["status"] = int(EpochStatus.NONFINITE)
@@ -417,28 +433,30 @@ class GDPolyak(VectorOptimizer):
         return EpochStatus.LONG, quotient
 
     def _safe_quotient(self, s, lr, norm, quotient):
-        kappa = s["curvature"]
-        still = abs(kappa / s["last_curvature"] - 1) <= _PLATEAU if s["last_curvature"] else False
-        noise = self._unit() * (norm + self._size() / lr)
-        credible = lr * kappa * norm >= 16 * noise
-        if not s["without"]:
-            if not credible:  # κ is noise: f_star has to do
+        kappa, unit = s["curvature"], self._unit()
+        # At the first look of a wait there is no κ of the look before.
+        earlier = [k for k in (s["last_curvature"], s["look_curvature"]) if not k == math.inf]
+        still = all(abs(kappa - k) <= _PLATEAU * abs(k) for k in earlier)
+        s["look_curvature"] = kappa
+        noise = unit * (norm + self._size() / lr)
+        credible = lr * abs(kappa) * norm >= 16 * noise
+        known = not s["without"]
+        if known and (credible or not s["doubted"]):
+            # Where κ is noise f_star has to do.
+            if not credible or _LOW <= quotient * kappa <= _HIGH:
+                s["doubted"] = False
                 return EpochStatus.LONG, quotient
-            if _LOW <= quotient * kappa <= _HIGH:
-                s["doubts"] = 0
-                return EpochStatus.LONG, quotient
-            # Either the gradient is not along the ravine yet, or f_star is wrong. In the first case
-            # short steps change the gradient soon.
-            if s["taken"] >= _DOUBTS[s["doubts"]] and still and lr * kappa < 0.01:
-                s["doubts"] += 1
-                s["without"] = s["doubts"] == len(_DOUBTS)
-            return EpochStatus.WAITING, math.nan
-        # A κ above that of the last long step is not of the ravine, but of a wall. One that is
-        # noise does not stay the same for two short steps.
-        if still and 0 < kappa <= 2 * s["reference"]:
+            # Either the gradient is not along the ravine yet, or f_star is wrong.
+            if s["taken"] < max(_PATIENCE, 2 * s["length"]):
+                return EpochStatus.WAITING, math.nan
+        if still and 0 < kappa * self.param_groups[0]["guard"] * lr < 0.75:
+            s["doubted"] = known
+            if kappa > _FELL * s["before_curvature"]:
+                self._longer(s, s["length"])
+            s["before_curvature"] = kappa
             return EpochStatus.LONG, 0.75 / kappa
-        s["reference"] *= 2
-        lost = kappa == kappa and not credible
+        # κ may be noise; on a plane it is none, and 0.
+        lost = not credible and lr * abs(kappa) > unit
         return EpochStatus.PRECISION if lost else EpochStatus.WAITING, math.nan
 
     def _go(self, s, settings, work, value, norm, quotient):
@@ -452,7 +470,6 @@ class GDPolyak(VectorOptimizer):
             s["trial"], s["before_loss"], s["before_norm"] = True, value, norm
             # Where the quotient is right this is the gap itself.
             s["before_gap"] = length / settings["factor"] * norm * norm
-            s["before_curvature"] = s["curvature"]
         lr = self._lr()
         for group, params, grads in work:
             part = length * (float(group["lr"]) / lr)
@@ -467,7 +484,7 @@ class GDPolyak(VectorOptimizer):
                     p.copy_(wide[0])
         s["quotient"], s["long_step"] = quotient, length
         s["epochs"] += 1
-        s["taken"] = 0
+        s["taken"], s["look_curvature"] = 0, math.inf
 
     def _back(self, s, settings):
         """Return to where the last long step began, and take more short steps there."""
@@ -475,16 +492,44 @@ class GDPolyak(VectorOptimizer):
         vector.copy_(params, [self._copy(p, "before") for p in params])
         s["rejected"] += 1
         s["in_a_row"] += 1
-        s["length"] = math.ceil(1.5 * max(s["length"], s["taken"])) + 1
+        self._longer(s, max(s["length"], s["taken"]))
+        s["before_curvature"], s["look_curvature"] = math.nan, math.inf
         s["left"], s["taken"], s["kept"], s["loss"] = s["length"], 0, 0, s["before_loss"]
         s["trial"], s["again"] = False, True
         floor = 8 * self._unit()
-        gap = math.inf if s["without"] else abs(s["before_loss"] - (
+        gap = math.inf if s["without"] or s["doubted"] else abs(s["before_loss"] - (
             -settings["f_star"] if settings["maximize"] else settings["f_star"]))
         lost = s["before_norm"] * self._lr() <= floor * self._size() or (
             gap <= floor * abs(s["before_loss"]))
         s["status"] = int(EpochStatus.PRECISION if lost and s["in_a_row"] >= _FAILURES
                           else EpochStatus.BACK)
+
+    @staticmethod
+    def _longer(s, wait):
+        s["length"] = math.ceil(1.5 * wait) + 1
+
+    @torch.no_grad()
+    def settle(self, loss) -> bool:
+        """Take a long step that is on trial back, unless the loss is below what it began with.
+
+        Call it where training ends, with the loss of the parameters as they are: an epoch may be
+        cut short by a budget, and the parameters then stand higher than at the look before. After
+        it the loss is no more than at the last look.
+
+        Parameters
+        ----------
+        loss : Tensor or float
+
+        Returns
+        -------
+        bool
+            Whether the parameters went back.
+        """
+        s, settings = self._scalars, self.param_groups[0]
+        if not s["trial"] or self._value(settings, loss) < s["before_loss"]:
+            return False
+        self._back(s, settings)
+        return True
 
     def _movable(self):
         return [p for group in self.param_groups for p in group["params"] if p.requires_grad]
@@ -520,7 +565,7 @@ def _settings(lr, f_star, epoch_length, safe, factor, growth, cap, gain, guard, 
         "lr": lr, "f_star": None if f_star is None else float(f_star),
         "epoch_length": 10 if epoch_length is None else integer("epoch_length", epoch_length,
                                                                 least=2 if safe else 0),
-        "safe": safe, "factor": (2.0 if safe else 1.0) if factor is None else positive("factor",
+        "safe": safe, "factor": (1.9 if safe else 1.0) if factor is None else positive("factor",
                                                                                        factor),
         "growth": float(growth), "cap": float(cap), "gain": float(gain),
         "guard": positive("guard", guard), "maximize": bool(maximize), "foreach": foreach,
