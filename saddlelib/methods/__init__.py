@@ -18,5 +18,6 @@ from .safe import SafeGDPolyak
 __all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "BacktrackingDescent", "CertifiedPSD",
            "CertifiedPSGD", "CurvatureSwitch", "GDPolyak", "GradientDescent", "LanczosProbe",
            "Method", "NoisySGD", "OrderAwareNewton", "PGDli", "PSDProbe", "PlateauSwitch",
-           "PolyakDescent", "PrecGD", "RepairedPSD", "RestartedGDPolyak", "Rule", "SafeGDPolyak", "ScaledGD",
-           "State", "Wait", "find", "gd_step", "polyak_quotient", "rule", "show_options"]
+           "PolyakDescent", "PrecGD", "RepairedPSD", "RestartedGDPolyak", "Rule", "SafeGDPolyak",
+           "ScaledGD", "State", "Wait", "find", "gd_step", "polyak_quotient", "rule",
+           "show_options"]
