@@ -45,8 +45,10 @@ _NOISE, _UNSEEN, _REACH = 20.0, 1e-3, (1e-6, 0.1)
 _LOST = 0.1
 # Line search: Armijo's constant, trials of one step, steps that may fail.
 _ARMIJO, _TRIALS, _FAILS = 1e-4, 40, 3
-# Pairs of the preconditioner.
-_MEMORY = 20
+# Pairs of the preconditioner, and of the descent before.
+_MEMORY, _PAIRS = 20, 10
+# The descent is over when in so many steps √(f − f*), without f* ‖∇f‖, has not fallen to this part.
+_WINDOW, _FALL = 10, 0.3
 # f* is given up after so many settled points whose θ cannot be.
 _DOUBTS = 3
 
@@ -86,7 +88,7 @@ class OrderAwareState(State):
     trial : Trial or None
         The jump that has not proved itself yet.
     pairs : WallPairs
-        The preconditioner.
+        The preconditioner; while it descends, those of L-BFGS.
     cut, hess_norm : float
         The curvature between walls and floor, 0 where none is known; the largest one seen.
     floor : Floor
@@ -104,6 +106,8 @@ class OrderAwareState(State):
     fails, doubts, jumps, kept : int
         Line searches that failed; settled points in a row that contradict f*; jumps, and those that
         won what they were made for.
+    descending, levels : bool and tuple of float
+        Whether the run still goes down by L-BFGS; √(f − f*) or ‖∇f‖ at its last points.
     record, begun : tuple
         As in `methods.arrival`.
     """
@@ -114,7 +118,7 @@ class OrderAwareState(State):
     solve: NewtonSolve | None = None
     plan: Plan | None = None
     trial: Trial | None = None
-    pairs: WallPairs = field(default_factory=lambda: WallPairs(_MEMORY))
+    pairs: WallPairs = field(default_factory=lambda: WallPairs(_PAIRS))
     cut: float = 0.0
     hess_norm: float = 0.0
     floor: Floor = field(default_factory=Floor)
@@ -130,6 +134,8 @@ class OrderAwareState(State):
     doubts: int = 0
     jumps: int = 0
     kept: int = 0
+    descending: bool = True
+    levels: tuple = ()
     record: tuple = NOWHERE
     begun: tuple | None = None
 
@@ -159,7 +165,8 @@ class OrderAwareNewton(Method):
     Let s be the Newton step, Hs = −∇f, and D = −⟨∇f, s⟩ the Newton decrement. On a floor that is
     homogeneous of degree p, however anisotropic, (f − f*)/D = (p − 1)/p, and p − 1 Newton steps at
     once land on its minimizer; on walls, which are quadratic, that quotient is ½
-    (`theory.jumps`, proof in chapter 5). So the method repeats:
+    (`theory.jumps`, proof in chapter 5). A run goes down by L-BFGS as long as that is fast. Then the
+    method repeats:
 
     1. *Solve* by conjugate gradients, each product one difference of gradients. The numbers that
        they produce hold the curvatures they have met. Where these fall apart into walls and floor
@@ -251,6 +258,8 @@ class OrderAwareNewton(Method):
         if state.finished is not None:
             return new
         new.nit += 1
+        if new.plan is None and new.descending:
+            self._descend(new)
         if new.plan is None:
             self._advance(oracle, new)
         else:
@@ -260,6 +269,25 @@ class OrderAwareNewton(Method):
     def answer(self, oracle, state):
         """The best point met, with its gradient."""
         return state.best[:2]
+
+    # The descent before ------------------------------------------------------
+
+    def _descend(self, state):
+        """Plan a step of L-BFGS, or end the descent where it has become slow."""
+        size = norm(state.jac)
+        level = math.sqrt(state.fun - state.f_star) if state.fun > state.f_star > -math.inf else size
+        state.levels = (*state.levels, level)[-_WINDOW - 1:]
+        if len(state.levels) > _WINDOW and min(state.levels) > _FALL * state.levels[0]:
+            state.descending, state.pairs = False, WallPairs(_MEMORY)
+        else:
+            s = state.pairs(-state.jac) if state.pairs.pairs else -state.jac * (state.moved / size)
+            state.plan = Plan("newton", s)
+
+    @staticmethod
+    def _keep_pair(state, s, y):
+        if s @ y > 1e-10 * norm(s) * norm(y):
+            state.pairs = state.pairs.with_pairs([(s, y)], float(y @ y) / float(s @ y))
+            state.hess_norm = max(state.hess_norm, norm(y) / norm(s))
 
     # One product -----------------------------------------------------------
 
@@ -371,7 +399,10 @@ class OrderAwareNewton(Method):
             self._plan(state, "settle", s)
             return
         wall, floor = self._look(state, solve, why, D, crossed)
-        self._remember(state, solve)
+        if why == "negative" and state.trial is None and state.cut == 0:  # still far off
+            state.descending, state.levels, state.pairs = True, (), WallPairs(_PAIRS)
+        else:
+            self._remember(state, solve)
         self._plan(state, "newton", s, wall, floor)
 
     def _look(self, state, solve, why, D, crossed):
@@ -491,6 +522,8 @@ class OrderAwareNewton(Method):
             return
         if finite and fun <= state.fun + _ARMIJO * t * slope:
             state.fails = 0
+            if state.descending:
+                self._keep_pair(state, x - state.x, jac - state.jac)
             self._arrive(state, x, jac, fun, norm(x - state.x))
             return
         if plan.tries < _TRIALS:
@@ -499,6 +532,7 @@ class OrderAwareNewton(Method):
             state.plan = Plan("newton", plan.s, min(max(best, 0.1 * t), 0.5 * t), plan.tries + 1)
             return
         state.fails += 1
+        state.descending, state.pairs = False, WallPairs(_MEMORY)
         state.plan, state.cut, state.moved = None, 0.0, 0.1 * state.moved
         state.floor = Floor(order=state.floor.order, orders=state.floor.orders)
         if state.fails >= _FAILS:
