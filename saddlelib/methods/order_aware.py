@@ -45,10 +45,12 @@ _NOISE, _UNSEEN, _REACH = 20.0, 1e-3, (1e-6, 0.1)
 _LOST = 0.1
 # Line search: Armijo's constant, trials of one step, steps that may fail.
 _ARMIJO, _TRIALS, _FAILS = 1e-4, 40, 3
-# Pairs of the preconditioner.
-_MEMORY = 20
-# f* is given up after so many settled points whose θ cannot be.
-_DOUBTS = 3
+# Pairs of the preconditioner, and of the descent before.
+_MEMORY, _PAIRS = 20, 10
+# The descent is over when in so many steps √(f − f*), without f* ‖∇f‖, has not fallen to this part.
+_WINDOW, _FALL = 10, 0.03
+# f* is given up after so many solves in a row with f − f* > D.
+_DOUBTS = 5
 
 
 class Trial(NamedTuple):
@@ -86,7 +88,7 @@ class OrderAwareState(State):
     trial : Trial or None
         The jump that has not proved itself yet.
     pairs : WallPairs
-        The preconditioner.
+        The preconditioner; while it descends, those of L-BFGS.
     cut, hess_norm : float
         The curvature between walls and floor, 0 where none is known; the largest one seen.
     floor : Floor
@@ -102,8 +104,10 @@ class OrderAwareState(State):
     wait, patience : int
         Newton steps before the next jump, and how many the next failure asks for.
     fails, doubts, jumps, kept : int
-        Line searches that failed; settled points in a row that contradict f*; jumps, and those that
+        Line searches that failed; solves in a row that contradict f*; jumps, and those that
         won what they were made for.
+    descending, levels : bool and tuple of float
+        Whether the run still goes down by L-BFGS; √(f − f*) or ‖∇f‖ at its last points.
     record, begun : tuple
         As in `methods.arrival`.
     """
@@ -114,7 +118,7 @@ class OrderAwareState(State):
     solve: NewtonSolve | None = None
     plan: Plan | None = None
     trial: Trial | None = None
-    pairs: WallPairs = field(default_factory=lambda: WallPairs(_MEMORY))
+    pairs: WallPairs = field(default_factory=lambda: WallPairs(_PAIRS))
     cut: float = 0.0
     hess_norm: float = 0.0
     floor: Floor = field(default_factory=Floor)
@@ -130,6 +134,8 @@ class OrderAwareState(State):
     doubts: int = 0
     jumps: int = 0
     kept: int = 0
+    descending: bool = True
+    levels: tuple = ()
     record: tuple = NOWHERE
     begun: tuple | None = None
 
@@ -159,7 +165,8 @@ class OrderAwareNewton(Method):
     Let s be the Newton step, Hs = −∇f, and D = −⟨∇f, s⟩ the Newton decrement. On a floor that is
     homogeneous of degree p, however anisotropic, (f − f*)/D = (p − 1)/p, and p − 1 Newton steps at
     once land on its minimizer; on walls, which are quadratic, that quotient is ½
-    (`theory.jumps`, proof in chapter 5). So the method repeats:
+    (`theory.jumps`, proof in chapter 5). A run goes down by L-BFGS as long as that is fast. Then
+    the method repeats:
 
     1. *Solve* by conjugate gradients, each product one difference of gradients. The numbers that
        they produce hold the curvatures they have met. Where these fall apart into walls and floor
@@ -238,7 +245,8 @@ class OrderAwareNewton(Method):
         state = OrderAwareState(x=x0, jac=oracle.grad(x0), rng=rng, fun=oracle.fun(x0),
                                 f_star=f_star, moved=max(1e-3, 0.1 * norm(x0)))
         state.best = (state.x, state.jac, state.fun)
-        state.begun = abs(state.fun), norm(state.jac)
+        slope = norm(state.jac)
+        state.begun = max(abs(state.fun), slope * state.moved), slope
         if not (math.isfinite(state.fun) and np.isfinite(state.jac).all()):
             not_finite(state, f"f = {state.fun} or ∇f is not finite")
         else:
@@ -251,6 +259,8 @@ class OrderAwareNewton(Method):
         if state.finished is not None:
             return new
         new.nit += 1
+        if new.plan is None and new.descending:
+            self._descend(new)
         if new.plan is None:
             self._advance(oracle, new)
         else:
@@ -260,6 +270,33 @@ class OrderAwareNewton(Method):
     def answer(self, oracle, state):
         """The best point met, with its gradient."""
         return state.best[:2]
+
+    # The descent before ------------------------------------------------------
+
+    def _descend(self, state):
+        """Plan a step of L-BFGS, or end the descent where it has become slow."""
+        level = norm(state.jac)
+        if state.fun > state.f_star > -math.inf:
+            level = math.sqrt(state.fun - state.f_star)
+        state.levels = (*state.levels, level)[-_WINDOW - 1:]
+        if len(state.levels) > _WINDOW and min(state.levels) > _FALL * state.levels[0]:
+            state.descending, state.pairs = False, WallPairs(_MEMORY)
+        else:
+            known = state.pairs.pairs
+            s = state.pairs(-state.jac) if known else self._farther(state)
+            state.plan = Plan("newton", s)
+
+    @staticmethod
+    def _farther(state):
+        """Down the gradient, where no curvature ends the step: farther than the last one went."""
+        length = max(2 * state.moved, 1e-3 * norm(state.x))
+        return -state.jac * (length / norm(state.jac))
+
+    @staticmethod
+    def _keep_pair(state, s, y):
+        if s @ y > 1e-10 * norm(s) * norm(y):
+            state.pairs = state.pairs.with_pairs([(s, y)], float(y @ y) / float(s @ y))
+            state.hess_norm = max(state.hess_norm, norm(y) / norm(s))
 
     # One product -----------------------------------------------------------
 
@@ -295,7 +332,8 @@ class OrderAwareNewton(Method):
         if self.products == "exact" or lost:
             return oracle.hvp(state.x, d)
         h = length / norm(d)
-        return (oracle.grad(state.x + h * d) - state.jac) / h
+        with np.errstate(all="ignore"):  # what is not finite ends the solve
+            return (oracle.grad(state.x + h * d) - state.jac) / h
 
     def _why_over(self, state, solve):
         """Why the solve ends here: "negative", "walls", "stale" pairs, "done"; None where not."""
@@ -356,7 +394,7 @@ class OrderAwareNewton(Method):
         square, size = solve.size**2, solve.size
         crossed = square * (solve.crossed or 0.0)
         if not solve.gains:
-            s = -state.jac * (state.moved / size)
+            s = self._farther(state)
             self._plan(state, "newton", s)
             return
         s, D = size * solve.s, square * solve.decrement
@@ -371,7 +409,10 @@ class OrderAwareNewton(Method):
             self._plan(state, "settle", s)
             return
         wall, floor = self._look(state, solve, why, D, crossed)
-        self._remember(state, solve)
+        if why == "negative" and state.trial is None and state.cut == 0:  # still far off
+            state.descending, state.levels, state.pairs = True, (), WallPairs(_PAIRS)
+        else:
+            self._remember(state, solve)
         self._plan(state, "newton", s, wall, floor)
 
     def _look(self, state, solve, why, D, crossed):
@@ -381,6 +422,8 @@ class OrderAwareNewton(Method):
         converged = why == "done" or len(solve.gains) > _LAST and last <= 0.1 * (D - crossed)
         if not converged and gap is not None and D > crossed:
             converged = is_order((gap - 0.5 * crossed) / (D - crossed))
+        if gap is not None and why == "done":
+            self._doubt(state, gap / D)
         if not converged:
             return 0.0, 0.0
         values, shares = solve.spectrum()
@@ -417,9 +460,7 @@ class OrderAwareNewton(Method):
         state.in_a_row, state.height = 0, math.inf
         if floor > 0:
             theta = self._theta(state, s, wall, floor)
-            length = 1 / (1 - theta) if is_order(theta) else 2.0
-            length = (state.floor.order if state.floor.order > 1 and is_order(theta)
-                      else length) - 1
+            length = self._length(state, theta)
             if length > _LONGER and state.wait == 0:
                 state.trial = Trial(state.x, state.jac, state.fun, state.moved, s, theta * floor)
                 state.jumps, state.settles = state.jumps + 1, 0
@@ -434,8 +475,8 @@ class OrderAwareNewton(Method):
         state.floor = state.floor.at(s, norm(state.jac), floor)
         if state.known:
             theta = math.nan if gap is None else (gap - 0.5 * wall) / floor
-            self._doubt(state, theta)
-            state.floor = state.floor.read(theta)
+            if state.cut > 0:
+                state.floor = state.floor.read(theta)
             state.gap = math.nan if gap is None else gap
         else:
             theta, state.floor = state.floor.compare(value, floor)
@@ -444,9 +485,18 @@ class OrderAwareNewton(Method):
             state.first_gap = state.gap
         return theta
 
-    def _doubt(self, state, theta):
-        """Give up an f* that settled points contradict."""
-        state.doubts = 0 if 0.45 < theta < 1 else state.doubts + 1
+    @staticmethod
+    def _length(state, theta):
+        """p − 1, in Newton steps; 1 where there is no order."""
+        if not is_order(theta):
+            return 1.0
+        read = state.floor.order if state.cut > 0 or not state.known else math.nan
+        return (read if read > 1 else 1 / (1 - theta)) - 1
+
+    @staticmethod
+    def _doubt(state, theta):
+        """Give up an f* below all that Newton decrements explain."""
+        state.doubts = state.doubts + 1 if theta > 1 else 0
         if state.doubts >= _DOUBTS:
             state.note = f"f_star = {state.f_star:.6g} disagrees with the Newton decrement"
             state.f_star, state.gap = -math.inf, math.nan
@@ -491,6 +541,8 @@ class OrderAwareNewton(Method):
             return
         if finite and fun <= state.fun + _ARMIJO * t * slope:
             state.fails = 0
+            if state.descending:
+                self._keep_pair(state, x - state.x, jac - state.jac)
             self._arrive(state, x, jac, fun, norm(x - state.x))
             return
         if plan.tries < _TRIALS:
@@ -499,6 +551,7 @@ class OrderAwareNewton(Method):
             state.plan = Plan("newton", plan.s, min(max(best, 0.1 * t), 0.5 * t), plan.tries + 1)
             return
         state.fails += 1
+        state.descending, state.pairs = False, WallPairs(_MEMORY)
         state.plan, state.cut, state.moved = None, 0.0, 0.1 * state.moved
         state.floor = Floor(order=state.floor.order, orders=state.floor.orders)
         if state.fails >= _FAILS:
