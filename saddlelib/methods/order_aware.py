@@ -339,7 +339,7 @@ class OrderAwareNewton(Method):
         """Why the solve ends here: "negative", "walls", "stale" pairs, "done"; None where not."""
         if solve.negative:
             return "negative"
-        square, n = solve.size**2, len(solve.gains)
+        square, n = solve.size * solve.size, len(solve.gains)
         if solve.crossed is None and solve.curvature < state.cut:
             solve.crossed = solve.decrement - solve.gains[-1]
             if n > 1 and self._has_to_settle(state, 0.5 * solve.crossed * square):
@@ -362,7 +362,8 @@ class OrderAwareNewton(Method):
         solve.enough = solve.enough or 2 * n + 4
         if not state.known or gap is None or n >= solve.enough or rest <= 1e-10:
             return "done"
-        return "done" if gap / square - 0.5 * wall <= _EXPLAINED * floor else None
+        explained = (_EXPLAINED * floor + 0.5 * wall) * square
+        return "done" if gap <= explained else None
 
     def _gap(self, state):
         """f − f*, where f* is known or estimated; else None."""
@@ -391,7 +392,7 @@ class OrderAwareNewton(Method):
 
     def _decide(self, state, solve, why):
         """Judge the jump on trial and plan the next step."""
-        square, size = solve.size**2, solve.size
+        square, size = solve.size * solve.size, solve.size
         crossed = square * (solve.crossed or 0.0)
         if not solve.gains:
             s = self._farther(state)
@@ -418,16 +419,16 @@ class OrderAwareNewton(Method):
     def _look(self, state, solve, why, D, crossed):
         """D of the walls and of the floor, the latter 0 where the run has not settled on one."""
         gap = self._gap(state) if state.known else None
-        last = sum(solve.gains[-_LAST:]) * solve.size**2
+        last = sum(solve.gains[-_LAST:]) * solve.size * solve.size
         converged = why == "done" or len(solve.gains) > _LAST and last <= 0.1 * (D - crossed)
         if not converged and gap is not None and D > crossed:
             converged = is_order((gap - 0.5 * crossed) / (D - crossed))
         if gap is not None and why == "done":
-            self._doubt(state, gap / D)
-        if not converged:
+            self._doubt(state, gap > D)
+        if not (converged and 0 < D < math.inf):
             return 0.0, 0.0
         values, shares = solve.spectrum()
-        shares = shares * solve.size**2
+        shares = shares * solve.size * solve.size
         if solve.walls is None:
             wall, state.cut = part_of_walls(values, shares, state.cut, state.hess_norm, gap, _SHARE)
         else:  # the spectrum of a preconditioned matrix shows no new cut
@@ -494,9 +495,9 @@ class OrderAwareNewton(Method):
         return (read if read > 1 else 1 / (1 - theta)) - 1
 
     @staticmethod
-    def _doubt(state, theta):
+    def _doubt(state, unexplained):
         """Give up an f* below all that Newton decrements explain."""
-        state.doubts = state.doubts + 1 if theta > 1 else 0
+        state.doubts = state.doubts + 1 if unexplained else 0
         if state.doubts >= _DOUBTS:
             state.note = f"f_star = {state.f_star:.6g} disagrees with the Newton decrement"
             state.f_star, state.gap = -math.inf, math.nan
