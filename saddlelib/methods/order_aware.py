@@ -26,9 +26,8 @@ _UNIT = np.finfo(float).eps / 2
 _SHARE, _LEAST_SHARE = 0.1, 0.03
 # A settle has to halve the height of the walls, and four in a row are enough; five after a jump.
 _HALF, _IN_A_ROW, _SETTLES = 0.5, 4, 5
-# A jump is kept that won this part of what it was made for; after one that failed one or two
-# Newton steps come first.
-_GAIN, _WAIT = 0.3, 2
+# A jump is kept that won this part of what it was made for.
+_GAIN = 0.3
 # A jump is longer than a Newton step by at least this.
 _LONGER = 1.3
 # A solve ends when each of the last gains is below this part of D: on the way, and on the floor,
@@ -101,8 +100,8 @@ class OrderAwareState(State):
         Of the walls, at the last settle.
     settles, in_a_row : int
         Settles since the jump on trial, and since the last other step.
-    wait, patience : int
-        Newton steps before the next jump, and how many the next failure asks for.
+    wait : bool
+        Whether a jump has failed, so that a Newton step comes before the next.
     fails, doubts, jumps, kept : int
         Line searches that failed; solves in a row that contradict f*; jumps, and those that
         won what they were made for.
@@ -128,8 +127,7 @@ class OrderAwareState(State):
     height: float = math.inf
     settles: int = 0
     in_a_row: int = 0
-    wait: int = 0
-    patience: int = 1
+    wait: bool = False
     fails: int = 0
     doubts: int = 0
     jumps: int = 0
@@ -451,7 +449,7 @@ class OrderAwareNewton(Method):
         if state.trial is not None:
             if self._won(state):
                 state.kept += 1
-                state.trial, state.patience, state.settles = None, 1, 0
+                state.trial, state.settles = None, 0
             elif kind != "settle" or state.settles >= _SETTLES:
                 self._take_back(state)
                 return
@@ -462,12 +460,12 @@ class OrderAwareNewton(Method):
         if floor > 0:
             theta = self._theta(state, s, wall, floor)
             length = self._length(state, theta)
-            if length > _LONGER and state.wait == 0:
+            if length > _LONGER and not state.wait:
                 state.trial = Trial(state.x, state.jac, state.fun, state.moved, s, theta * floor)
                 state.jumps, state.settles = state.jumps + 1, 0
                 state.plan = Plan("jump", s, length)
                 return
-        state.wait = max(0, state.wait - 1)
+        state.wait = False
         state.plan = Plan("newton", s)
 
     def _theta(self, state, s, wall, floor):
@@ -509,8 +507,7 @@ class OrderAwareNewton(Method):
     def _take_back(self, state):
         """Return to where the jump began, if f is lower there, and take a Newton step instead."""
         trial, state.trial = state.trial, None
-        state.wait, state.patience = state.patience, min(2 * state.patience, _WAIT)
-        state.settles, state.in_a_row, state.height = 0, 0, math.inf
+        state.wait, state.height, state.settles, state.in_a_row = True, math.inf, 0, 0
         state.cut, state.pairs, state.floor = 0.0, WallPairs(_MEMORY), state.floor.doubted()
         state.plan = None
         if not state.fun < trial.fun:
