@@ -65,6 +65,15 @@ class Local:
         """P_V H on V, shape (m, m)."""
         return form.tensor(self.second, self.m, 2)
 
+    def flatness(self, noise, doubt=0.0):
+        """What of D²h may be no curvature: its error ten times, and what is unknown about x.
+
+        x may be off by ``doubt`` along the kernel, and across it by what ``noise`` of the gradient
+        leaves unseen.
+        """
+        across = float(np.linalg.norm(self.bend / self.curvatures)) if self.U.size else 0.0
+        return (10 * (self.errors[0] + noise * across) + 12 * np.linalg.norm(self.form) * doubt**2)
+
 
 def hessian(given, x):
     """H, symmetric, and a matrix that says how far off it may be, both (d, d)."""
@@ -115,24 +124,25 @@ def look(given, x, m, before=None) -> Local:
         left, _, right = np.linalg.svd(V.T @ before)
         V = V @ (left @ right)
     W = directions(m, np.random.default_rng(m))
-    for _ in range(2):
+    for turns in range(3):
         jets = given.jets(x, W @ V.T)
         if not all(np.isfinite(a).all() for a in jets[:3]):
             return _blind(given, x, m)
         # U and V belong to the Hessian of differences at another spacing: turn V until none of it
         # is left in U.
         mixed = np.linalg.lstsq(W, jets.second @ U, rcond=None)[0] / curvatures
-        if not np.isfinite(mixed).all() or np.linalg.norm(mixed) < 1e-9:
+        tilt = float(np.linalg.norm(mixed))
+        if not tilt >= 1e-10 or turns == 2:
             break
         V = np.linalg.qr(V - U @ mixed.T)[0]
-        U = np.linalg.qr(np.concatenate([V, U], axis=1))[0][:, m:] if U.size else U
+        U = np.linalg.qr(np.concatenate([V, U], axis=1))[0][:, m:]
         A = U.T @ H @ U
         curvatures, turn = np.linalg.eigh((A + A.T) / 2)
         U = U @ turn
-    return _fitted(given, x, (U, V, curvatures), W, jets)
+    return _fitted(given, x, (U, V, curvatures), W, jets, tilt)
 
 
-def _fitted(given, x, bases, W, jets):
+def _fitted(given, x, bases, W, jets, tilt):
     U, V, curvatures = bases
     m, found, errors = V.shape[1], [], []
     for k in (2, 3, 4):
@@ -151,7 +161,10 @@ def _fitted(given, x, bases, W, jets):
         weight = np.linalg.norm(bend / np.sqrt(curvatures))
         lost = 2 * weight * off / math.sqrt(curvatures[0]) + off**2 / curvatures[0]
         lost = lost / 8 + 1e-12 * np.linalg.norm(gram) * curvatures[-1] / curvatures[0]
-    errors[2] = errors[2] / 24 + lost
+    # Turned by an angle, a quartic form changes by four times as much of its size, and so do T
+    # and D⁴f; twice that, to be sure.
+    sizes = np.linalg.norm(fourth) / 24 + np.linalg.norm(fourth / 24 - q)
+    errors[2] = errors[2] / 24 + lost + 8 * tilt * sizes
     return Local(x, U, V, curvatures, given.grad(x), second, third, q, bend, tuple(errors),
                  given.spacing)
 

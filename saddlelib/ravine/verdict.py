@@ -62,6 +62,9 @@ class Ravine:
     error : float
         How far q may be off anywhere on the sphere: the estimates at two spacings, what is unknown
         about x, and rounding.
+    resolution : float
+        What the floor does within this distance of x is not seen: errors and rounding would hide a
+        curvature of 12·lower·resolution².
     direction : ndarray or None
         Where ``constant`` was found, shape (d,).
     message : str
@@ -78,6 +81,7 @@ class Ravine:
     message: str
     moved: float = 0.0
     lower: float = math.nan
+    resolution: float = math.nan
     _given: object = field(default=None, compare=False)
     _form: np.ndarray | None = field(default=None, compare=False)
     _bend: object = field(default=None, compare=False)
@@ -234,7 +238,8 @@ class _Case:
         if not slope <= 1e-2 * self.top * size:
             raise ValueError(f"x is not stationary: ‖∇f(x)‖ = {slope:.3g}; give the minimizer, or "
                              f"a point nearer to it")
-        self.noise = polish.rounding(given, x, self.top, 1e-6 * given.spacing, rng)
+        self.noise = polish.rounding(given, x, float(np.abs(values).max()), 1e-6 * given.spacing,
+                                     rng)
         self.x = polish.descend(given, x, self.noise, 0.1 * size)
         self.rank_tol = rank_tol
 
@@ -279,7 +284,7 @@ def _decide(case):
             return case.made(Growth.CANNOT_TELL, "a derivative is not finite: f may not be four "
                              "times differentiable here", here)
         seen = np.linalg.eigvalsh(here.hessian())
-        tol = _CLEAR * here.errors[0] + 12 * np.linalg.norm(here.form) * doubt_x**2
+        tol = here.flatness(case.noise, doubt_x)
         if seen[0] < -tol:
             return _no_order_four(case, given, m)
         if seen[-1] <= tol:
@@ -327,7 +332,7 @@ def _no_order_four(case, given, m):
     """D²h is not 0 where D³h is: a degenerate point of order three, a simple one, or no minimum."""
     here, doubt = polish.settle_cubic(given, case.x, m, case.noise)
     if here is not None:
-        tol = _CLEAR * here.errors[0] + 2 * np.linalg.norm(here.third) * doubt
+        tol = here.flatness(case.noise) + 2 * np.linalg.norm(here.third) * doubt
         cubic = float(np.linalg.norm(here.third))
         unsure = here.errors[1] + 24 * np.linalg.norm(here.form) * doubt
         flat = np.linalg.norm(here.second) <= tol
@@ -342,7 +347,7 @@ def _no_order_four(case, given, m):
     here = polish.look(given, case.x, m)
     if here.finite:
         seen, W = np.linalg.eigh(here.hessian())
-        if seen[0] < -_CLEAR * here.errors[0] and (
+        if seen[0] < -here.flatness(case.noise) and (
                 _falls(case, given, here, W[:, 0], 2) or _falls(case, given, here, -W[:, 0], 2)):
             return case.made(Growth.NO, f"the Hessian has the eigenvalue {seen[0]:.3g}: no "
                              f"minimizer", here, direction=here.V @ W[:, 0])
@@ -427,6 +432,8 @@ def _judge(case, given, here, doubt_x, changed):
     least = form.least(b, basis.shape[1], case.rng, case.starts)
     facts = dict(constant=least.upper, error=q_error, direction=here.V @ (basis @ least.direction),
                  kernel=here.V @ basis, lower=least.lower, _form=b)
+    if least.lower > 0:
+        facts["resolution"] = math.sqrt(here.flatness(case.noise, doubt_x) / (12 * least.lower))
     verdict, said = _sign(case, given, here, least, q_error, basis @ least.direction)
     return case.made(verdict, said, here, **facts)
 
