@@ -227,6 +227,12 @@ def test_the_point_is_polished_first(x):
         assert found.moved == pytest.approx(np.linalg.norm(x), abs=1e-9)
 
 
+def test_a_point_far_from_the_minimizer_is_not_taken_there():
+    """At a tenth of the length √(L/D⁴f) on the floor of Rosenbrock's ravine."""
+    found = analyze(RavineRosenbrock(10.0), [0.1, 0.01])
+    assert found.verdict is UNTOLD and "too far" in found.message and found.moved < 0.05
+
+
 @pytest.mark.parametrize("target", [1e-10, 1e-16])
 def test_minimizers_that_a_solver_found_are_judged_like_exact_ones(target):
     problem = MatrixFactorization.from_eigenvalues([1.0, 0.6], 3, rng=0, columns=3)

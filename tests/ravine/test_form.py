@@ -96,6 +96,15 @@ def test_sums_of_squares_prove_a_bound_below_every_value(m):
             assert found.lower == pytest.approx(found.upper, rel=1e-5) and found.lower > 0.1
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_bound_holds_before_it_is_the_best_one(seed):
+    b = np.random.default_rng(seed).standard_normal(15)
+    values = features(sphere(20_000, 3), 4) @ b
+    bounds = [least(b, 3, np.random.default_rng(0), 60, budget=k).lower for k in (0, 10, 30, 1000)]
+    assert (np.diff(bounds) >= 0).all() and bounds[0] < bounds[-1] <= values.min()
+    assert bounds[-1] == pytest.approx(values.min(), abs=1e-2)
+
+
 @pytest.mark.parametrize("m", [3, 5, 12])
 def test_the_least_value_of_a_separable_form_is_proved(m):
     """Σ cᵢvᵢ⁴ is least where vᵢ² is proportional to 1/cᵢ, with the value 1/Σ(1/cᵢ)."""
