@@ -319,6 +319,11 @@ def test_a_positive_form_that_is_no_sum_of_squares_is_not_told():
     assert found.constant == pytest.approx(1e-3, rel=1e-3) and found.lower < 0
 
 
+def test_a_kernel_of_too_many_dimensions_is_not_told():
+    found = analyze(ConvexQuartic([1.0], np.ones(15)))
+    assert found.verdict is UNTOLD and "15 dimensions" in found.message
+
+
 def test_numbers_that_are_not_finite_never_make_a_yes():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

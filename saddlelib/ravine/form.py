@@ -26,8 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-__all__ = ["Least", "exponents", "features", "fit", "from_gram", "gradient_rows", "least",
-           "on_subspace", "tensor"]
+__all__ = ["Least", "Rows", "exponents", "features", "fit", "from_gram", "gradient_rows", "least",
+           "on_subspace", "rows_of", "tensor"]
 
 _UNIT = np.finfo(float).eps
 
@@ -70,15 +70,28 @@ def gradient_rows(W, degree) -> np.ndarray:
     return rows
 
 
-def fit(A, Y, E) -> tuple[np.ndarray, float]:
+class Rows(NamedTuple):
+    """What fits coefficients to data: the matrix A, its pseudoinverse and least singular value."""
+
+    matrix: np.ndarray
+    inverse: np.ndarray
+    least: float
+
+
+def rows_of(A) -> Rows:
+    """What `fit` needs of a matrix of full column rank."""
+    left, sizes, right = np.linalg.svd(np.asarray(A, float), full_matrices=False)
+    return Rows(A, (right.T / sizes) @ left.T, float(sizes[-1]))
+
+
+def fit(rows, Y, E) -> tuple[np.ndarray, float]:
     """b with A b ≈ Y, and a bound of its error in ‖·‖ where Y is off by E (in norm or by entry).
 
     What the fit leaves of Y counts as error as well: no such form explains it.
     """
-    A, Y = np.asarray(A, float), np.asarray(Y, float)
-    b, _, _, sizes = np.linalg.lstsq(A, Y, rcond=None)
-    rest = float(np.linalg.norm(Y - A @ b))
-    return b, float(max(np.linalg.norm(E), rest) / sizes[-1]) if sizes.size else 0.0
+    b = rows.inverse @ Y
+    rest = float(np.linalg.norm(Y - rows.matrix @ b))
+    return b, float(max(np.linalg.norm(E), rest) / rows.least)
 
 
 @functools.lru_cache(maxsize=32)

@@ -15,6 +15,7 @@ positive.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -22,9 +23,11 @@ import numpy as np
 
 from . import form
 
-__all__ = ["Local", "descend", "floor", "gain", "hessian", "look", "rounding", "settle_cubic",
-           "settle_quartic"]
+__all__ = ["MOST", "Local", "blind", "descend", "floor", "gain", "hessian", "look", "rounding",
+           "settle_cubic", "settle_quartic"]
 
+# A form of degree four in more variables has too many coefficients.
+MOST = 14
 _UNIT = np.finfo(float).eps
 _GAUSS = np.polynomial.legendre.leggauss(10)
 
@@ -98,16 +101,23 @@ def rounding(given, x, top, step, rng) -> float:
     return 3 * spread / math.sqrt(70) + 4 * _UNIT * top * float(np.linalg.norm(x))
 
 
-def directions(m, rng):
-    """Unit directions of ℝᵐ, enough for forms of degree two to four, with some to spare."""
+@functools.lru_cache(maxsize=3)
+def _plan(m):
+    """Unit directions of ℝᵐ that determine forms of degree two to four, and what fits them.
+
+    Fits of H, D³h and D⁴h along V, and of a linear and a quadratic map into U.
+    """
     if m == 1:
-        return np.ones((1, 1))
-    if m == 2:
+        W = np.ones((1, 1))
+    elif m == 2:
         angle = np.pi * (np.arange(6) + 0.3) / 6
-        return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    need = max(m * (m + 1) // 2, math.comb(m + 3, 4) // m)
-    W = rng.standard_normal((int(1.5 * need) + 4, m))
-    return W / np.linalg.norm(W, axis=1, keepdims=True)
+        W = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    else:
+        need = max(m * (m + 1) // 2, math.comb(m + 3, 4) // m)
+        W = np.random.default_rng(m).standard_normal((int(1.5 * need) + 4, m))
+        W /= np.linalg.norm(W, axis=1, keepdims=True)
+    along = [form.gradient_rows(W, k).reshape(-1, math.comb(m + k - 1, k)) for k in (2, 3, 4)]
+    return W, *(form.rows_of(A) for A in (*along, W, form.features(W, 2)))
 
 
 def look(given, x, m, before=None) -> Local:
@@ -117,20 +127,20 @@ def look(given, x, m, before=None) -> Local:
     """
     H, _ = hessian(given, x)
     if not np.isfinite(H).all():
-        return _blind(given, x, m)
+        return blind(given, x, m)
     values, vectors = np.linalg.eigh(H)
     U, curvatures, V = vectors[:, m:], values[m:], vectors[:, :m]
     if before is not None:
         left, _, right = np.linalg.svd(V.T @ before)
         V = V @ (left @ right)
-    W = directions(m, np.random.default_rng(m))
+    W, *_, linear, _ = _plan(m)
     for turns in range(3):
         jets = given.jets(x, W @ V.T)
         if not all(np.isfinite(a).all() for a in jets[:3]):
-            return _blind(given, x, m)
+            return blind(given, x, m)
         # U and V belong to the Hessian of differences at another spacing: turn V until none of it
         # is left in U.
-        mixed = np.linalg.lstsq(W, jets.second @ U, rcond=None)[0] / curvatures
+        mixed = linear.inverse @ (jets.second @ U) / curvatures
         tilt = float(np.linalg.norm(mixed))
         if not tilt >= 1e-10 or turns == 2:
             break
@@ -139,15 +149,15 @@ def look(given, x, m, before=None) -> Local:
         A = U.T @ H @ U
         curvatures, turn = np.linalg.eigh((A + A.T) / 2)
         U = U @ turn
-    return _fitted(given, x, (U, V, curvatures), W, jets, tilt)
+    return _fitted(given, x, (U, V, curvatures), jets, tilt)
 
 
-def _fitted(given, x, bases, W, jets, tilt):
+def _fitted(given, x, bases, jets, tilt):
     U, V, curvatures = bases
     m, found, errors = V.shape[1], [], []
-    for k in (2, 3, 4):
+    _, *along, _, quadratic = _plan(m)
+    for k, rows in zip((2, 3, 4), along, strict=True):
         Y, E = jets.seen(k, V)
-        rows = form.gradient_rows(W, k).reshape(-1, math.comb(m + k - 1, k))
         b, error = form.fit(rows, Y.ravel(), E.ravel())
         found.append(b), errors.append(error)
     second, third, fourth = found
@@ -155,7 +165,7 @@ def _fitted(given, x, bases, W, jets, tilt):
     q = fourth / 24
     if U.size:
         T, E = jets.seen(3, U)
-        bend, off = form.fit(form.features(W, 2), T, E)
+        bend, off = form.fit(quadratic, T, E)
         gram = (bend / curvatures) @ bend.T / 8
         q = q - form.from_gram(gram, m)
         weight = np.linalg.norm(bend / np.sqrt(curvatures))
@@ -169,7 +179,8 @@ def _fitted(given, x, bases, W, jets, tilt):
                  given.spacing)
 
 
-def _blind(given, x, m):
+def blind(given, x, m) -> Local:
+    """A point at which nothing is known."""
     nan, d = np.full(1, math.nan), x.size
     return Local(x, np.zeros((d, d - m)), np.eye(d)[:, :m], np.full(d - m, math.nan), given.grad(x),
                  nan, nan, nan, nan, (math.nan,) * 3, given.spacing)

@@ -134,7 +134,8 @@ def analyze(fun, x=None, *, jac=None, hessp=None, tangents=None, rank_tol=1e-6, 
     kernel of the Hessian is what vanishes at the polished point. "Yes" says that q is positive
     everywhere on the sphere by more than its error: by its least value in one or two variables, by
     a sum of squares in more. "No" says that a way down was found and f falls along it. What is
-    decided is the function at the scale of its differences; what is finer is not seen.
+    decided is the function at the scale of its differences; what is finer is not seen. A kernel of
+    more than 14 dimensions is "cannot tell".
 
     Parameters
     ----------
@@ -277,6 +278,10 @@ def _decide(case):
     for _ in range(6):
         if m == 0:
             return _nondegenerate(case)
+        if m > polish.MOST:
+            return case.made(Growth.CANNOT_TELL, f"the kernel has {m} dimensions, and forms are "
+                             f"decided in up to {polish.MOST}",
+                             polish.blind(case.given, case.x, m))
         given = case.settle(m)
         here, doubt_x, changed = polish.settle_quartic(given, case.x, m, case.noise)
         if here is None:

@@ -11,6 +11,7 @@ from saddlelib.ravine.form import (
     gradient_rows,
     least,
     on_subspace,
+    rows_of,
     tensor,
 )
 
@@ -45,7 +46,7 @@ def test_a_form_its_tensor_its_gradient_and_its_gram_matrices_agree(m):
     rows = gradient_rows(W, 4) @ b
     np.testing.assert_allclose(np.einsum("ijkl,ni,nj,nk->nl", T, W, W, W), rows, atol=1e-13)
     assert (np.abs(values) <= np.linalg.norm(b)).all()
-    again, error = fit(gradient_rows(W, 4).reshape(-1, len(b)), rows.ravel(), 1e-9)
+    again, error = fit(rows_of(gradient_rows(W, 4).reshape(-1, len(b))), rows.ravel(), 1e-9)
     np.testing.assert_allclose(again, b, atol=1e-11)
     assert 1e-11 < error < 1e-7
     basis = np.linalg.qr(rng.standard_normal((m, m)))[0][:, :max(1, m - 1)]
@@ -59,7 +60,7 @@ def test_what_no_form_explains_counts_as_its_error():
     angle = np.arctan2(W[:, 1], W[:, 0])
     rows = gradient_rows(W, 4).reshape(-1, 5)
     wrong = np.stack([np.cos(9 * angle), np.sin(9 * angle)], axis=1).ravel()
-    assert fit(rows, wrong, 0.0)[1] > 0.5
+    assert fit(rows_of(rows), wrong, 0.0)[1] > 0.5
 
 
 @pytest.mark.parametrize("seed", range(40))
