@@ -292,6 +292,16 @@ def test_tangents_along_which_f_changes_are_refused():
     assert flat.verdict is YES and flat.kernel.shape == (3, 1)
 
 
+def test_tangents_that_are_off_by_a_hundredth_are_refused():
+    problem = MatrixFactorization.from_eigenvalues([1.0], 4, rng=0, columns=2)
+    right = rotations(problem)
+    analyze(problem, tangents=right)
+    for off in (1e-2, 0.1):
+        for k in analyze(problem).kernel.T:
+            with pytest.raises(ValueError, match="not constant along tangents"):
+                analyze(problem, tangents=right / np.linalg.norm(right) + off * k[:, None])
+
+
 def test_a_yes_in_many_directions_is_proved():
     """q = (Σ ±vᵢ²)² + c‖v‖⁴ has its least value c on a cone; below 0 f falls there."""
     sign = np.array([1.0, -1.0, 1.0, -1.0, 1.0])

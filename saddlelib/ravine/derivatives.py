@@ -24,6 +24,9 @@ __all__ = ["Autograd", "Differences", "Jets", "settled", "torch_derivatives"]
 _UNIT = np.finfo(float).eps
 _NODES = 0.5 ** np.arange(4)
 # Spacings that are tried: nine decades about 1, and about the size of x where that is another.
+# Below this disagreement no spacing is better than another: where terms of ∇f cancel, the smallest
+# show nothing any more, and agree in that.
+_GOOD = 1e-7
 _SPACINGS = 10.0 ** np.arange(-9, 3.1, 0.75)
 
 
@@ -63,12 +66,17 @@ def _pair(parts):
 
 @dataclass(frozen=True)
 class Differences:
-    """Derivatives from ∇f alone, or from ∇f and products ∇²f·v."""
+    """Derivatives from ∇f alone, or from ∇f and products ∇²f·v.
+
+    ``spacing`` is t = s of `jets`, ``near`` that of `times`. Numbers inside ∇f are taken to
+    change by as much as ``stiff``, the largest curvature, times a step, even where they cancel.
+    """
 
     gradient: object
     product: object = None
     spacing: float = 0.1
     near: float = 1e-2
+    stiff: float = 0.0
     exact = False
 
     def grad(self, x):
@@ -98,8 +106,8 @@ class Differences:
             second, third, fourth = ([np.stack([m[i][k] for m in made]) for i in range(2)]
                                      for k in range(3))
             largest = max(m[2] for m in made)
-        # A gradient is off by its own rounding and by that of x, which costs ‖H‖ times as much.
-        unit = 4 * _UNIT * largest
+        inside = self.stiff * (s if self.product is None else 1.0)
+        unit = 4 * _UNIT * max(largest, inside)
         power = 1 if self.product is None else 0
         noise = [unit * c / s ** (k + power) for k, c in ((0, 4), (1, 30), (2, 200))]
         return Jets(second[0], third[0], fourth[0], (second[1], third[1], fourth[1]), tuple(noise))
@@ -112,10 +120,9 @@ class Differences:
         largest = max(np.linalg.norm(plus, axis=1).max(), np.linalg.norm(minus, axis=1).max())
         odd, even = (plus - minus) / (2 * column), (plus - 2 * here + minus) / column**2
         odd, even = _pair(odd), _pair(even)
-        stiff = np.linalg.norm(odd[0][0]) * np.linalg.norm(x)
         if self.product is None:
             return ([odd[0][0], even[0][0], 6 * odd[0][1] / s**2],
-                    [odd[1][0], even[1][0], 6 * odd[1][1] / s**2], largest + stiff)
+                    [odd[1][0], even[1][0], 6 * odd[1][1] / s**2], largest)
         return ([here, odd[0][0], even[0][0]], [here, odd[1][0], even[1][0]], largest)
 
 
@@ -141,7 +148,7 @@ def settled(given, x, W, basis, order, preferred=None):
     marks[np.isnan(marks)] = math.inf
     if not np.isfinite(marks).any():
         return replace(given, spacing=float(target))
-    good = np.flatnonzero(marks <= 30 * marks.min() + 1e-13)
+    good = np.flatnonzero(marks <= max(30 * marks.min(), _GOOD))
     away = np.abs(np.log([*tries, target])[good] - math.log(target))
     return replace(given, spacing=float([*tries, target][good[int(np.argmin(away))]]))
 

@@ -189,9 +189,13 @@ def analyze(fun, x=None, *, jac=None, hessp=None, tangents=None, rank_tol=1e-6, 
         x = fun.minimizers[0]
     x = as_point("x", x)
     rng = generator("rng", rng)
-    case = _Case(_derivatives(fun, jac, hessp), x, tangents, spacing, starts, rng, rank_tol)
-    with np.errstate(all="ignore"):
-        return _decide(case)
+    given = _derivatives(fun, jac, hessp)
+    try:
+        with np.errstate(all="ignore"):
+            return _decide(_Case(given, x, tangents, spacing, starts, rng, rank_tol))
+    except np.linalg.LinAlgError as error:
+        raise ValueError("numbers on the way leave the range of float64; multiply fun by a "
+                         "constant that brings its Hessian near 1") from error
 
 
 def _derivatives(fun, jac, hessp):
@@ -213,35 +217,35 @@ class _Case:
         slope = np.linalg.norm(given.grad(x))
         if not math.isfinite(slope):
             raise ValueError("the gradient at x is not finite; give a point where f is smooth")
-        with np.errstate(all="ignore"):
-            W = rng.standard_normal((2, x.size))
-            W /= np.linalg.norm(W, axis=1, keepdims=True)
-            given = settled(given, x, W, np.eye(x.size), 2, spacing)
-            if isinstance(given, Differences):
-                given = replace(given, near=given.spacing)
-            self.given = given
-            H, off = polish.hessian(given, x)
+        W = rng.standard_normal((2, x.size))
+        W /= np.linalg.norm(W, axis=1, keepdims=True)
+        given = settled(given, x, W, np.eye(x.size), 2, spacing)
+        if isinstance(given, Differences):
+            given = replace(given, near=given.spacing)
+        H, off = polish.hessian(given, x)
         if not np.isfinite(H).all():
             raise ValueError("the Hessian at x is not finite; give a point where f is smooth")
         values = np.linalg.eigvalsh(H)
+        stiff = float(np.abs(values).max())
+        if isinstance(given, Differences):
+            given = replace(given, stiff=stiff)
+        self.given = given
         # The curvature of what is flat at x counts as well, as far as the differences reach.
-        with np.errstate(all="ignore"):
-            wide = settled(given, x, W, np.eye(x.size), 4, spacing)
-            fourth = float(np.linalg.norm(wide.jets(x, W).fourth, axis=1).max())
-            change = fourth * wide.spacing**2 / 2
-        self.top = max(float(np.abs(values).max()), change if math.isfinite(change) else 0.0)
+        wide = settled(given, x, W, np.eye(x.size), 4, spacing)
+        fourth = float(np.linalg.norm(wide.jets(x, W).fourth, axis=1).max())
+        change = fourth * wide.spacing**2 / 2
+        self.top = max(stiff, change if math.isfinite(change) else 0.0)
         if values[0] < -max(1e-2 * self.top, _CLEAR * np.linalg.norm(off, 2)):
             raise ValueError(f"x is no minimizer with a ravine, nor a point near one: the Hessian "
                              f"has eigenvalues from {values[0]:.3g} to {values[-1]:.3g}")
-        # A length: that of x, of the differences, or where the walls become a floor of order four.
-        size = max(float(np.linalg.norm(x)), given.spacing, wide.spacing)
+        # A length: that of x, or that on which the walls become a floor of order four.
+        size = max(float(np.linalg.norm(x)), 0.05 if spacing is None else spacing)
         if fourth > 0:
-            size = max(size, min(math.sqrt(self.top / fourth), 100 * size))
+            size = max(size, min(math.sqrt(stiff / fourth), 100 * size))
         if not slope <= 1e-2 * self.top * size:
             raise ValueError(f"x is not stationary: ‖∇f(x)‖ = {slope:.3g}; give the minimizer, or "
                              f"a point nearer to it")
-        self.noise = polish.rounding(given, x, float(np.abs(values).max()), 1e-6 * given.spacing,
-                                     rng)
+        self.noise = polish.rounding(given, x, stiff, 1e-6 * given.spacing, rng)
         self.x = polish.descend(given, x, self.noise, 0.1 * size)
         self.rank_tol = rank_tol
 
@@ -310,7 +314,7 @@ def _firm(case, values, vectors, doubt):
     """
     g = np.abs(vectors.T @ case.given.grad(case.x)) + _CLEAR * case.noise
     firm = values > doubt
-    for i in np.flatnonzero(firm & (values < 0.1 * values[-1])):
+    for i in np.flatnonzero(firm):
         v = vectors[:, i]
         for way in (2 * g[i] / values[i], -2 * g[i] / values[i]):
             there = float(v @ case.given.times(case.x + way * v, v))
@@ -511,7 +515,9 @@ def _across(case, here, error):
         W = rng.standard_normal((4 * s, s)) @ along.T
         W /= np.linalg.norm(W, axis=1, keepdims=True)
         change = np.abs(form.gradient_rows(W, 4) @ here.form).max()
-        if not change <= _CLEAR * error + (1e-6 + 10 * tilt) * np.linalg.norm(here.form):
+        # The tangents are those at the point that was given: from there to x they turn a little.
+        turn = 10 * (tilt + moved / size)
+        if not change <= _CLEAR * error + (1e-9 + turn**2) * np.linalg.norm(here.form):
             raise ValueError(f"f is not constant along tangents: its fourth-order form changes by "
                              f"{change:.3g} there; leave out what is no direction of a manifold of "
                              f"minimizers")
