@@ -341,16 +341,12 @@ def _nondegenerate(case):
 def _no_order_four(case, given, m):
     """D²h is not 0 where D³h is: a degenerate point of order three, a simple one, or no minimum."""
     here, doubt = polish.settle_cubic(given, case.x, m, case.noise)
-    if here is not None:
-        tol = here.flatness(case.noise) + 2 * np.linalg.norm(here.third) * doubt
-        cubic = float(np.linalg.norm(here.third))
-        unsure = here.errors[1] + 24 * np.linalg.norm(here.form) * doubt
-        flat = np.linalg.norm(here.second) <= tol
-        if flat and cubic > _CLEAR * unsure and _still(case, here, doubt):
-            v = _largest_cubic(here, case.rng)
-            if _falls(case, given, here, -v, 3):
-                return case.made(Growth.NO, f"the third derivative along the kernel is "
-                                 f"{cubic:.3g}: no minimizer", here, direction=here.V @ -v)
+    if here is not None and _cubic(case, here, doubt):
+        v = _largest_cubic(here, case.rng)
+        if _falls(case, given, here, -v, 3):
+            return case.made(Growth.NO, f"the third derivative along the kernel is "
+                             f"{np.linalg.norm(here.third):.3g}: no minimizer", here,
+                             direction=here.V @ -v)
     simple = _nondegenerate(case)
     if simple.verdict is Growth.YES:
         return simple
@@ -367,6 +363,22 @@ def _no_order_four(case, given, m):
                              f"minimizer", here, direction=here.V @ W[:, 0])
     return case.made(Growth.CANNOT_TELL, "the derivatives fit neither a minimizer with a ravine "
                      "nor one without: x may be too far from it", here)
+
+
+def _cubic(case, here, doubt):
+    """Whether D³h rules out a minimizer of order four near x, which D²h and ∇h do not show.
+
+    One with the form q would be at a distance r ≥ ‖D³h‖/(24‖q‖), as D³h vanishes there; and with
+    growth constant c it would make ‖D²h‖ ≥ 12cr² and ‖∇h‖ ≥ 4cr³ at x. Excluded are those with
+    c ≥ 10⁻⁴‖q‖.
+    """
+    size, cubic = float(np.linalg.norm(here.form)), float(np.linalg.norm(here.third))
+    if not cubic > _CLEAR * (here.errors[1] + 24 * size * doubt):
+        return False
+    r, c = cubic / (24 * max(size, here.errors[2])), 1e-4 * size
+    tol = here.flatness(case.noise) + 2 * cubic * doubt
+    return np.linalg.norm(here.second) <= max(tol, 12 * c * r**2) and (
+        np.linalg.norm(here.slope) <= 4 * c * r**3 or _still(case, here, doubt))
 
 
 def _still(case, here, doubt):
