@@ -186,7 +186,7 @@ def race(figure):
         plot.axhline(value, color=INK, linewidth=0.9)
         plot.text(1.2, 2 * value, f"finish {_ten(value)}", va="bottom")
     plot.set(xscale="log", yscale="log", xlim=(1, figure.maxiter), ylim=(1e-33, 10),
-             title="least f − f* so far", xlabel="oracle calls: one value and one gradient each")
+             title="least f − f* so far", xlabel="oracle calls: a value and a gradient each")
     powers = [10.0**e for e in range(0, -33, -8)]
     plot.set_yticks(powers, labels=[_ten(v) for v in powers])
     plot.minorticks_off()
@@ -204,7 +204,7 @@ def race(figure):
         for x, cell in zip(columns, cells, strict=True):
             table.text(x + (0 if x == 0 else 0.07), 0.93 - 0.1 * i, cell, color=colour,
                        ha="left" if x == 0 else "right", transform=table.transAxes)
-    table.text(0, 0.13, "Dashed: the near-linear law,\nf times 81/256 at each long step.",
+    table.text(0, 0.05, "Dashed: the near-linear law,\nf times 81/256 at each long step.",
                transform=table.transAxes)
     return picture
 

@@ -156,7 +156,7 @@ function drawRace(pen, { width, height }, p, head) {
   for (const value of FINISHES) text(`finish ${finish(value)}`, left + 6, y(value) - 5, { colour: colours.ink });
   if (p.floor) text("below the rounding floor, predicted", left + 6, y(p.floor) + 14, { colour: colours.ink });
   text(`least f − f* so far, after ${head} oracle calls`, left, 14, { colour: colours.ink });
-  text("oracle calls: one value and one gradient each", (left + right) / 2, bottom + 30, { align: "center" });
+  text("oracle calls: a value and a gradient each", (left + right) / 2, bottom + 30, { align: "center" });
 }
 
 /* -- the page -- */
