@@ -1,6 +1,7 @@
 // The order-aware method of a race: saddlelib's methods/order_aware.py with krylov.py, floor.py and
 // arrival.py, statement by statement; why each is so is said there. Of it stays behind what a race
-// has no use for: exact products, gradients that are not exact, and functions without a minimum.
+// has no use for: exact products, gradients that are not exact, functions without a minimum or with
+// one below f*, and the errors of what is read.
 
 const UNIT = 2 ** -53;
 const [SHARE, LEAST_SHARE] = [0.1, 0.03];
