@@ -388,6 +388,13 @@ def test_inside_the_driver_it_leaves_saddles_and_goes_down_the_ravine():
     assert again.success
 
 
+def test_inside_the_driver_it_hands_over_where_it_gets_no_further():
+    problem, x0 = PROBLEMS["sensing"]
+    found = saddlelib.minimize(problem, x0, epsilon=1e-30, inner="ravine", rng=0, maxfev=40_000)
+    assert found.status == Status.PRECISION and found.state.stalled and found.state.along is None
+    assert found.fun < 1e-19
+
+
 def test_inside_the_driver_it_takes_its_own_options_and_no_others():
     with pytest.raises(TypeError, match="f_star and products"):
         saddlelib.minimize(RavineRosenbrock(), np.ones(2), inner="ravine",
