@@ -26,9 +26,8 @@ _UNIT = np.finfo(float).eps / 2
 _SHARE, _LEAST_SHARE = 0.1, 0.03
 # A settle has to halve the height of the walls, and four in a row are enough; five after a jump.
 _HALF, _IN_A_ROW, _SETTLES = 0.5, 4, 5
-# A jump is kept that won this part of what it was made for; after one that failed one or two
-# Newton steps come first.
-_GAIN, _WAIT = 0.3, 2
+# A jump is kept that won this part of what it was made for.
+_GAIN = 0.3
 # A jump is longer than a Newton step by at least this.
 _LONGER = 1.3
 # A solve ends when each of the last gains is below this part of D: on the way, and on the floor,
@@ -101,8 +100,8 @@ class OrderAwareState(State):
         Of the walls, at the last settle.
     settles, in_a_row : int
         Settles since the jump on trial, and since the last other step.
-    wait, patience : int
-        Newton steps before the next jump, and how many the next failure asks for.
+    wait : bool
+        Whether a jump has failed, so that a Newton step comes before the next.
     fails, doubts, jumps, kept : int
         Line searches that failed; solves in a row that contradict f*; jumps, and those that
         won what they were made for.
@@ -128,8 +127,7 @@ class OrderAwareState(State):
     height: float = math.inf
     settles: int = 0
     in_a_row: int = 0
-    wait: int = 0
-    patience: int = 1
+    wait: bool = False
     fails: int = 0
     doubts: int = 0
     jumps: int = 0
@@ -339,7 +337,7 @@ class OrderAwareNewton(Method):
         """Why the solve ends here: "negative", "walls", "stale" pairs, "done"; None where not."""
         if solve.negative:
             return "negative"
-        square, n = solve.size**2, len(solve.gains)
+        square, n = solve.size * solve.size, len(solve.gains)
         if solve.crossed is None and solve.curvature < state.cut:
             solve.crossed = solve.decrement - solve.gains[-1]
             if n > 1 and self._has_to_settle(state, 0.5 * solve.crossed * square):
@@ -362,7 +360,8 @@ class OrderAwareNewton(Method):
         solve.enough = solve.enough or 2 * n + 4
         if not state.known or gap is None or n >= solve.enough or rest <= 1e-10:
             return "done"
-        return "done" if gap / square - 0.5 * wall <= _EXPLAINED * floor else None
+        explained = (_EXPLAINED * floor + 0.5 * wall) * square
+        return "done" if gap <= explained else None
 
     def _gap(self, state):
         """f − f*, where f* is known or estimated; else None."""
@@ -391,7 +390,7 @@ class OrderAwareNewton(Method):
 
     def _decide(self, state, solve, why):
         """Judge the jump on trial and plan the next step."""
-        square, size = solve.size**2, solve.size
+        square, size = solve.size * solve.size, solve.size
         crossed = square * (solve.crossed or 0.0)
         if not solve.gains:
             s = self._farther(state)
@@ -418,16 +417,16 @@ class OrderAwareNewton(Method):
     def _look(self, state, solve, why, D, crossed):
         """D of the walls and of the floor, the latter 0 where the run has not settled on one."""
         gap = self._gap(state) if state.known else None
-        last = sum(solve.gains[-_LAST:]) * solve.size**2
+        last = sum(solve.gains[-_LAST:]) * solve.size * solve.size
         converged = why == "done" or len(solve.gains) > _LAST and last <= 0.1 * (D - crossed)
         if not converged and gap is not None and D > crossed:
             converged = is_order((gap - 0.5 * crossed) / (D - crossed))
         if gap is not None and why == "done":
-            self._doubt(state, gap / D)
-        if not converged:
+            self._doubt(state, gap > D)
+        if not (converged and 0 < D < math.inf):
             return 0.0, 0.0
         values, shares = solve.spectrum()
-        shares = shares * solve.size**2
+        shares = shares * solve.size * solve.size
         if solve.walls is None:
             wall, state.cut = part_of_walls(values, shares, state.cut, state.hess_norm, gap, _SHARE)
         else:  # the spectrum of a preconditioned matrix shows no new cut
@@ -450,7 +449,7 @@ class OrderAwareNewton(Method):
         if state.trial is not None:
             if self._won(state):
                 state.kept += 1
-                state.trial, state.patience, state.settles = None, 1, 0
+                state.trial, state.settles = None, 0
             elif kind != "settle" or state.settles >= _SETTLES:
                 self._take_back(state)
                 return
@@ -461,12 +460,12 @@ class OrderAwareNewton(Method):
         if floor > 0:
             theta = self._theta(state, s, wall, floor)
             length = self._length(state, theta)
-            if length > _LONGER and state.wait == 0:
+            if length > _LONGER and not state.wait:
                 state.trial = Trial(state.x, state.jac, state.fun, state.moved, s, theta * floor)
                 state.jumps, state.settles = state.jumps + 1, 0
                 state.plan = Plan("jump", s, length)
                 return
-        state.wait = max(0, state.wait - 1)
+        state.wait = False
         state.plan = Plan("newton", s)
 
     def _theta(self, state, s, wall, floor):
@@ -494,9 +493,9 @@ class OrderAwareNewton(Method):
         return (read if read > 1 else 1 / (1 - theta)) - 1
 
     @staticmethod
-    def _doubt(state, theta):
+    def _doubt(state, unexplained):
         """Give up an f* below all that Newton decrements explain."""
-        state.doubts = state.doubts + 1 if theta > 1 else 0
+        state.doubts = state.doubts + 1 if unexplained else 0
         if state.doubts >= _DOUBTS:
             state.note = f"f_star = {state.f_star:.6g} disagrees with the Newton decrement"
             state.f_star, state.gap = -math.inf, math.nan
@@ -508,8 +507,7 @@ class OrderAwareNewton(Method):
     def _take_back(self, state):
         """Return to where the jump began, if f is lower there, and take a Newton step instead."""
         trial, state.trial = state.trial, None
-        state.wait, state.patience = state.patience, min(2 * state.patience, _WAIT)
-        state.settles, state.in_a_row, state.height = 0, 0, math.inf
+        state.wait, state.height, state.settles, state.in_a_row = True, math.inf, 0, 0
         state.cut, state.pairs, state.floor = 0.0, WallPairs(_MEMORY), state.floor.doubted()
         state.plan = None
         if not state.fun < trial.fun:
