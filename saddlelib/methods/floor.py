@@ -25,6 +25,8 @@ _FALLEN = 4.0
 _ROUND, _ROUGH = 0.05, 0.12
 # An integer up to this is believed at once; any other number when it comes twice, nearly.
 _USUAL, _TWICE = 6, 0.15
+# From a decrement that is less certain than this nothing is read.
+_USELESS = 0.5
 # Settled points and orders that are kept.
 _KEPT = 6
 
@@ -140,7 +142,7 @@ class Floor:
 
         ``rough`` is the relative error of the decrement.
         """
-        if not is_order(theta):
+        if not is_order(theta) or rough > _USELESS:
             return self
         order = 1 / (1 - theta)
         return replace(self, order=_rounded(order, _ROUND), orders=self._with(order, rough))
@@ -156,7 +158,7 @@ class Floor:
         """
         points = (*self.points, (value, decrement))[-_KEPT:]
         for before, larger in reversed(self.points):
-            if larger > _FALLEN * decrement and before > value:
+            if larger > _FALLEN * decrement and before > value and rough < _USELESS:
                 theta = (before - value) / (larger - decrement)
                 return self._from(theta, value, decrement, rough, points)
         return 1 - 1 / self.likely, replace(self, points=points)
