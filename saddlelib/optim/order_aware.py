@@ -191,7 +191,7 @@ class OrderAwareNewton(VectorOptimizer):
         if run.known:
             found["f_star"] = run.f_star
         status = _ENDED[run.finished]
-        if status is NewtonStatus.STATIONARY and run.known and run.fun == run.f_star:
+        if status is NewtonStatus.STATIONARY and run.fun == run.f_star:
             status = NewtonStatus.AT_F_STAR
         _, jac, fun = run.best
         return found | {"status": status, "note": run.note, "loss": sign * fun,
