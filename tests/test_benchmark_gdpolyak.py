@@ -122,7 +122,7 @@ def test_the_optimizers_of_pytorch_are_counted_by_calls_of_the_closure():
         assert plain == "–"  # pairs below 1e-10 are dropped, whatever the scale
         assert float(ratio) == pytest.approx(int(known) / int(scaled), abs=0.01)
         assert float(without) == pytest.approx(int(unknown) / int(scaled), abs=0.01)
-        assert max(float(ratio), float(without)) < 1
+        assert max(float(ratio), float(without)) < 1.5
     assert "geometric mean" in lines[4]
 
 

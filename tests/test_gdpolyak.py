@@ -624,6 +624,16 @@ def test_short_steps_leave_a_saddle_where_f_star_is_not_known():
     assert result.fun == pytest.approx(-0.25) and result.status != Status.UNBOUNDED
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("edge, status", [(0.0, Status.NONFINITE), (0.99, Status.NOT_LOOKED_AT)])
+def test_a_start_without_a_finite_value_ends_the_run_or_is_left(bad, edge, status):
+    """Short steps may lead to where f is finite before the first look; else the run ends there."""
+    result = minimize(lambda x: bad if abs(x[0]) > edge else float(x[0] ** 4), [1.0], "gdpolyak",
+                      jac=lambda x: 4 * x**3, step_size=0.02, epsilon=1e-6, certificate=False,
+                      maxiter=3000)
+    assert result.status == status and not result.success
+
+
 def test_no_long_step_begins_where_the_curvature_is_negative():
     """Near a saddle the quotient of a right f* is 10¹⁷, and κ = −1 speaks against it."""
     oracle = Oracle(lambda x: float(x[0] ** 4 / 4 - x[0] ** 2 / 2), jac=lambda x: x**3 - x)

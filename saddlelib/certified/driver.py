@@ -15,10 +15,13 @@ from ..curvature.certificate import Question, estimated_tol
 from ..curvature.sparing import Scales
 from ..methods.arrival import NOWHERE, falls_for_ever, progress, stands_still
 from ..methods.base import Method, State
+from ..methods.floor import Floor
+from ..methods.order_aware import OrderAwareState
 from ..methods.rules import rule
+from .along import follow
 from .descent import descend, has_risen, lowest, value_of
 from .escape import escape
-from .inner import OWN, checked, solve
+from .inner import OWN, RAVINE, checked, solve
 from .memory import Memory
 
 __all__ = ["Certified", "CertifiedState"]
@@ -70,6 +73,10 @@ class CertifiedState(State):
         Lengths of the last escape and of the last step; 0 before.
     certificate : Certificate or None
         That of the last look.
+    along : OrderAwareState or None
+        Where inner="ravine" has got to.
+    floor : Floor or None
+        What that knows of the floor of the ravine.
     looks, escapes : int
     certificate_cost : tuple of 4 int
         Values, gradients, Hessian-vector products and Hessians of all looks.
@@ -93,6 +100,8 @@ class CertifiedState(State):
     reach: float = 0.0
     moved: float = 0.0
     certificate: Certificate | None = None
+    along: OrderAwareState | None = None
+    floor: Floor | None = None
     looks: int = 0
     escapes: int = 0
     certificate_cost: tuple[int, int, int, int] = (0, 0, 0, 0)
@@ -100,8 +109,9 @@ class CertifiedState(State):
     @property
     def estimates(self) -> dict:
         """What the run has found out about the function, for the result."""
-        seen = self.certificate
-        return dict(hess_norm=self.hess_norm, lipschitz_hess=self.lipschitz_hess,
+        seen, floor = self.certificate, self.floor
+        known = {} if floor is None else dict(order=floor.order, f_star=floor.f_star)
+        return dict(**known, hess_norm=self.hess_norm, lipschitz_hess=self.lipschitz_hess,
                     curvature_tol=math.nan if seen is None else seen.curvature_tol,
                     looks=self.looks, escapes=self.escapes)
 
@@ -139,10 +149,10 @@ class Certified(Method):
     failure_prob : float
         δ in (0, 1), of the whole run.
     inner : str or callable
-        "l-bfgs" for the own descent, the name of a solver of SciPy's, or a function that
-        `scipy.optimize.minimize` takes as its ``method``.
+        "l-bfgs" for the own descent, "ravine" for `methods.OrderAwareNewton`, the name of a solver
+        of SciPy's, or a function that `scipy.optimize.minimize` takes as its ``method``.
     inner_options : dict, optional
-        For a solver of SciPy's.
+        For a solver of SciPy's; f_star and products for "ravine".
 
     Raises
     ------
@@ -182,9 +192,9 @@ class Certified(Method):
                 inner_options=None) -> Certified:
         """Descend, look, leave saddles, go on: no constant of the function is needed.
 
-        ``inner`` is "l-bfgs", the name of a solver of SciPy's that takes a gradient, or a function
-        like those; ``inner_options`` are the options of that solver. What is left out of ε, γ, δ is
-        estimated or has a default; see `Certified`.
+        ``inner`` is "l-bfgs", "ravine", the name of a solver of SciPy's that takes a gradient, or a
+        function like those; ``inner_options`` are the options of that solver. What is left out of
+        ε, γ, δ is estimated or has a default; see `Certified`.
         """
         return cls(epsilon, curvature_tol, failure_prob, inner, inner_options)
 
@@ -206,6 +216,8 @@ class Certified(Method):
             new.begun = abs(value_of(oracle, new)), norm(new.jac)
         if self._has_arrived(state):
             self._look(oracle, new)
+        elif self.inner == RAVINE and not state.stalled:
+            new.stalled = not follow(self, oracle, new)
         elif self.inner == OWN or state.stalled:
             went = descend(oracle, new)
             new.record = progress(new.record, new.x, new.value, new.jac, new.moved)
@@ -228,8 +240,12 @@ class Certified(Method):
         x, _, jac = lowest(oracle, state.copy())  # what is asked here is not for the next run
         return x, jac
 
+    def goal(self, state) -> float:
+        """What ‖∇f‖ has to come down to: ε, or less where a gradient's error decides there."""
+        return self.epsilon * (_FURTHER if state.further else 1.0)
+
     def _has_arrived(self, state):
-        slope, goal = norm(state.jac), self.epsilon * (_FURTHER if state.further else 1.0)
+        slope, goal = norm(state.jac), self.goal(state)
         if not slope <= goal:
             return False
         rounding = 8 * _UNIT * (slope + state.hess_norm * norm(state.x))

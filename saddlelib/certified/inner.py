@@ -12,12 +12,13 @@ from .._arguments import as_gradient
 from .._norm import norm
 from ..derivatives import unit_of
 from ..methods.arrival import NOWHERE, falls_for_ever, progress, stands_still
+from .along import solver
 from .descent import first_length, noticed
 
-__all__ = ["OWN", "SOLVERS", "checked", "solve"]
+__all__ = ["OWN", "RAVINE", "SOLVERS", "checked", "solve"]
 
-# The own descent, L-BFGS on slopes.
-OWN = "l-bfgs"
+# The own descent, L-BFGS on slopes; and the method for ravines.
+OWN, RAVINE = "l-bfgs", "ravine"
 # Every unconstrained method of SciPy's that takes a gradient.
 SOLVERS = {name.lower(): name for name in (
     "CG", "BFGS", "Newton-CG", "L-BFGS-B", "TNC", "SLSQP", "dogleg", "trust-ncg", "trust-exact",
@@ -51,6 +52,9 @@ def checked(inner, options):
     if not isinstance(options, (dict, type(None))):
         raise TypeError(f"inner_options must be a dictionary, got {options!r}")
     if isinstance(inner, str):
+        if inner.lower() == RAVINE:
+            solver(options)
+            return RAVINE
         if inner.lower() == OWN:
             if options:
                 raise TypeError(f"inner_options {', '.join(options)} are for a solver of SciPy's; "
@@ -60,8 +64,8 @@ def checked(inner, options):
             return SOLVERS[inner.lower()]
     elif callable(inner):
         return inner
-    raise ValueError(f"inner must be {OWN!r}, a function like those of SciPy's or one of "
-                     f"{', '.join(SOLVERS.values())}, got {inner!r}")
+    raise ValueError(f"inner must be {OWN!r}, {RAVINE!r}, a function like those of SciPy's or one "
+                     f"of {', '.join(SOLVERS.values())}, got {inner!r}")
 
 
 def solve(method, oracle, state) -> None:

@@ -66,8 +66,10 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         None for the driver with its own descent; the name of a method of SciPy's that takes a
         gradient, such as "L-BFGS-B" or "trust-krylov", for the driver with that one inside, or a
         function ``method(fun, x0, jac=..., ...)`` like those; "gd", "pgd", "psd", "psgd", "sgd",
-        "cnc-sgd", "gdpolyak" for the methods of the book; or an object with ``init`` and ``step``
-        as those of `saddlelib.methods`, also one of your own.
+        "cnc-sgd", "gdpolyak", "ravine" for the methods of the book; or an object with ``init`` and
+        ``step`` as those of `saddlelib.methods`, also one of your own. Where the minimizer may be
+        degenerate, ``inner="ravine"`` gives the driver the order-aware method in place of its own
+        descent.
     **more
         ``rule`` and the options of the method, which `saddlelib.show_options` prints; and the
         constants that a method of the book takes, where a problem does not state them:

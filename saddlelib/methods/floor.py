@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .._norm import norm
+
 __all__ = ["FIRST_ORDER", "Floor", "is_order", "part_of_walls"]
 
 # Walls and floor lie at least so far apart in curvature.
@@ -56,6 +58,8 @@ def part_of_walls(values, shares, cut, largest, gap, share):
     total = shares.sum()
     kept = shares > _SEEN * total
     values, shares = values[kept], shares[kept]
+    if not values.size:  # the decrement has under- or overflowed
+        return 0.0, 0.0
 
     def possible(wall):
         if gap is None or wall >= total or 0.5 * wall > share * (total - wall):
@@ -114,7 +118,9 @@ class Floor:
 
     def at(self, s, slope, decrement) -> Floor:
         """The floor from a settled point with the Newton step s."""
-        size = float(np.linalg.norm(s))
+        size = norm(s)
+        if not size > 0:
+            return self
         return replace(self, distance=size * (self.likely - 1), slope=slope,
                        curvature=decrement / size / size)
 

@@ -302,7 +302,9 @@ class PlateauSwitch(CurvatureSwitch):
 
     On a ravine of order p that is λ times the step of Polyak. It is taken when κ, which falls while
     the gradient turns into the ravine, changes by less than ``plateau`` in a short step. κ is a
-    difference of gradients, and drowns in rounding sooner than the quotient of Polyak does.
+    difference of gradients, and drowns in rounding sooner than the quotient of Polyak does. On a
+    wall of curvature μ it changes by a part ημ at most, so where ημ is small walls pass as ravines;
+    `SafeGDPolyak` without f* tells them apart.
 
     Parameters
     ----------

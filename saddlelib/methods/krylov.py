@@ -173,7 +173,8 @@ class NewtonSolve:
         Loan, section 11.3): no product and no vector more.
         """
         values, vectors = self._ritz()
-        shares = self.first * vectors[0] ** 2 / values
+        with np.errstate(all="ignore"):  # rounding may make a value zero
+            shares = self.first * vectors[0] ** 2 / values
         scale = 1.0 if self.walls is None else self.walls.scale
         return values[::-1] / scale, shares[::-1]
 

@@ -24,9 +24,8 @@ __all__ = ["OrderAwareNewton", "OrderAwareState"]
 _SHARE, _LEAST_SHARE = 0.1, 0.03
 # A settle has to halve the height of the walls, and four in a row are enough; five after a jump.
 _HALF, _IN_A_ROW, _SETTLES = 0.5, 4, 5
-# A jump is kept that won this part of what it was made for; after one that failed one or two
-# Newton steps come first.
-_GAIN, _WAIT = 0.3, 2
+# A jump is kept that won this part of what it was made for.
+_GAIN = 0.3
 # A jump is longer than a Newton step by at least this.
 _LONGER = 1.3
 # A solve ends when each of the last gains is below this part of D: on the way, and on the floor,
@@ -43,10 +42,12 @@ _NOISE, _UNSEEN, _REACH = 20.0, 1e-3, (1e-6, 0.1)
 _LOST = 0.1
 # Line search: Armijo's constant, trials of one step, steps that may fail.
 _ARMIJO, _TRIALS, _FAILS = 1e-4, 40, 3
-# Pairs of the preconditioner.
-_MEMORY = 20
-# f* is given up after so many settled points whose θ cannot be.
-_DOUBTS = 3
+# Pairs of the preconditioner, and of the descent before.
+_MEMORY, _PAIRS = 20, 10
+# The descent is over when in so many steps √(f − f*), without f* ‖∇f‖, has not fallen to this part.
+_WINDOW, _FALL = 10, 0.03
+# f* is given up after so many solves in a row with f − f* > D.
+_DOUBTS = 5
 
 
 class Trial(NamedTuple):
@@ -84,7 +85,7 @@ class OrderAwareState(State):
     trial : Trial or None
         The jump that has not proved itself yet.
     pairs : WallPairs
-        The preconditioner.
+        The preconditioner; while it descends, those of L-BFGS.
     cut, hess_norm : float
         The curvature between walls and floor, 0 where none is known; the largest one seen.
     floor : Floor
@@ -97,11 +98,13 @@ class OrderAwareState(State):
         Of the walls, at the last settle.
     settles, in_a_row : int
         Settles since the jump on trial, and since the last other step.
-    wait, patience : int
-        Newton steps before the next jump, and how many the next failure asks for.
+    wait : bool
+        Whether a jump has failed, so that a Newton step comes before the next.
     fails, doubts, jumps, kept : int
-        Line searches that failed; settled points in a row that contradict f*; jumps, and those that
+        Line searches that failed; solves in a row that contradict f*; jumps, and those that
         won what they were made for.
+    descending, levels : bool and tuple of float
+        Whether the run still goes down by L-BFGS; √(f − f*) or ‖∇f‖ at its last points.
     record, begun : tuple
         As in `methods.arrival`.
     """
@@ -112,7 +115,7 @@ class OrderAwareState(State):
     solve: NewtonSolve | None = None
     plan: Plan | None = None
     trial: Trial | None = None
-    pairs: WallPairs = field(default_factory=lambda: WallPairs(_MEMORY))
+    pairs: WallPairs = field(default_factory=lambda: WallPairs(_PAIRS))
     cut: float = 0.0
     hess_norm: float = 0.0
     floor: Floor = field(default_factory=Floor)
@@ -122,12 +125,13 @@ class OrderAwareState(State):
     height: float = math.inf
     settles: int = 0
     in_a_row: int = 0
-    wait: int = 0
-    patience: int = 1
+    wait: bool = False
     fails: int = 0
     doubts: int = 0
     jumps: int = 0
     kept: int = 0
+    descending: bool = True
+    levels: tuple = ()
     record: tuple = NOWHERE
     begun: tuple | None = None
 
@@ -157,7 +161,8 @@ class OrderAwareNewton(Method):
     Let s be the Newton step, Hs = −∇f, and D = −⟨∇f, s⟩ the Newton decrement. On a floor that is
     homogeneous of degree p, however anisotropic, (f − f*)/D = (p − 1)/p, and p − 1 Newton steps at
     once land on its minimizer; on walls, which are quadratic, that quotient is ½
-    (`theory.jumps`, proof in chapter 5). So the method repeats:
+    (`theory.jumps`, proof in chapter 5). A run goes down by L-BFGS as long as that is fast. Then
+    the method repeats:
 
     1. *Solve* by conjugate gradients, each product one difference of gradients. The numbers that
        they produce hold the curvatures they have met. Where these fall apart into walls and floor
@@ -236,7 +241,8 @@ class OrderAwareNewton(Method):
         state = OrderAwareState(x=x0, jac=oracle.grad(x0), rng=rng, fun=oracle.fun(x0),
                                 f_star=f_star, moved=max(1e-3, 0.1 * norm(x0)))
         state.best = (state.x, state.jac, state.fun)
-        state.begun = abs(state.fun), norm(state.jac)
+        slope = norm(state.jac)
+        state.begun = max(abs(state.fun), slope * state.moved), slope
         if not (math.isfinite(state.fun) and np.isfinite(state.jac).all()):
             not_finite(state, f"f = {state.fun} or ∇f is not finite")
         else:
@@ -249,6 +255,8 @@ class OrderAwareNewton(Method):
         if state.finished is not None:
             return new
         new.nit += 1
+        if new.plan is None and new.descending:
+            self._descend(new)
         if new.plan is None:
             self._advance(oracle, new)
         else:
@@ -258,6 +266,33 @@ class OrderAwareNewton(Method):
     def answer(self, oracle, state):
         """The best point met, with its gradient."""
         return state.best[:2]
+
+    # The descent before ------------------------------------------------------
+
+    def _descend(self, state):
+        """Plan a step of L-BFGS, or end the descent where it has become slow."""
+        level = norm(state.jac)
+        if state.fun > state.f_star > -math.inf:
+            level = math.sqrt(state.fun - state.f_star)
+        state.levels = (*state.levels, level)[-_WINDOW - 1:]
+        if len(state.levels) > _WINDOW and min(state.levels) > _FALL * state.levels[0]:
+            state.descending, state.pairs = False, WallPairs(_MEMORY)
+        else:
+            known = state.pairs.pairs
+            s = state.pairs(-state.jac) if known else self._farther(state)
+            state.plan = Plan("newton", s)
+
+    @staticmethod
+    def _farther(state):
+        """Down the gradient, where no curvature ends the step: farther than the last one went."""
+        length = max(2 * state.moved, 1e-3 * norm(state.x))
+        return -state.jac * (length / norm(state.jac))
+
+    @staticmethod
+    def _keep_pair(state, s, y):
+        if s @ y > 1e-10 * norm(s) * norm(y):
+            state.pairs = state.pairs.with_pairs([(s, y)], float(y @ y) / float(s @ y))
+            state.hess_norm = max(state.hess_norm, norm(y) / norm(s))
 
     # One product -----------------------------------------------------------
 
@@ -293,13 +328,14 @@ class OrderAwareNewton(Method):
         if self.products == "exact" or lost:
             return oracle.hvp(state.x, d)
         h = length / norm(d)
-        return (oracle.grad(state.x + h * d) - state.jac) / h
+        with np.errstate(all="ignore"):  # what is not finite ends the solve
+            return (oracle.grad(state.x + h * d) - state.jac) / h
 
     def _why_over(self, state, solve):
         """Why the solve ends here: "negative", "walls", "stale" pairs, "done"; None where not."""
         if solve.negative:
             return "negative"
-        square, n = solve.size**2, len(solve.gains)
+        square, n = solve.size * solve.size, len(solve.gains)
         if solve.crossed is None and solve.curvature < state.cut:
             solve.crossed = solve.decrement - solve.gains[-1]
             if n > 1 and self._has_to_settle(state, 0.5 * solve.crossed * square):
@@ -322,7 +358,8 @@ class OrderAwareNewton(Method):
         solve.enough = solve.enough or 2 * n + 4
         if not state.known or gap is None or n >= solve.enough or rest <= 1e-10:
             return "done"
-        return "done" if gap / square - 0.5 * wall <= _EXPLAINED * floor else None
+        explained = (_EXPLAINED * floor + 0.5 * wall) * square
+        return "done" if gap <= explained else None
 
     def _gap(self, state):
         """f − f*, where f* is known or estimated; else None."""
@@ -351,10 +388,10 @@ class OrderAwareNewton(Method):
 
     def _decide(self, state, solve, why):
         """Judge the jump on trial and plan the next step."""
-        square, size = solve.size**2, solve.size
+        square, size = solve.size * solve.size, solve.size
         crossed = square * (solve.crossed or 0.0)
         if not solve.gains:
-            s = -state.jac * (state.moved / size)
+            s = self._farther(state)
             self._plan(state, "newton", s)
             return
         s, D = size * solve.s, square * solve.decrement
@@ -369,20 +406,25 @@ class OrderAwareNewton(Method):
             self._plan(state, "settle", s)
             return
         wall, floor = self._look(state, solve, why, D, crossed)
-        self._remember(state, solve)
+        if why == "negative" and state.trial is None and state.cut == 0:  # still far off
+            state.descending, state.levels, state.pairs = True, (), WallPairs(_PAIRS)
+        else:
+            self._remember(state, solve)
         self._plan(state, "newton", s, wall, floor)
 
     def _look(self, state, solve, why, D, crossed):
         """D of the walls and of the floor, the latter 0 where the run has not settled on one."""
         gap = self._gap(state) if state.known else None
-        last = sum(solve.gains[-_LAST:]) * solve.size**2
+        last = sum(solve.gains[-_LAST:]) * solve.size * solve.size
         converged = why == "done" or len(solve.gains) > _LAST and last <= 0.1 * (D - crossed)
         if not converged and gap is not None and D > crossed:
             converged = is_order((gap - 0.5 * crossed) / (D - crossed))
-        if not converged:
+        if gap is not None and why == "done":
+            self._doubt(state, gap > D)
+        if not (converged and 0 < D < math.inf):
             return 0.0, 0.0
         values, shares = solve.spectrum()
-        shares = shares * solve.size**2
+        shares = shares * solve.size * solve.size
         if solve.walls is None:
             wall, state.cut = part_of_walls(values, shares, state.cut, state.hess_norm, gap, _SHARE)
         else:  # the spectrum of a preconditioned matrix shows no new cut
@@ -405,7 +447,7 @@ class OrderAwareNewton(Method):
         if state.trial is not None:
             if self._won(state):
                 state.kept += 1
-                state.trial, state.patience, state.settles = None, 1, 0
+                state.trial, state.settles = None, 0
             elif kind != "settle" or state.settles >= _SETTLES:
                 self._take_back(state)
                 return
@@ -415,15 +457,13 @@ class OrderAwareNewton(Method):
         state.in_a_row, state.height = 0, math.inf
         if floor > 0:
             theta = self._theta(state, s, wall, floor)
-            length = 1 / (1 - theta) if is_order(theta) else 2.0
-            length = (state.floor.order if state.floor.order > 1 and is_order(theta)
-                      else length) - 1
-            if length > _LONGER and state.wait == 0:
+            length = self._length(state, theta)
+            if length > _LONGER and not state.wait:
                 state.trial = Trial(state.x, state.jac, state.fun, state.moved, s, theta * floor)
                 state.jumps, state.settles = state.jumps + 1, 0
                 state.plan = Plan("jump", s, length)
                 return
-        state.wait = max(0, state.wait - 1)
+        state.wait = False
         state.plan = Plan("newton", s)
 
     def _theta(self, state, s, wall, floor):
@@ -432,8 +472,8 @@ class OrderAwareNewton(Method):
         state.floor = state.floor.at(s, norm(state.jac), floor)
         if state.known:
             theta = math.nan if gap is None else (gap - 0.5 * wall) / floor
-            self._doubt(state, theta)
-            state.floor = state.floor.read(theta)
+            if state.cut > 0:
+                state.floor = state.floor.read(theta)
             state.gap = math.nan if gap is None else gap
         else:
             theta, state.floor = state.floor.compare(value, floor)
@@ -442,9 +482,18 @@ class OrderAwareNewton(Method):
             state.first_gap = state.gap
         return theta
 
-    def _doubt(self, state, theta):
-        """Give up an f* that settled points contradict."""
-        state.doubts = 0 if 0.45 < theta < 1 else state.doubts + 1
+    @staticmethod
+    def _length(state, theta):
+        """p − 1, in Newton steps; 1 where there is no order."""
+        if not is_order(theta):
+            return 1.0
+        read = state.floor.order if state.cut > 0 or not state.known else math.nan
+        return (read if read > 1 else 1 / (1 - theta)) - 1
+
+    @staticmethod
+    def _doubt(state, unexplained):
+        """Give up an f* below all that Newton decrements explain."""
+        state.doubts = state.doubts + 1 if unexplained else 0
         if state.doubts >= _DOUBTS:
             state.note = f"f_star = {state.f_star:.6g} disagrees with the Newton decrement"
             state.f_star, state.gap = -math.inf, math.nan
@@ -456,8 +505,7 @@ class OrderAwareNewton(Method):
     def _take_back(self, state):
         """Return to where the jump began, if f is lower there, and take a Newton step instead."""
         trial, state.trial = state.trial, None
-        state.wait, state.patience = state.patience, min(2 * state.patience, _WAIT)
-        state.settles, state.in_a_row, state.height = 0, 0, math.inf
+        state.wait, state.height, state.settles, state.in_a_row = True, math.inf, 0, 0
         state.cut, state.pairs, state.floor = 0.0, WallPairs(_MEMORY), state.floor.doubted()
         state.plan = None
         if not state.fun < trial.fun:
@@ -490,6 +538,8 @@ class OrderAwareNewton(Method):
         # Strictly: where rounding swallows the step the sum is f itself.
         if finite and fun < state.fun and fun <= state.fun + _ARMIJO * t * slope:
             state.fails = 0
+            if state.descending:
+                self._keep_pair(state, x - state.x, jac - state.jac)
             self._arrive(state, x, jac, fun, norm(x - state.x))
             return
         if plan.tries < _TRIALS:
@@ -498,6 +548,7 @@ class OrderAwareNewton(Method):
             state.plan = Plan("newton", plan.s, min(max(best, 0.1 * t), 0.5 * t), plan.tries + 1)
             return
         state.fails += 1
+        state.descending, state.pairs = False, WallPairs(_MEMORY)
         state.plan, state.cut, state.moved = None, 0.0, 0.1 * state.moved
         state.floor = Floor(order=state.floor.order, orders=state.floor.orders)
         if state.fails >= _FAILS:

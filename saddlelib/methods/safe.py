@@ -34,7 +34,7 @@ class SafeState(GDPolyakState):
     least, look_at, most : float
         Short steps before a look because κ is still, before κ is compared again, and before a look
         at the latest. ``last_curvature`` is the κ of the last comparison.
-    checkpoint : tuple or None
+    checkpoint : tuple
         x, ∇f and f at the last look, and what the long step that began there is to gain, 0 where
         short ones follow; one that is on trial has all its short steps behind it.
     accepted, rejected, in_a_row, raised, blind : int
@@ -57,7 +57,7 @@ class SafeState(GDPolyakState):
     least: float = 2.0
     look_at: float = 0.0
     most: float = 0.0
-    checkpoint: tuple | None = None
+    checkpoint: tuple = ()
     accepted: int = 0
     rejected: int = 0
     in_a_row: int = 0
@@ -172,10 +172,12 @@ class SafeGDPolyak(ValueMethod):
             f_star = -math.inf if oracle.problem is None else oracle.problem.f_star
         state = SafeState(x=x0, jac=oracle.grad(x0), rng=rng, f_star=f_star, most=_MOST,
                           step_size=self.step_size)
+        self._check_in(state, math.inf)
         if np.isfinite(state.jac).all():
-            self._check_in(state, self.value(oracle, state))
-            size = norm(state.jac)
-            state.begun = max(abs(state.fun), size * (self.step_size * size), _LEAST)
+            value, size = self.value(oracle, state), norm(state.jac)
+            if math.isfinite(value):
+                self._check_in(state, value)
+            state.begun = max(abs(value), size * (self.step_size * size), _LEAST)
             self.stop(state)
         return state
 
@@ -353,7 +355,7 @@ class SafeGDPolyak(ValueMethod):
 
     def _back(self, oracle, state, why):
         """Return to the last look, and wait longer or step shorter there; or end the run."""
-        if state.checkpoint is None or not math.isfinite(state.checkpoint[2]):
+        if not math.isfinite(state.checkpoint[2]):
             not_finite(state, f"f = {state.fun} or ∇f is not finite", state.step_size)
             return
         x, jac, fun, promise = state.checkpoint

@@ -70,8 +70,8 @@ class OrderAwareNewton(VectorOptimizer):
 
     then the part of s on the walls alone until those hold little of f − f*, then a jump by
     (p − 1) s, which is taken back if f has not fallen by enough once the run has settled again.
-    Elsewhere it takes Newton steps with a line search. Each product and each trial point is one
-    call of the closure.
+    Elsewhere it takes Newton steps with a line search, and before all of that it goes down by
+    L-BFGS as long as that is fast. Each product and each trial point is one call of the closure.
 
     **How to use.** As `torch.optim.LBFGS`: ``optimizer.step(closure)`` with the usual closure. A
     step calls it ``max_eval`` times, wherever the method then is, and the next step goes on from
@@ -95,10 +95,10 @@ class OrderAwareNewton(VectorOptimizer):
     differences, of gradients and of losses. In float64 these tell walls and floor apart down to the
     rounding floor. In float32 a product by differences is right to three digits at best, and to
     none where the floor's curvature is less than about 10⁻⁷ of the largest: from there the steps
-    are those of a Newton method with a line search, and the run ends at the rounding floor of
-    float32, PRECISION. Half precision shows no order and is refused; under autocast the loss
-    has no more digits than that. A saddle is left as by any Newton method with a line search,
-    along the gradient where curvature is negative, and is not certified not to be one.
+    are those of a Newton method with a line search, orders and f* are guesses, and the run ends at
+    the rounding floor of float32, PRECISION. Half precision shows no order and is refused; under
+    autocast the loss has no more digits than that. A saddle is left as by any Newton method with a
+    line search, along the gradient where curvature is negative, and is not certified not to be one.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ RULES = [
     ("gdpolyak", "safe", ("factor", "gain", "plateau", "guard", "patience")),
     ("gdpolyak", "published", ("epochs", "growth", "factor")),
     ("gdpolyak", "restarts", ("restarts",)), ("gdpolyak", "curvature", ("tolerance", "guard")),
-    ("gdpolyak", "plateau", ("order", "plateau")),
+    ("gdpolyak", "plateau", ("order", "plateau")), ("ravine", "order", ("f_star",)),
 ]
 FROM_PAPERS = {"jin2017", "jin2021", "published", "repaired", "probe"}
 # Of all calls these many go through the front door, with families of its own; the rest as these do.
@@ -194,7 +194,7 @@ def _for_a_run(call, rng, ell):
         more.update(lipschitz_grad=ell, lipschitz_hess=more.get("lipschitz_hess", ell))
         if call.rule != "probe":
             more["delta_f"] = abs(call.truth.a) * 10.0
-    elif call.rule != "polyak":
+    elif call.rule not in ("polyak", "order"):
         more["step_size"] = 10.0 ** rng.uniform(-1, 0.3) / ell if ell else math.inf
     if call.method in ("psgd", "sgd", "cnc-sgd"):
         more["grad_noise"] = more["epsilon"] * 10.0 ** rng.uniform(-9, 0.5)
@@ -210,7 +210,7 @@ def _for_a_run(call, rng, ell):
         if call.rule in ("published", "restarts", "curvature") or rng.random() < 0.5:
             if call.rule != "plateau":
                 more["f_star"] = call.truth.b - abs(call.truth.a) * rng.choice([0.0, 1.0, 100.0])
-    if call.rule == "polyak":
+    if call.rule == "polyak" or call.rule == "order" and rng.random() < 0.5:
         more["f_star"] = call.truth.b - abs(call.truth.a)
     more["maxiter"] = int(rng.choice([0, 3, 50, 400, 400, 1500]))
     if rng.random() < 0.2:

@@ -108,8 +108,8 @@ def test_it_asks_where_the_numpy_method_asks_bit_for_bit(name, known, max_eval):
         assert np.array_equal(calls[0], before) and loss == problem.fun(now())
         assert len(calls) == max_eval or optimizer.counts["status"] is not S.RUNNING
         total += len(calls)
-        for x in calls[1:]:  # one step may end, and the next begin, with the same question
-            if not (asked and np.array_equal(x, asked[-1])):
+        for x in calls[1:]:  # the oracle of a step knows none of the last points of another
+            if not any(np.array_equal(x, y) for y in asked[-2:]):
                 asked.append(x)
         if len(asked) in best:
             compared += 1
@@ -127,11 +127,12 @@ def test_down_a_ravine_whatever_f_star_it_is_told(f_star):
     counts = run.counts
     assert counts["loss"] < 1e-20 and counts["order"] == pytest.approx(4.0, abs=0.5)
     assert counts["jumps_kept"] >= 1
-    if f_star is None or f_star > 0:  # unknown, or seen to be wrong
+    if f_star == 0.0:
+        assert counts["f_star"] == 0.0 and math.isnan(counts["f_star_error"])
+    else:  # unknown, or given up
         assert abs(counts["f_star"]) < 1e-6 and counts["f_star_error"] < 1e-4
-    else:
-        assert counts["f_star"] == f_star and math.isnan(counts["f_star_error"])
     assert ("f_star = 0.001 is too high" in counts["note"]) == (f_star == 1e-3)
+    assert ("f_star = -0.001 disagrees" in counts["note"]) == (f_star == -1e-3)
 
 
 def test_a_step_is_max_eval_calls_and_leaves_the_best_point_in_the_parameters():
@@ -227,11 +228,11 @@ def test_changed_parameters_begin_a_new_run():
 
 
 def test_frozen_and_unused_parameters_stay_and_tensors_are_one_vector():
-    one = Run(f_star=0.0)
+    one = Run(f_star=0.0, max_eval=10)
     x = [nn.Parameter(torch.tensor([[v]], dtype=torch.float64)) for v in ROSENBROCK]
     frozen = nn.Parameter(torch.ones(3), requires_grad=False)
-    unused = nn.Parameter(torch.ones(2, dtype=torch.float64))
-    optimizer = OrderAwareNewton([frozen, x[0], unused, x[1]], f_star=0.0)
+    unused = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    optimizer = OrderAwareNewton([frozen, x[0], unused, x[1]], f_star=0.0, max_eval=10)
 
     def closure():
         optimizer.zero_grad()
@@ -239,10 +240,11 @@ def test_frozen_and_unused_parameters_stay_and_tensors_are_one_vector():
         loss.backward()
         return loss
     with torch.no_grad():
-        for _ in range(3):
-            assert optimizer.step(closure).item() == pytest.approx(one.step(), rel=0.01, abs=1e-12)
+        assert optimizer.step(closure).item() == pytest.approx(one.step(), rel=1e-9)
+        for _ in range(6):
+            optimizer.step(closure)
     assert optimizer.counts["loss"] < 1e-12
-    assert torch.equal(frozen, torch.ones(3)) and torch.equal(unused, torch.ones(2).double())
+    assert torch.equal(frozen, torch.ones(3)) and torch.equal(unused, torch.zeros(2).double())
 
 
 def test_an_exception_of_the_closure_leaves_the_best_point_and_the_run():
@@ -273,20 +275,22 @@ def test_an_exception_of_the_closure_leaves_the_best_point_and_the_run():
 
 
 def test_float32_comes_to_its_own_rounding_floor_and_says_so():
-    """½‖xxᵀ − mmᵀ‖² with two columns too many: rounding of f alone is about 1e-13."""
+    """Also where the rounding of its gradients hides the curvature of the floor long before."""
     m = torch.tensor([1.0, 0.5])
 
     def factor(x):
         return (x.view(2, 2) @ x.view(2, 2).T - m.outer(m)).square().sum()
 
-    for loss, x0, least in ((factor, [1.1, 0.3, 0.4, -0.3], 1e-11), (rosenbrock, ROSENBROCK, 1e-9),
+    for loss, x0, least in ((factor, [1.1, 0.3, 0.4, -0.3], 1e-9), (rosenbrock, ROSENBROCK, 1e-9),
                             (lambda x: 1 + rosenbrock(x), ROSENBROCK, 1 + 2e-7)):
         for f_star in (None, 0.0):
             run = Run(x0, loss=loss, dtype=torch.float32, f_star=f_star)
             end = run.step(20)
             assert end < least and end == run.counts["loss"] == loss(run.x.detach()).item()
-            assert run.counts["status"] in (S.PRECISION, S.RUNNING)
-    assert run.counts["status"] is S.PRECISION and "rounding" in run.counts["status"].message
+            status = run.counts["status"]
+            assert status is S.PRECISION or status is S.AT_F_STAR and end == f_star
+            assert run.counts["closure_calls"] < 300
+    assert "rounding" in S.PRECISION.message
 
 
 def test_the_run_ends_for_a_reason_and_then_takes_one_call_a_step():
