@@ -293,6 +293,18 @@ def test_float32_comes_to_its_own_rounding_floor_and_says_so():
     assert "rounding" in S.PRECISION.message
 
 
+@pytest.mark.parametrize("f_star", [0.0, None])
+@pytest.mark.parametrize("seed", range(3))
+def test_differences_in_float32_are_as_long_as_its_rounding_asks_for(f_star, seed):
+    """½Σ hᵢ(uᵢ − 1)² + ¼Σ (vᵢ − 1)⁴, whose x is rounded; as short as in float64 they show noise."""
+    h = torch.logspace(0, -1.5, 8)
+    x0 = 1 + torch.randn(16, generator=torch.Generator().manual_seed(seed)) / 2
+    run = Run(x0.tolist(), loss=lambda x: (h * (x[:8] - 1) ** 2).sum() / 2 + (
+        (x[8:] - 1) ** 4).sum() / 4, dtype=torch.float32, f_star=f_star)
+    run.step(6)
+    assert run.counts["loss"] < 1e-12
+
+
 def test_the_run_ends_for_a_reason_and_then_takes_one_call_a_step():
     cases = [
         (dict(loss=lambda x: x.square().sum()), S.STATIONARY),
