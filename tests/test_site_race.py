@@ -14,7 +14,7 @@ CHAPTER = "chapters/gdpolyak.html"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 SLIDERS = ["short steps per epoch K", "condition number κ", "oracle calls in all"]
 METHODS = {"gradient descent", "Nesterov, restarted", "Barzilai–Borwein", "GDPolyak, K = 100",
-           "GDPolyak, K grows", "L-BFGS"}
+           "GDPolyak, K grows", "L-BFGS", "order-aware"}
 BAD = "NaN|undefined|Infinity|null"
 
 
@@ -78,6 +78,12 @@ def test_presets_tell_their_story(figure):
     rows = press(live, "K too small")
     assert rows["GDPolyak, K = 20"][:3] == ["–", "–", "–"]
     assert rows["GDPolyak, K grows"][2] != "–"
+    for preset, first in (("ill-conditioned", "order-aware"), ("steep walls", "Barzilai–Borwein")):
+        rows = press(live, preset)
+        last = {name: int(cells[2]) for name, cells in rows.items() if cells[2] != "–"}
+        assert min(last, key=last.get) == first
+        said = live.summary.text_content()
+        assert re.search(rf"10⁻²⁸: {first} after [^.]*\b{last[first]} calls\.", said), said
     rows = press(live, "a rounding floor")
     assert all(cells[2] == "–" for name, cells in rows.items() if name.startswith("GDPolyak"))
     assert "rounding is predicted" in live.summary.text_content()
@@ -168,7 +174,8 @@ def test_the_figure_is_accessible(figure, scheme):
         const [a, b] = [light(name), light("bg")];
         return Math.max(a, b) / Math.min(a, b);
       };
-      return Object.fromEntries(["soft", "gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs"]
+      return Object.fromEntries(["soft", "gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs",
+                                 "order"]
         .map((name) => [name, against(name)]));
     }""")
     # What is drawn on a canvas axe cannot see: text 4.5, marks 3.

@@ -110,7 +110,7 @@ class CertifiedState(State):
     def estimates(self) -> dict:
         """What the run has found out about the function, for the result."""
         seen, floor = self.certificate, self.floor
-        known = {} if floor is None else dict(order=floor.order, f_star=floor.f_star)
+        known = {} if floor is None else floor.estimates
         return dict(**known, hess_norm=self.hess_norm, lipschitz_hess=self.lipschitz_hess,
                     curvature_tol=math.nan if seen is None else seen.curvature_tol,
                     looks=self.looks, escapes=self.escapes)

@@ -2,6 +2,7 @@
 // and save_changes, nothing else).
 
 import * as model from "./model.js";
+import * as order_aware from "./order_aware.js";
 import * as page from "./page.js";
 import * as ravine_model from "./ravine_model.js";
 
@@ -10,8 +11,10 @@ const { button, clamp, decades, h, niceStep, powerOfTen, short } = page;
 const STATE = ["problem", "condition", "epoch_length", "maxiter", "seed", "log_calls"];
 const FINISHES = [1e-12, 1e-20, 1e-28];
 const ENTRANTS = { gd: "gradient descent", nesterov: "Nesterov, restarted", bb: "Barzilai–Borwein",
-                   gdpolyak: "GDPolyak", growing: "GDPolyak, K grows", lbfgs: "L-BFGS" };
+                   gdpolyak: "GDPolyak", growing: "GDPolyak, K grows", lbfgs: "L-BFGS",
+                   order: "order-aware" };
 const DASHES = { nesterov: [9, 3], bb: [3, 3], lbfgs: [9, 3, 2, 3] };
+const BROAD = new Set(["growing", "order"]);
 const COURSES = {
   rosenbrock: ["x⁴ + a(y − x²)², a = κ", "Rosenbrock’s ravine"],
   convex: ["convex quartic, 10 variables", "The convex quartic"],
@@ -19,7 +22,7 @@ const COURSES = {
 };
 const PACE = 400; // calls of each method in the first frame, so that it stays a frame
 const BOTTOM = 1e-33;
-const COLOURS = "bg ink soft line gd nesterov bb gdpolyak growing lbfgs law floor";
+const COLOURS = "bg ink soft line gd nesterov bb gdpolyak growing lbfgs order law floor";
 
 /* -- the race -- */
 
@@ -27,7 +30,8 @@ function enter(s) {
   const course = ravine_model.courseOf(s);
   const uniform = model.mulberry32(s.seed);
   const x0 = course.start(uniform);
-  const racers = ravine_model.ENTRANTS.map((name) => new ravine_model.Racer(name, course, s, x0));
+  const racers = Object.keys(ENTRANTS).map((name) => new ravine_model.Racer(
+    name, course, s, x0, name === "order" ? order_aware.orderAware : null));
   // Where the minimizer is not 0 a gradient is known up to nu = eps L |x*|, and |grad f| ~ f^(3/4).
   const floor = course.norm ? (2 ** -52 * course.top * course.norm) ** (4 / 3) : null;
   return { ...s, course, x0, racers, floor, growth: ravine_model.growthOf(course), reached: 0 };
@@ -53,7 +57,7 @@ function ranking({ racers }, head) {
     let least = Infinity;
     for (let i = 0; i < n; i += 1) if (racer.f[i] < least) least = racer.f[i];
     return { name: racer.name, least, calls: ravine_model.callsTo({ f: racer.f, n }, FINISHES),
-             failed: racer.done && n === racer.n && !(racer.f[n - 1] < 1e12) };
+             failed: racer.failed && n === racer.n };
   });
   const passed = ({ calls }) => calls.filter((c) => c !== null).length;
   return rows.sort((a, b) => passed(b) - passed(a)
@@ -63,15 +67,22 @@ function ranking({ racers }, head) {
 /* -- sentences -- */
 
 const nameOf = (name, p) => (name === "gdpolyak" ? `GDPolyak, K = ${p.epoch_length}` : ENTRANTS[name]);
+const jumpsBefore = ({ racers }, n) => racers.find(({ name }) => name === "order").jumps.filter((k) => k < n).length;
+const list = (words) => words.join(", ").replace(/, (?=[^,]*$)/, " and ");
 const finish = (v) => powerOfTen(Math.round(Math.log10(v)));
 
 function summarize(p, rows, head) {
   const parts = [];
-  const winners = FINISHES.map((value, i) => {
+  const winners = []; // each with the finishes in a row to which it is first
+  FINISHES.forEach((value, i) => {
     const [best] = rows.filter((row) => row.calls[i] !== null).sort((a, b) => a.calls[i] - b.calls[i]);
-    return best && `${finish(value)}: ${nameOf(best.name, p)} after ${best.calls[i]} calls`;
-  }).filter(Boolean);
-  parts.push(winners.length ? `First to ${winners.join("; to ")}.` : `After ${head} calls nobody is at ${finish(FINISHES[0])}.`);
+    if (best && winners.at(-1)?.name !== best.name) winners.push({ name: best.name, values: [], calls: [] });
+    if (best) winners.at(-1).values.push(finish(value));
+    if (best) winners.at(-1).calls.push(best.calls[i]);
+  });
+  const told = winners.map(({ name, values, calls }) =>
+    `${list(values)}: ${nameOf(name, p)} after ${list(calls)} calls`);
+  parts.push(told.length ? `First to ${told.join("; to ")}.` : `After ${head} calls nobody is at ${finish(FINISHES[0])}.`);
   const by = Object.fromEntries(rows.map((row) => [row.name, row]));
   const farthest = (name) => by[name].calls.findLastIndex((c) => c !== null);
   const at = (name) => {
@@ -82,6 +93,8 @@ function summarize(p, rows, head) {
   const last = farthest("growing");
   const law = last < 0 ? null : predict(p).find(([, v]) => v <= FINISHES[last]);
   parts.push(`With K growing by ${short(p.growth, 2)} an epoch it ${at("growing")}${law ? ` (predicted ${law[0]})` : ""}.`);
+  const n = jumpsBefore(p, by.order.calls[farthest("order")] ?? head);
+  parts.push(`The order-aware method ${at("order")}, with ${n} jump${n === 1 ? "" : "s"}.`);
   parts.push(by.gd.failed ? "Gradient descent diverges." : `Gradient descent is at ${short(by.gd.least, 2)}.`);
   if (p.floor) parts.push(`For GDPolyak rounding is predicted to end the descent near ${finish(p.floor)}.`);
   return parts.join(" ");
@@ -114,11 +127,13 @@ function drawRace(pen, { width, height }, p, head) {
       c.fillRect(left, y(p.floor), right - left, bottom - y(p.floor));
     }
     for (const value of FINISHES) line(left, y(value), right, y(value), colours.soft, { width: 1.5 });
-    for (const { name, f, n: used } of p.racers) {
+    for (const { name, f, n: used, jumps } of p.racers) {
       const n = Math.min(used, head);
-      const points = [];
+      const landings = new Set(name === "order" ? jumps : []);
+      const [points, marks] = [[], []];
       let [least, lastX] = [Infinity, -1];
       for (let i = 0; i < n; i += 1) {
+        if (landings.has(i)) marks.push([x(i + 1), y(Math.max(Math.min(f[i], least), 1e-40))]);
         if (!(f[i] < least)) continue;
         const at = x(i + 1);
         if (points.length) points.push([at, y(least)]);
@@ -130,7 +145,8 @@ function drawRace(pen, { width, height }, p, head) {
       }
       if (!points.length) continue;
       points.push([x(n), y(Math.max(least, 1e-40))]);
-      path(points, colours[name], { width: name === "growing" ? 3 : 2, dash: DASHES[name] ?? [] });
+      path(points, colours[name], { width: BROAD.has(name) ? 3 : 2, dash: DASHES[name] ?? [] });
+      for (const mark of marks) disc(...mark, 4, colours.bg, colours[name], 2);
       disc(...points.at(-1), 4, colours[name], colours.bg, 1.5);
     }
     const law = predict(p).filter(([n]) => n <= head).map(([n, v]) => [x(n), y(v)]);
@@ -140,7 +156,7 @@ function drawRace(pen, { width, height }, p, head) {
   for (const value of FINISHES) text(`finish ${finish(value)}`, left + 6, y(value) - 5, { colour: colours.ink });
   if (p.floor) text("below the rounding floor, predicted", left + 6, y(p.floor) + 14, { colour: colours.ink });
   text(`least f − f* so far, after ${head} oracle calls`, left, 14, { colour: colours.ink });
-  text("oracle calls: one value and one gradient each", (left + right) / 2, bottom + 30, { align: "center" });
+  text("oracle calls: a value and a gradient each", (left + right) / 2, bottom + 30, { align: "center" });
 }
 
 /* -- the page -- */
@@ -150,6 +166,7 @@ const PRESETS = {
   "K too small": { problem: "rosenbrock", condition: 10, epoch_length: 20, maxiter: 10000 },
   "well-conditioned": { problem: "convex", condition: 1, epoch_length: 30, maxiter: 10000 },
   "ill-conditioned": { problem: "convex", condition: 20, epoch_length: 600, maxiter: 50000 },
+  "steep walls": { problem: "rosenbrock", condition: 200, epoch_length: 100, maxiter: 10000 },
   "a rounding floor": { problem: "factorization", condition: 2, epoch_length: 150, maxiter: 10000 },
 };
 
@@ -160,6 +177,10 @@ const NOTES = [
   "GDPolyak: K short steps, then one of Polyak’s. Where K grows, it grows by 2 ln(4/3)/ln(1/q) an epoch, with "
   + "q = 1 − ημ, which takes back what each long step adds to the distance from the ravine; μ is known here. The dashed "
   + "line is the near-linear law: f times 81/256 at each long step.",
+  "Order-aware: conjugate gradients for the Newton step s, where each product with the Hessian is a difference of two "
+  + "gradients and costs one call; then steps along s on the walls alone, until these are low; then a jump of p − 1 Newton "
+  + "steps. The order p of the floor is read off (f − f*)/⟨−∇f, s⟩ = (p − 1)/p. There is no η, K or μ to choose. Rings mark "
+  + "the jumps. One may land higher, on a wall; it is taken back if f is not lower once the walls are.",
   "κ is a of the first function; for the convex quartic ½Σ hᵢuᵢ² + ¼Σ vᵢ⁴ the ratio of the five hᵢ, from 1 to "
   + "1/κ; for the factorization ½‖UUᵀ − M‖² the ratio of the two eigenvalues of M, 1 and 1/κ, where U has three columns.",
   "Barzilai and Borwein: ‖s‖²/|⟨s, z⟩|, no line search. Nesterov restarts where its step goes uphill. L-BFGS keeps "
@@ -238,7 +259,7 @@ function render({ model: widget, el }) {
   function layout() {
     if (holder.clientWidth < 100) return false; // hidden: a closed tab, a folded cell
     const wide = root.classList.toggle("mr-wide", root.clientWidth >= 640);
-    size = { ratio: devicePixelRatio, width: holder.clientWidth, height: wide ? 400 : 320 };
+    size = { ratio: devicePixelRatio, width: holder.clientWidth, height: wide ? 480 : 320 };
     Object.assign(plot.style, { width: `${size.width}px`, height: `${size.height}px` });
     return true;
   }
@@ -275,7 +296,7 @@ function render({ model: widget, el }) {
   }
 
   function showState(s, shown) {
-    plot.setAttribute("aria-label", `Least value so far of six methods on ${COURSES[s.problem][0]} against `
+    plot.setAttribute("aria-label", `Least value so far of seven methods on ${COURSES[s.problem][0]} against `
       + "oracle calls, with three finish lines; the table says who reached which.");
     for (const update of sliders) update(s);
     for (const { problem, input } of radios) input.checked = problem === s.problem;

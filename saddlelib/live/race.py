@@ -13,13 +13,14 @@ __all__ = ["MethodRace"]
 
 
 class MethodRace(LiveFigure):
-    r"""Six methods from one start, their least value against oracle calls, and a ranked table.
+    r"""Seven methods from one start, their least value against oracle calls, and a ranked table.
 
     One call is one value and one gradient. The methods are gradient descent, Nesterov's with
-    restarts, Barzilai and Borwein's, GDPolyak with K short steps an epoch and with growing K, and
-    L-BFGS with ten pairs; the first two and GDPolyak share ``step_size``. The finishes are
-    f − f* = 10⁻¹², 10⁻²⁰ and 10⁻²⁸. Dashed is the near-linear law of GDPolyak with growing K: f
-    times 81/256 at each long step.
+    restarts, Barzilai and Borwein's, GDPolyak with K short steps an epoch and with growing K,
+    L-BFGS with ten pairs, and `methods.OrderAwareNewton`; the first two and GDPolyak share
+    ``step_size``. The finishes are f − f* = 10⁻¹², 10⁻²⁰ and 10⁻²⁸. Dashed is the near-linear law
+    of GDPolyak with growing K: f times 81/256 at each long step. Rings mark the jumps of the
+    order-aware method.
 
     All traits are synchronized: setting one in Python moves the figure, and moving the figure sets
     it in Python.
@@ -64,7 +65,7 @@ class MethodRace(LiveFigure):
     (0.0125, 2.0)
     """
 
-    _esm = bundle("page", "model", "ravine_model", "race")
+    _esm = bundle("page", "model", "order_aware", "ravine_model", "race")
     _css = (HERE / "race.css").read_text(encoding="utf-8")
 
     _inputs = ("problem", "condition", "epoch_length", "maxiter", "seed", "log_calls")

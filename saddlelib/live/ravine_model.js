@@ -331,14 +331,15 @@ const RACERS = {
     }
   },
 };
-export const ENTRANTS = ["gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs"];
 
 // A run that can be continued: f at each of its `n` calls, and `jumps`, the calls from which long
-// steps are made. It ends where f is as small as `enough`, where it is not a number or beyond
-// 1e12, where its method ends, and after maxiter calls.
+// steps are made. It ends where f is as small as 1e-32, where its method ends, and after maxiter
+// calls; and it has failed where f is not a number or beyond 1e12. A `method` from elsewhere does
+// not fail there: it judges itself what it tries.
 export class Racer {
-  constructor(name, course, { maxiter, epoch_length: length }, x0, enough = 1e-32) {
-    Object.assign(this, { name, n: 0, done: false, jumps: [], f: new Float64Array(maxiter), enough });
+  constructor(name, course, { maxiter, epoch_length: length }, x0, method = null) {
+    Object.assign(this, { name, n: 0, done: false, failed: false, jumps: [], judges: method !== null,
+                          f: new Float64Array(maxiter) });
     const call = (x, g) => {
       this.f[this.n] = course.evaluate(x, g);
       this.n += 1;
@@ -347,8 +348,8 @@ export class Racer {
     call.count = () => this.n;
     const growth = growthOf(course);
     const own = name === "growing" ? { length: 3 + Math.ceil(2 * growth), growth } : { length, growth: 0 };
-    this.method = RACERS[name === "growing" ? "gdpolyak" : name](
-      Float64Array.from(x0), call, course, { ...own, jumps: this.jumps });
+    method ??= RACERS[name === "growing" ? "gdpolyak" : name];
+    this.method = method(Float64Array.from(x0), call, course, { ...own, jumps: this.jumps });
   }
 
   // Until it has used so many calls or ends.
@@ -356,7 +357,8 @@ export class Racer {
     while (!this.done && this.n < until) {
       const { done } = this.method.next();
       const f = this.f[this.n - 1];
-      this.done = done || this.n === this.f.length || !(f > this.enough && f < 1e12);
+      this.failed = !this.judges && !(f < 1e12);
+      this.done = done || this.failed || this.n === this.f.length || f <= 1e-32;
     }
   }
 }

@@ -25,6 +25,8 @@ _FALLEN = 4.0
 _ROUND, _ROUGH = 0.05, 0.12
 # An integer up to this is believed at once; any other number when it comes twice, nearly.
 _USUAL, _TWICE = 6, 0.15
+# From a decrement that is less certain than this nothing is read.
+_USELESS = 0.5
 # Settled points and orders that are kept.
 _KEPT = 6
 
@@ -90,8 +92,9 @@ class Floor:
         p as last read off; nan before.
     f_star : float
         f* as estimated from two settled points; nan before, and where f* is told.
-    orders, minima : tuple of float
-        The last values that were read off, for an estimate of the error.
+    orders, minima : tuple of (float, float)
+        The last values of p and f* that were read off, with what the error of the decrement, as far
+        as its solve shows it, makes of them.
     points : tuple of (float, float)
         f at the bottom, and the floor's part of D, where the run had settled.
     distance, slope, curvature : float
@@ -124,14 +127,30 @@ class Floor:
         return replace(self, distance=size * (self.likely - 1), slope=slope,
                        curvature=decrement / size / size)
 
-    def read(self, theta) -> Floor:
-        """With the order 1/(1 − θ), if θ is that of a floor; an integer where it is close."""
-        if not is_order(theta):
-            return self
-        return replace(self, order=_rounded(1 / (1 - theta), _ROUND),
-                       orders=(*self.orders, 1 / (1 - theta))[-_KEPT:])
+    @property
+    def estimates(self) -> dict:
+        """The last readings of p and f*, each with its error; nan for none.
 
-    def compare(self, value, decrement):
+        The error is twice how far the reading before was from it, or what the solve explains, if
+        that is more; nan after one reading.
+        """
+        (order, order_error), (f_star, f_star_error) = map(_last, (self.orders, self.minima))
+        return dict(order=order, order_error=order_error, f_star=f_star, f_star_error=f_star_error)
+
+    def read(self, theta, rough=0.0) -> Floor:
+        """With the order 1/(1 − θ), if θ is that of a floor; an integer where it is close.
+
+        ``rough`` is the relative error of the decrement.
+        """
+        if not is_order(theta) or rough > _USELESS:
+            return self
+        order = 1 / (1 - theta)
+        return replace(self, order=_rounded(order, _ROUND), orders=self._with(order, rough))
+
+    def _with(self, order, rough):
+        return (*self.orders, (order, order * (order - 1) * rough))[-_KEPT:]  # dp = p²dθ
+
+    def compare(self, value, decrement, rough=0.0):
         r"""θ at a settled point, from this and an earlier one, and the floor with it added.
 
         θ = (f_a − f_b)/(D_a − D_b) needs no f*, and gives it: f* = f_b − θD_b. Where no earlier
@@ -139,31 +158,39 @@ class Floor:
         """
         points = (*self.points, (value, decrement))[-_KEPT:]
         for before, larger in reversed(self.points):
-            if larger > _FALLEN * decrement and before > value:
-                return self._from(before - value, larger - decrement, value, decrement, points)
+            if larger > _FALLEN * decrement and before > value and rough < _USELESS:
+                theta = (before - value) / (larger - decrement)
+                return self._from(theta, value, decrement, rough, points)
         return 1 - 1 / self.likely, replace(self, points=points)
 
-    def _from(self, fallen, by, value, decrement, points):
-        theta = fallen / by
+    def _from(self, theta, value, decrement, rough, points):
         if theta <= _THETA[0]:
             return 0.5, replace(self, points=points)
         if not is_order(theta):
             return 1 - 1 / self.likely, replace(self, points=points)
         order = _rounded(1 / (1 - theta), _ROUGH)
-        orders = (*self.orders, 1 / (1 - theta))[-_KEPT:]
+        orders = self._with(1 / (1 - theta), rough)
         whole = order == round(order) <= _USUAL
-        twice = bool(self.orders) and abs(self.orders[-1] - orders[-1]) < _TWICE * orders[-1]
+        now, last = orders[-1][0], self.orders[-1][0] if self.orders else math.inf
+        twice = abs(last - now) < _TWICE * now
         if not (whole or twice):
             return 1 - 1 / self.likely, replace(self, points=points, orders=orders)
         theta = 1 - 1 / order
         f_star = value - theta * decrement
         return theta, replace(self, points=points, orders=orders, order=order, f_star=f_star,
-                              minima=(*self.minima, f_star)[-_KEPT:])
+                              minima=(*self.minima, (f_star, 2 * decrement * rough))[-_KEPT:])
 
     def doubted(self) -> Floor:
         """After a jump that failed: it may have been too long, so the order may be lower."""
         order = max(2.5, 0.5 * (self.order + 2)) if self.order > 1 else self.order
         return replace(self, order=order, f_star=math.nan, points=())
+
+
+def _last(readings):
+    if not readings:
+        return math.nan, math.nan
+    (now, error), before = readings[-1], readings[-2][0] if len(readings) > 1 else math.nan
+    return now, max(2 * abs(now - before), error) if math.isfinite(before) else math.nan
 
 
 def _rounded(order, close):

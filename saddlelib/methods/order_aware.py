@@ -142,15 +142,9 @@ class OrderAwareState(State):
 
     @property
     def estimates(self) -> dict:
-        """Order and f* of the floor, and how far the last readings are apart; nan for none."""
-        orders, minima = self.floor.orders[-3:], self.floor.minima[-3:]
-        return dict(order=self.floor.order, order_error=_spread(orders), f_star=self.floor.f_star,
-                    f_star_error=_spread(minima), hess_norm=self.hess_norm, jumps=self.jumps,
+        """Order and f* of the floor, each with its error; nan for what was not read."""
+        return dict(**self.floor.estimates, hess_norm=self.hess_norm, jumps=self.jumps,
                     jumps_kept=self.kept)
-
-
-def _spread(readings):
-    return max(readings) - min(readings) if len(readings) > 1 else math.nan
 
 
 @rule("ravine", "order", default=True, step="p − 1 Newton steps", grad_threshold="epsilon")
@@ -406,11 +400,13 @@ class OrderAwareNewton(Method):
             self._plan(state, "settle", s)
             return
         wall, floor = self._look(state, solve, why, D, crossed)
+        rest = float(solve.residual @ solve.residual) * square / solve.least
+        rough = rest / floor if floor > 0 else 0.0
         if why == "negative" and state.trial is None and state.cut == 0:  # still far off
             state.descending, state.levels, state.pairs = True, (), WallPairs(_PAIRS)
         else:
             self._remember(state, solve)
-        self._plan(state, "newton", s, wall, floor)
+        self._plan(state, "newton", s, wall, floor, rough)
 
     def _look(self, state, solve, why, D, crossed):
         """D of the walls and of the floor, the latter 0 where the run has not settled on one."""
@@ -442,7 +438,7 @@ class OrderAwareNewton(Method):
         else:
             state.pairs = WallPairs(_MEMORY)
 
-    def _plan(self, state, kind, s, wall=0.0, floor=0.0):
+    def _plan(self, state, kind, s, wall=0.0, floor=0.0, rough=0.0):
         """The next step, once the jump on trial has been judged."""
         if state.trial is not None:
             if self._won(state):
@@ -456,7 +452,7 @@ class OrderAwareNewton(Method):
             return
         state.in_a_row, state.height = 0, math.inf
         if floor > 0:
-            theta = self._theta(state, s, wall, floor)
+            theta = self._theta(state, s, wall, floor, rough)
             length = self._length(state, theta)
             if length > _LONGER and not state.wait:
                 state.trial = Trial(state.x, state.jac, state.fun, state.moved, s, theta * floor)
@@ -466,17 +462,17 @@ class OrderAwareNewton(Method):
         state.wait = False
         state.plan = Plan("newton", s)
 
-    def _theta(self, state, s, wall, floor):
+    def _theta(self, state, s, wall, floor, rough):
         """(f − f*)/D of the floor at a settled point; the floor is known better afterwards."""
         value, gap = state.fun - 0.5 * wall, self._gap(state)
         state.floor = state.floor.at(s, norm(state.jac), floor)
         if state.known:
             theta = math.nan if gap is None else (gap - 0.5 * wall) / floor
             if state.cut > 0:
-                state.floor = state.floor.read(theta)
+                state.floor = state.floor.read(theta, rough)
             state.gap = math.nan if gap is None else gap
         else:
-            theta, state.floor = state.floor.compare(value, floor)
+            theta, state.floor = state.floor.compare(value, floor, rough)
             state.gap = theta * floor
         if not state.first_gap > 0:
             state.first_gap = state.gap

@@ -13,11 +13,12 @@ from traitlets import TraitError
 
 from saddlelib import Oracle
 from saddlelib.live import MethodRace
-from saddlelib.methods import GDPolyak, GradientDescent
+from saddlelib.methods import GDPolyak, GradientDescent, OrderAwareNewton
 from saddlelib.theory import ravine
 
 STATE = list(MethodRace._inputs)
-METHODS = ["gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs"]
+PLAIN = ["gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs"]
+METHODS = [*PLAIN, "order"]
 FINISHES = [1e-12, 1e-20, 1e-28]
 SHOWN = {
     "default": {},
@@ -28,9 +29,15 @@ SHOWN = {
     "factorization": {"problem": "factorization", "condition": 2.0, "maxiter": 8000},
     "factorization, short": {"problem": "factorization", "condition": 4.0, "epoch_length": 7,
                              "maxiter": 1000, "seed": 5},
+    "two winners": {"problem": "convex", "condition": 20.0, "maxiter": 500},
     "tiny": {"maxiter": 100, "epoch_length": 2000},
 }
 KEPT = 400  # values that are compared one by one
+MARKS = [1e-4, 1e-8, 1e-12]
+# Runs of the order-aware method, and whether it knows f*.
+ORDERED = [(dict(problem=problem, condition=float(condition), seed=seed, maxiter=600), known)
+           for known in (True, False) for problem in ("rosenbrock", "convex", "factorization")
+           for condition in (1, 3, 10, 30, 100, 1000) for seed in (2, 17, 18)]
 COURSES = [("rosenbrock", 7.0), ("convex", 16.0), ("factorization", 3.0)]
 
 
@@ -44,17 +51,31 @@ def points(problem):
     return np.random.default_rng(0).uniform(-0.9, 0.9, (5, dim))
 
 
+def tridiagonal():
+    """Symmetric matrices as (diagonal, what is beside it): whole, graded, falling apart."""
+    rng = np.random.default_rng(1)
+    found = [([2.0], []), ([1.0, 1.0, 3.0], [0.0, 0.0]), ([0.0, 0.0, 0.0], [1.0, 1.0])]
+    for n in (2, 5, 20, 60):
+        found.append((rng.standard_normal(n), rng.standard_normal(n - 1)))
+        a, b = 10.0 ** -rng.uniform(0, 6, n), rng.uniform(0, 1, n - 1)  # as CG makes them
+        found.append((a + np.append(0, b**2 * a[:-1]), b * a[:-1]))
+    return found
+
+
 @pytest.fixture(scope="module")
 def js(tmp_path_factory):
     """What the module computes, in one call of Node."""
     folder = tmp_path_factory.mktemp("race")
     fixtures = {"values": [{"problem": name, "condition": c, "points": points(name).tolist()}
                            for name, c in COURSES],
-                "shown": [state(**traits) for traits in SHOWN.values()]}
+                "shown": [state(**traits) for traits in SHOWN.values()],
+                "ordered": [{"known": known, **state(**traits)} for traits, known in ORDERED],
+                "eigen": [[list(d), list(e)] for d, e in tridiagonal()]}
     (folder / "fixtures.json").write_text(json.dumps(fixtures))
     (folder / "bundle.mjs").write_text(MethodRace._esm, encoding="utf-8")
+    live = ROOT / "saddlelib" / "live"
     command = [node(), Path(__file__).with_name("race.mjs"), folder / "bundle.mjs",
-               ROOT / "saddlelib" / "live" / "ravine_model.js", folder / "fixtures.json"]
+               live / "ravine_model.js", live / "order_aware.js", folder / "fixtures.json"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -242,7 +263,7 @@ def reference(name, s, x0, eta, growth):
 
 
 @pytest.mark.parametrize("name", SHOWN)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", PLAIN)
 def test_a_run_is_that_of_a_plain_loop(js, method, name):
     found, s = js["shown"][name], state(**SHOWN[name])
     expected = reference(method, s, found["x0"], found["eta"], found["growth"])
@@ -263,6 +284,70 @@ def test_what_saddlelib_has_runs_as_there(js, name):
         for k in range(200):
             assert values[k] == pytest.approx(figure.function.fun(run.x), rel=1e-8), (key, k)
             run = method.step(oracle, run)
+
+
+# The order-aware method
+
+
+def calls(values, marks):
+    values = np.array(values, dtype=float)
+    return [int(np.argmax(values <= v)) + 1 if (values <= v).any() else None for v in marks]
+
+
+def order_aware(figure, x0, known):
+    """The values that saddlelib's method meets: one at each gradient."""
+    values, function = [], figure.function
+
+    def grad(x):
+        values.append(function.fun(x))
+        return function.grad(x)
+
+    oracle = Oracle(lambda x: float(function.fun(x)), jac=grad)
+    method = OrderAwareNewton(f_star=0.0 if known else -math.inf)
+    run = method.init(oracle, np.array(x0))
+    while run.finished is None and len(values) < figure.maxiter and values[-1] > 1e-32:
+        run = method.step(oracle, run)
+    return values
+
+
+# Rounding decides more the lower f is, so that not all runs go the same way to the end.
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("problem, most, equal", [
+    ("rosenbrock", 2, 1.0), ("convex", 8, 0.8), ("factorization", 60, 0.75)])
+def test_the_order_aware_method_is_that_of_saddlelib(js, problem, most, equal, known):
+    off = []
+    for (traits, knows), found in zip(ORDERED, js["ordered"], strict=True):
+        if knows != known or traits["problem"] != problem:
+            continue
+        expected = order_aware(MethodRace(**traits), found["x0"], known)
+        np.testing.assert_allclose(np.array(found["f"][:8], dtype=float), expected[:8], rtol=1e-6)
+        there, here = calls(expected, MARKS), calls(found["f"], MARKS)
+        assert None not in there and None not in here, (traits, there, here)
+        off += np.abs(np.subtract(here, there)).tolist()
+    assert max(off) <= most and np.mean(np.array(off) == 0) >= equal, off
+
+
+def test_the_order_aware_method_jumps_and_does_not_diverge(js):
+    beyond, jumped = 0, []
+    for found in js["ordered"]:
+        f = np.array(found["f"], dtype=float)
+        assert not found["failed"]
+        assert all(0 < k < f.size for k in found["jumps"])
+        beyond += f.max() > 1e12
+        jumped.append(len(found["jumps"]))
+    assert beyond, "no jump landed so high that a run which does not go back would have ended"
+    assert np.median(jumped) >= 4
+
+
+def test_eigenvalues_and_vectors_of_a_tridiagonal_matrix(js):
+    for (d, e), found in zip(tridiagonal(), js["eigen"], strict=True):
+        matrix = np.diag(d) + np.diag(e, 1) + np.diag(e, -1)
+        values = np.array([value for value, _ in found])
+        vectors = np.array([vector for _, vector in found]).T
+        scale = max(abs(np.linalg.eigvalsh(matrix)).max(), 1.0)
+        np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix), atol=1e-14 * scale)
+        np.testing.assert_allclose(matrix @ vectors, vectors * values, atol=1e-13 * scale)
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(d)), atol=1e-13)
 
 
 # Counts and laws
@@ -319,8 +404,12 @@ def test_rounding_ends_the_descent_near_the_predicted_floor(js):
 def test_the_summary_says_what_happened(js):
     said = {name: found["summary"] for name, found in js["shown"].items()}
     rows = {row["name"]: row for row in js["shown"]["default"]["rows"]}
-    first = rows["lbfgs"]["calls"]
-    assert said["default"].startswith(f"First to 10⁻¹²: L-BFGS after {first[0]} calls; to 10⁻²⁰: ")
+    first = rows["order"]["calls"]
+    assert said["default"].startswith("First to 10⁻¹², 10⁻²⁰ and 10⁻²⁸: order-aware after "
+                                      f"{first[0]}, {first[1]} and {first[2]} calls.")
+    assert re.match(r"First to 10⁻¹²: [^;.]+ after \d+ calls; to 10⁻²⁰ and 10⁻²⁸: "
+                    r"order-aware after \d+ and \d+ calls\.", said["two winners"])
+    assert f"The order-aware method needs {first[2]} calls to 10⁻²⁸, with " in said["default"]
     assert f"GDPolyak with K = 100 needs {rows['gdpolyak']['calls'][2]} calls to 10⁻²⁸." \
         in said["default"]
     assert f"With K growing by 2 an epoch it needs {rows['growing']['calls'][2]} calls to " \
@@ -344,7 +433,8 @@ def test_the_first_state_is_the_still_picture(js, monkeypatch):
     np.testing.assert_allclose(still.start(figure), found["x0"], rtol=1e-15)
     runs = still.runs(figure)
     for name, values in runs.items():
-        np.testing.assert_allclose(values, found["runs"][name]["f"], rtol=1e-12)
+        if name != "order":  # which reads an order off rounded differences
+            np.testing.assert_allclose(values, found["runs"][name]["f"], rtol=1e-12)
     for row in found["rows"]:
         assert still.calls(runs)[row["name"]] == row["calls"]
 
@@ -355,7 +445,7 @@ def test_the_first_state_is_the_still_picture(js, monkeypatch):
 def test_the_script_is_small(record_property):
     size = len(MethodRace._esm.encode())
     record_property("script of the race, bytes", size)
-    assert size <= 40_000
+    assert size <= 56_000  # of which the order-aware method is a third
     assert len(MethodRace._css.encode()) <= 8_000
 
 
