@@ -135,8 +135,8 @@ class OrderAwareNewton(VectorOptimizer):
     ...     return loss
     >>> for _ in range(3):
     ...     loss = optimizer.step(closure)
-    >>> loss.item() < 1e-20, optimizer.counts["order"], optimizer.counts["closure_calls"] <= 75
-    (True, 4.0, True)
+    >>> loss.item() < 1e-20, round(optimizer.counts["order"]), optimizer.counts["closure_calls"]
+    (True, 4, 75)
     """
 
     def __init__(self, params, *, f_star=None, epsilon=0.0, max_eval=25, maximize=False):
@@ -174,9 +174,9 @@ class OrderAwareNewton(VectorOptimizer):
         ``steps``, calls of `step`; ``closure_calls``; ``status``, a `NewtonStatus`, and ``note``,
         the numbers behind it; ``loss`` and ``grad_norm`` at the best point, where the parameters
         are; ``jumps``, and ``jumps_kept``, those that won what they were made for; ``order`` of the
-        floor, nan before one was read off, and ``order_error``, how far the last readings lie
-        apart; ``f_star`` as told, or else as estimated off two settled points, nan before, and
-        ``f_star_error``, likewise, nan where it was told.
+        floor as last read off, and ``f_star`` as told while it is believed, or else as estimated;
+        ``order_error`` and ``f_star_error``, twice how far the reading before was from the last. nan
+        for what was not read off, or not twice.
         """
         s = self._scalars
         found = {"steps": s["steps"], "closure_calls": s["closure_calls"],
