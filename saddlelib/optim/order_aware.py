@@ -175,8 +175,8 @@ class OrderAwareNewton(VectorOptimizer):
         the numbers behind it; ``loss`` and ``grad_norm`` at the best point, where the parameters
         are; ``jumps``, and ``jumps_kept``, those that won what they were made for; ``order`` of the
         floor as last read off, and ``f_star`` as told while it is believed, or else as estimated;
-        ``order_error`` and ``f_star_error``, twice how far the reading before was from the last. nan
-        for what was not read off, or not twice.
+        ``order_error`` and ``f_star_error``, twice how far the reading before was from the last;
+        nan for what was not read off, or not twice.
         """
         s = self._scalars
         found = {"steps": s["steps"], "closure_calls": s["closure_calls"],
