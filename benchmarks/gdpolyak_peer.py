@@ -3,6 +3,7 @@
     python benchmarks/gdpolyak_peer.py                   all rows, several minutes
     python benchmarks/gdpolyak_peer.py --problems Rosenbrock half
     python benchmarks/gdpolyak_peer.py --times           only the times at d = 10⁴
+    python benchmarks/gdpolyak_peer.py --torch           only the two optimizers of PyTorch
 
 README.md says what each column means.
 """
@@ -247,6 +248,61 @@ def methods(step_size, K, epochs, factor=None):
     }
 
 
+def with_optimizer(make, scale=1.0):
+    """A run of a torch optimizer made by ``make(params, f_star)`` on ``scale`` times f.
+
+    Each call of the closure is a call, whether it asks for something new or not.
+    """
+    import torch  # here, since the rest of this file does without
+
+    def run(f, x):
+        x = torch.nn.Parameter(torch.from_numpy(x))
+        optimizer = make([x], f.f_star)
+
+        def closure():
+            value, grad = f.again(x.detach().numpy().copy())
+            x.grad = torch.from_numpy(scale * grad)
+            return scale * value
+        while f.hits[0] == math.inf:  # the budget ends it, too
+            optimizer.step(closure)
+    return run
+
+
+def optimizers():
+    """Name → run of `torch.optim.LBFGS` and of the order-aware optimizer, f* known and not."""
+    import torch
+
+    from saddlelib.optim import OrderAwareNewton
+
+    def lbfgs(params, f_star):
+        return torch.optim.LBFGS(params, max_iter=10**6, max_eval=10**6, tolerance_grad=0,
+                                 tolerance_change=0, history_size=10,
+                                 line_search_fn="strong_wolfe")
+    return {
+        "LBFGS": with_optimizer(lbfgs),
+        "LBFGS on 10¹²f": with_optimizer(lbfgs, 1e12),
+        "OrderAwareNewton": with_optimizer(lambda p, f: OrderAwareNewton(p, f_star=f)),
+        "OrderAwareNewton, f* unknown": with_optimizer(lambda p, f: OrderAwareNewton(p)),
+    }
+
+
+def in_torch(names=None, budget=20_000):
+    """Calls of the closure to 1e-12 by optimizers of PyTorch, over those of the better LBFGS."""
+    rows, logs = [], []
+    for name, (problem, x0, *_) in problems().items():
+        if names and name not in names:
+            continue
+        calls = [count(run, problem, x0, budget)[0][0] for run in optimizers().values()]
+        # LBFGS drops pairs below 1e-10, whatever the scale of f, which 10¹²f is above.
+        ratios = [min(c, budget) / min(*calls[:2], budget) for c in calls[2:]]
+        logs.append(np.log(ratios))
+        rows.append([name, *(short(c) if c < math.inf else "–" for c in calls),
+                     *(f"{r:.2f}" for r in ratios)])
+    mean = [f"{r:.2f}" for r in np.exp(np.mean(logs, axis=0))]
+    rows.append(["geometric mean", *[""] * 4, *mean])
+    return table(["closure calls to 1e-12", *optimizers(), "ratio", "ratio, f* unknown"], rows)
+
+
 def count(run, problem, x0, budget, to_last=False):
     """Calls to each mark (inf where not met), and the least f."""
     counter = Counter(problem, budget, to_last)
@@ -347,9 +403,12 @@ def large():
     }
 
 
-def main(names=None, budget=20_000, only_times=False):
+def main(names=None, budget=20_000, only_times=False, only_torch=False):
     """Print the tables."""
     print(f"{versions()}; budget {short(budget)} calls\n")
+    if only_torch:
+        print(in_torch(names, budget))
+        return
     if only_times:
         print(times())
         return
@@ -394,4 +453,5 @@ if __name__ == "__main__":
     parser.add_argument("--problems", nargs="+", dest="names")
     parser.add_argument("--budget", type=int, default=20_000)
     parser.add_argument("--times", action="store_true", dest="only_times")
+    parser.add_argument("--torch", action="store_true", dest="only_torch")
     main(**vars(parser.parse_args()))

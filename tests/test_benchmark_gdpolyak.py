@@ -114,6 +114,18 @@ def test_the_time_of_a_step_is_taken():
     assert ratio > 1
 
 
+def test_the_optimizers_of_pytorch_are_counted_by_calls_of_the_closure():
+    lines = bench.in_torch(["half", "two neurons"], budget=300).splitlines()
+    for line in lines[2:4]:
+        _, plain, scaled, known, unknown, ratio, without = [
+            cell.strip() for cell in line.strip("|").split("|")]
+        assert plain == "–"  # pairs below 1e-10 are dropped, whatever the scale
+        assert float(ratio) == pytest.approx(int(known) / int(scaled), abs=0.01)
+        assert float(without) == pytest.approx(int(unknown) / int(scaled), abs=0.01)
+        assert max(float(ratio), float(without)) < 1.5
+    assert "geometric mean" in lines[4]
+
+
 ROWS = unseen.rows()
 
 

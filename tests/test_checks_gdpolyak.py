@@ -25,6 +25,7 @@ RIGHT = {
     "gdpolyak-6": [quotient, polyak_quotient],
     "gdpolyak-7": [(1, 0.86, 2), (4, 0.7, 2.0), (0, 1.7, 3),
                    (1, ravine.growth(0.04, 20.0, factor=2.0), 2)],
+    "gdpolyak-8": [(6, 5, 0.8), (6.0, 5.0, 4 / 5)],
 }
 
 # A typical mistake, and words that only its own hint contains.
@@ -66,6 +67,14 @@ WRONG = {
                    ((5, 6, 2), "too fast"), ((40, 0.86, 2), "start with a few"),
                    ((1, 0.86, 9), "leads away"), ((1.5, 1, 1), "whole number"),
                    ((3, -1, 2), "at least 0, and"), (3, "3 numbers")],
+    "gdpolyak-8": [((5 / 6, 5, 0.8), "that is θ."), ((1.2, 5, 0.8), "p/(p − 1)"),
+                   ((5, 5, 0.8), "is the jump"), ((11 / 6, 5, 0.8), "not 1 + θ"),
+                   ((2, 1, 0), "a bowl"), ((4, 3, 2 / 3), "¾"), ((7, 6, 0.8), "θ = 2/2.4"),
+                   ((6, 6, 0.8), "one less"), ((6, 0.2, 0.8), "upside down"),
+                   ((6, 1, 0.8), "if f were quadratic"), ((6, 3, 0.8), "or p − 1"),
+                   ((6, 5, 0.2), "takes away"), ((6, 5, 5 / 6), "step of Polyak"),
+                   ((6, 5, 0.8**6), "left of f"), ((6, 5, 0), "that is a jump"),
+                   ((6, 5, 0.5), "1/(p − 1) of it"), (6, "3 numbers")],
 }
 
 

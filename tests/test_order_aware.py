@@ -75,6 +75,8 @@ BENT = {
     "bent, order 6": Ravine(4, 2, order=6, seed=3),
     "bent, κ=1e4": Ravine(8, 3, condition=1e4, seed=4),
     "bent, anisotropic": Ravine(4, 3, anisotropy=1e3, seed=5),
+    # Jumps land where the floor's curvature is negative.
+    "bent, landings": Ravine(8, 3, condition=100.0, anisotropy=1e3, seed=3),
 }
 ALL = {**PROBLEMS, **{name: (ravine, ravine.start) for name, ravine in BENT.items()}}
 
@@ -104,7 +106,8 @@ def test_it_gets_down_every_ravine_whatever_it_is_told_of_f_star(name, f_star):
 # Calls to 1e-12 with f* known, half as many again as when this was written.
 CALLS = {"x²+y⁴": 39, "Rosenbrock": 66, "Rosenbrock, a=100": 78, "order 3": 33, "order 6": 53,
          "convex, κ=100": 105, "factorization": 62, "sensing": 83, "two neurons": 42, "bent": 71,
-         "bent, order 3": 59, "bent, order 6": 90, "bent, κ=1e4": 104, "bent, anisotropic": 74}
+         "bent, order 3": 59, "bent, order 6": 90, "bent, κ=1e4": 104, "bent, anisotropic": 74,
+         "bent, landings": 230}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -197,6 +200,25 @@ def test_a_jump_that_failed_may_have_been_too_long():
         floor = floor.doubted()
         orders.append(floor.order)
     assert orders == [4.0, 3.0, 2.5, 2.5] and math.isnan(floor.f_star) and floor.points == ()
+
+
+def test_nothing_is_read_off_a_decrement_that_is_nearly_all_error():
+    assert Floor().read(0.75, rough=0.4).order == 4 and Floor().read(0.75, rough=0.6) == Floor()
+    before = Floor(points=((2.0, 1.0),))
+    assert before.compare(1.25 + 0.0075, 0.01, rough=0.4)[1].f_star < 2
+    assert math.isnan(before.compare(1.25 + 0.0075, 0.01, rough=0.6)[1].f_star)
+
+
+@pytest.mark.parametrize("name", BENT)
+def test_after_a_jump_that_failed_a_newton_step_comes_first(name):
+    ravine = BENT[name]
+    oracle, method = Oracle(ravine.fun, jac=ravine.grad), OrderAwareNewton()
+    state = method.init(oracle, ravine.start)
+    for _ in range(600):
+        new = method.step(oracle, state)
+        assert not (state.wait and new.plan is not None and new.plan.kind == "jump")
+        assert new.trial is not None or state.trial is None or new.kept > state.kept or new.wait
+        state = new
 
 
 def test_an_order_that_fits_no_floor_is_not_read():
@@ -364,6 +386,13 @@ def test_inside_the_driver_it_leaves_saddles_and_goes_down_the_ravine():
     again = saddlelib.minimize(problem, np.zeros(40), epsilon=1e-10, inner="ravine", rng=0,
                                inner_options=dict(f_star=-math.inf, products="differences"))
     assert again.success
+
+
+def test_inside_the_driver_it_hands_over_where_it_gets_no_further():
+    problem, x0 = PROBLEMS["sensing"]
+    found = saddlelib.minimize(problem, x0, epsilon=1e-30, inner="ravine", rng=0, maxfev=40_000)
+    assert found.status == Status.PRECISION and found.state.stalled and found.state.along is None
+    assert found.fun < 1e-19
 
 
 def test_inside_the_driver_it_takes_its_own_options_and_no_others():

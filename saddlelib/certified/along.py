@@ -23,11 +23,12 @@ def solver(options) -> OrderAwareNewton:
 def follow(method, oracle, state) -> bool:
     """One step of the order-aware method in place; whether it goes on, or has arrived.
 
-    It begins anew where the driver has moved. Only its best point is taken over: f does not rise.
+    Only its best point is taken over, so f does not rise. What has arrived or ended is forgotten:
+    after an escape it begins anew.
     """
     within = replace(solver(method.inner_options), grad_threshold=method.goal(state))
     old = state.along
-    if old is None or old.best[0] is not state.x:
+    if old is None:
         new = within.init(oracle, state.x)
     else:
         new = within.step(oracle, old)

@@ -208,6 +208,42 @@ def _gdpolyak_7(answer):
     return f"{reached} Take λ = 2 or 3, and the growth that the law gives for it."
 
 
+def _gdpolyak_8(answer):
+    """Order, jump and what one Newton step leaves, for f − f* = 2e-6 and D = 2.4e-6."""
+    p, jump, left = numbers(answer, "order", "Newton steps", "part of the distance")
+    if not close(p, 6, 5e-3):
+        for value, hint in (
+            (5 / 6, "The order: that is θ. On the floor it is (p − 1)/p."),
+            (1.2, "The order: D/(f − f*) is p/(p − 1). Solve for p."),
+            (5, "The order: nearly. θ/(1 − θ) = 5 is the jump, p − 1."),
+            (11 / 6, "The order: not 1 + θ. Solve (p − 1)/p = θ."),
+            (2, "The order: a bowl of order 2 would show θ = ½."),
+            (4, "The order: 4 would show θ = ¾."),
+        ):
+            if close(p, value, 5e-3):
+                return hint
+        return "The order: θ = 2/2.4, and (p − 1)/p = θ on the floor."
+    if not close(jump, 5, 5e-3):
+        if close(jump, 6, 5e-3):
+            return "The first is right. The jump: one less. A Newton step is −v/(p − 1)."
+        if close(jump, 0.2, 5e-3):
+            return "The first is right. The jump: upside down. One step goes a fifth of the way."
+        if close(jump, 1, 5e-3):
+            return "The first is right. The jump: one step would do if f were quadratic."
+        return "The first is right. The jump: θ/(1 − θ), or p − 1."
+    if close(left, 0.8, 5e-3):
+        return "Correct. θ = 5/6: order 6, five steps at once, and one alone leaves 4/5."
+    for value, hint in (
+        (0.2, "that is what it takes away."),
+        (5 / 6, "that is what a step of Polyak leaves, 1 − 1/p. Newton's is −v/(p − 1)."),
+        (0.8**6, "that is what is left of f. The distance was asked for."),
+        (0, "that is a jump. A single step does not arrive."),
+    ):
+        if abs(left - value) < 5e-3:
+            return f"The first two are right. The distance: {hint}"
+    return "The first two are right. The distance: one step takes 1/(p − 1) of it."
+
+
 CHECKS = {
     "gdpolyak-1": _gdpolyak_1,
     "gdpolyak-2": _gdpolyak_2,
@@ -216,4 +252,5 @@ CHECKS = {
     "gdpolyak-5": _gdpolyak_5,
     "gdpolyak-6": _gdpolyak_6,
     "gdpolyak-7": _gdpolyak_7,
+    "gdpolyak-8": _gdpolyak_8,
 }

@@ -18,8 +18,6 @@ from .rules import rule
 
 __all__ = ["OrderAwareNewton", "OrderAwareState"]
 
-_UNIT = np.finfo(float).eps / 2
-
 # All of these were chosen on other ravines than those of benchmarks/unseen_ravines.py.
 # The part of D that walls may hold before a jump; after a few jumps less, but not less than this
 # part of it.
@@ -316,7 +314,7 @@ class OrderAwareNewton(Method):
         distance, curvature = state.moved, _UNSEEN * state.hess_norm
         if state.floor.curvature > 0:
             distance, curvature = state.floor.away(norm(state.jac)), state.floor.curvature
-        noise = _NOISE * _UNIT * state.hess_norm * norm(state.x)
+        noise = _NOISE * oracle.unit * state.hess_norm * norm(state.x)
         noise = max(noise, oracle.grad_error(state.x, state.jac) or 0.0)
         length = math.sqrt(noise * distance / curvature) if curvature > 0 else 0.0
         length = min(max(length, _REACH[0] * distance), _REACH[1] * distance)
@@ -533,7 +531,8 @@ class OrderAwareNewton(Method):
         if slope >= 0:
             state.plan = Plan("newton", -state.jac / max(state.hess_norm, norm(state.jac)))
             return
-        if finite and fun <= state.fun + _ARMIJO * t * slope:
+        # Strictly: where rounding swallows the step the sum is f itself.
+        if finite and fun < state.fun and fun <= state.fun + _ARMIJO * t * slope:
             state.fails = 0
             if state.descending:
                 self._keep_pair(state, x - state.x, jac - state.jac)

@@ -1,8 +1,9 @@
 """Optimizers for PyTorch that escape saddle points and run down ravines.
 
-`PSD` for full-batch gradients, `PSGD` for mini-batches and `GDPolyak` for ravines are
-`torch.optim.Optimizer` classes. Each has a plain twin, `PSDReference`, `PSGDReference` and
-`GDPolyakReference`, to read and to test against.
+`PSD` for full-batch gradients, `PSGD` for mini-batches, and `GDPolyak` and `OrderAwareNewton` for
+ravines are `torch.optim.Optimizer` classes. `OrderAwareNewton` lets the method of that name in
+`saddlelib.methods` step on a closure; each of the others has a plain twin, `PSDReference`,
+`PSGDReference` and `GDPolyakReference`, to read and to test against.
 """
 
 try:
@@ -15,8 +16,9 @@ except ModuleNotFoundError as error:
 from ._base import Status
 from ._reference import GDPolyakReference, PSDReference, PSGDReference
 from .gdpolyak import EpochStatus, GDPolyak
+from .order_aware import NewtonStatus, OrderAwareNewton
 from .psd import PSD
 from .psgd import PSGD
 
-__all__ = ["PSD", "PSGD", "EpochStatus", "GDPolyak", "GDPolyakReference", "PSDReference",
-           "PSGDReference", "Status"]
+__all__ = ["PSD", "PSGD", "EpochStatus", "GDPolyak", "GDPolyakReference", "NewtonStatus",
+           "OrderAwareNewton", "PSDReference", "PSGDReference", "Status"]

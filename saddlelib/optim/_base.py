@@ -16,7 +16,7 @@ from .._arguments import curvature_scale, integer, positive, probability
 from . import _vector as vector
 from ._curvature import Products, Seen, Source, can_use_autograd, smallest_curvature
 
-__all__ = ["SaddleOptimizer", "Status", "VectorOptimizer", "descend_"]
+__all__ = ["DescentOptimizer", "SaddleOptimizer", "Status", "VectorOptimizer", "descend_"]
 
 _LONG = 1 << 40  # steps; a rest is not doubled beyond
 
@@ -86,17 +86,17 @@ def descend_(params, grads, lr, maximize=False, foreach=True):
 class VectorOptimizer(Optimizer):
     """The contract with torch: groups, state, gradients and their scale, one vector of parameters.
 
-    Settings are of the whole vector of parameters, except ``lr`` and ``foreach``, which are of each
-    group.
+    Settings are of the whole vector of parameters, except those in ``_of_group``.
     """
 
     # A GradScaler then hands over its scale, so that a closure under it can be refused.
     _step_supports_amp_scaling = True
-    _update = staticmethod(descend_)
-    _of_group = frozenset(["lr", "foreach"])
+    _of_group = frozenset()
+    # Of the ranks that share a batch, over which the loss is averaged; None for all.
+    process_group = None
 
     def add_param_group(self, param_group):
-        """Add a group; it may set ``lr`` and ``foreach``, all else is of the whole vector."""
+        """Add a group; what it may set itself is in ``_of_group``."""
         if self.param_groups:  # which may have been loaded, and then defaults are not theirs
             for key in self._shared():
                 param_group.setdefault(key, self.param_groups[0][key])
@@ -114,7 +114,6 @@ class VectorOptimizer(Optimizer):
         return (self.defaults.keys() & self.param_groups[0].keys()) - self._of_group
 
     def _check_group(self, group):
-        _check_lr(group["lr"])
         for key in self._shared():
             value = self.param_groups[0][key]
             if group[key] != value:
@@ -128,20 +127,6 @@ class VectorOptimizer(Optimizer):
     @property
     def _scalars(self):
         return self.state[self.param_groups[0]["params"][0]]
-
-    def compile(self, **options):
-        """From now on run the update of the parameters, `descend_`, through `torch.compile`.
-
-        ``options`` are those of `torch.compile`. What decides about looks and episodes stays
-        Python, also where a whole training step is compiled. With a schedule let ``lr`` be a
-        tensor: a new number would be compiled anew. The last digits may differ.
-        """
-        self._update = torch.compile(descend_, **options)
-
-    def _descend(self, settings, work):
-        for group, params, grads in work:
-            self._update(params, grads, group["lr"], settings["maximize"],
-                         group["foreach"] is not False)
 
     def _gather(self):
         """(group, parameters with a gradient, their gradients) of each group."""
@@ -172,6 +157,17 @@ class VectorOptimizer(Optimizer):
             raise RuntimeError("the closure returned None; let it end with `return loss`")
         return loss
 
+    def _value(self, settings, loss):
+        """The loss of the whole batch, with the sign of a loss to minimize."""
+        if not isinstance(loss, torch.Tensor):
+            device = self.param_groups[0]["params"][0].device
+            loss = torch.tensor(float(loss), dtype=torch.float64, device=device)
+        if loss.numel() != 1:
+            raise TypeError(f"the loss must be one number, got shape {tuple(loss.shape)}; take its "
+                            f"mean or sum")
+        value = float(vector.mean_over_ranks(loss.detach().double(), self.process_group))
+        return -value if settings["maximize"] else value
+
     def _grad_scale(self, closure):
         """What the gradients of a GradScaler have to be multiplied with; 0 to skip the step."""
         if not hasattr(self, "found_inf"):
@@ -187,7 +183,36 @@ class VectorOptimizer(Optimizer):
         return 1.0 if scale is None else 1.0 / float(scale)
 
 
-class SaddleOptimizer(VectorOptimizer):
+class DescentOptimizer(VectorOptimizer):
+    """Plain steps p ← p − lr·g, with an ``lr`` for each group."""
+
+    _update = staticmethod(descend_)
+    _of_group = frozenset(["lr", "foreach"])
+
+    def add_param_group(self, param_group):
+        """Add a group; it may set ``lr`` and ``foreach``, all else is of the whole vector."""
+        super().add_param_group(param_group)
+
+    def _check_group(self, group):
+        _check_lr(group["lr"])
+        super()._check_group(group)
+
+    def compile(self, **options):
+        """From now on run the update of the parameters, `descend_`, through `torch.compile`.
+
+        ``options`` are those of `torch.compile`. What decides about looks and episodes stays
+        Python, also where a whole training step is compiled. With a schedule let ``lr`` be a
+        tensor: a new number would be compiled anew. The last digits may differ.
+        """
+        self._update = torch.compile(descend_, **options)
+
+    def _descend(self, settings, work):
+        for group, params, grads in work:
+            self._update(params, grads, group["lr"], settings["maximize"],
+                         group["foreach"] is not False)
+
+
+class SaddleOptimizer(DescentOptimizer):
     """The loop of a step; a subclass says in `_look` when the gradient counts as small."""
 
     def __init__(self, params, defaults):

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-__all__ = ["add_", "clone", "copy_", "dot", "gaussian", "local", "mean_over_ranks", "norm", "numel",
-           "read", "scale_", "uniform_ball", "uniform_sphere", "zeros_like"]
+__all__ = ["add_", "clone", "copy_", "dot", "flat", "gaussian", "like", "local", "mean_over_ranks",
+           "norm", "numel", "read", "scale_", "uniform_ball", "uniform_sphere", "zeros_like"]
 
 # On a CPU, torch sums in the dtype of its input, in so few lanes that the norm of 10⁷ equal float32
 # numbers is off by 1 in 100. Sums of this many numbers are right to 1 in 10⁴ at worst.
@@ -260,6 +260,35 @@ def clone(tensors) -> list[torch.Tensor]:
     [tensor([1., 1.])]
     """
     return [t.detach().clone() for t in tensors]
+
+
+def flat(tensors) -> np.ndarray:
+    """One float64 vector (d,) on the host, of its own memory; the tensors are whole.
+
+    Examples
+    --------
+    >>> import torch
+    >>> flat([torch.ones(1, 2), torch.tensor(3.0)])
+    array([1., 1., 3.])
+    """
+    return torch.cat([t.detach().reshape(-1).to("cpu", torch.float64) for t in tensors]).numpy()
+
+
+def like(x, tensors) -> list[torch.Tensor]:
+    """A float64 vector (d,) as tensors of the shapes, dtypes and devices of the given ones.
+
+    Raises `ValueError` where d is not their length.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> like(np.arange(3.0), [torch.ones(1, 2), torch.tensor(1.0)])
+    [tensor([[0., 1.]]), tensor(2.)]
+    """
+    if x.size != numel(tensors):
+        raise ValueError(f"x has {x.size} numbers, and the tensors {numel(tensors)}")
+    parts = torch.from_numpy(x.copy()).split([t.numel() for t in tensors])
+    return [part.reshape(t.shape).to(t) for part, t in zip(parts, tensors, strict=True)]
 
 
 class _Normals:

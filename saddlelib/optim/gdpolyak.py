@@ -9,7 +9,7 @@ import torch
 
 from .._arguments import integer, positive
 from . import _vector as vector
-from ._base import VectorOptimizer, descend_
+from ._base import DescentOptimizer, descend_
 
 __all__ = ["EpochStatus", "GDPolyak"]
 
@@ -61,7 +61,7 @@ _MESSAGES = {
 }
 
 
-class GDPolyak(VectorOptimizer):
+class GDPolyak(DescentOptimizer):
     r"""GDPolyak: K short gradient steps, one long step of Polyak, and that again and again.
 
     **Idea.** Where a loss grows like the fourth power of the distance to its minimizers in some
@@ -173,8 +173,6 @@ class GDPolyak(VectorOptimizer):
     >>> loss.item() < 1e-12, optimizer.counts["closure_calls"], optimizer.counts["epochs"] < 20
     (True, 500, True)
     """
-
-    process_group = None
 
     def __init__(self, params, lr=1e-3, *, f_star=None, epoch_length=None, safe=True, factor=None,
                  growth=0.0, cap=math.inf, gain=0.2, guard=10.0, maximize=False, foreach=None):
@@ -305,17 +303,6 @@ class GDPolyak(VectorOptimizer):
                 self._look(s, settings, work, value)
         s["steps"] += 1
         return loss
-
-    def _value(self, settings, loss):
-        """The loss of the whole batch, with the sign of a loss to minimize."""
-        if not isinstance(loss, torch.Tensor):
-            device = self.param_groups[0]["params"][0].device
-            loss = torch.tensor(float(loss), dtype=torch.float64, device=device)
-        if loss.numel() != 1:
-            raise TypeError(f"the loss must be one number, got shape {tuple(loss.shape)}; take its "
-                            f"mean or sum")
-        value = float(vector.mean_over_ranks(loss.detach().double(), self.process_group))
-        return -value if settings["maximize"] else value
 
     def _compare(self, s, settings, value, loss):
         """The loss where a step was taken back to has to be what it was."""

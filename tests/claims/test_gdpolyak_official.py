@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from saddlelib import Oracle
-from saddlelib.methods import GDPolyak, polyak_quotient
+from saddlelib.methods import GDPolyak, PolyakDescent, polyak_quotient
 from saddlelib.problems import QuadraticSensing, RavineRosenbrock, TwoNeurons
 from saddlelib.theory import ravine
 
@@ -89,6 +89,20 @@ def neurons():
 
 def test_rosenbrock_ends_at_the_published_value_digit_for_digit(rosenbrock):
     assert rosenbrock[0][5050] == pytest.approx(1.0245573e-27, rel=1e-7)
+
+
+def test_polyak_alone_is_chaotic_so_that_its_published_values_cannot_come_out():
+    """Starts that differ in the last digit; published is 1.1e-8 at iteration 1000."""
+    problem, values = RavineRosenbrock(10.0), []
+    x0, = draw((2,))
+    for ulps in range(-4, 5):
+        oracle, method = Oracle(problem), PolyakDescent()
+        state = method.init(oracle, x0 + [ulps * np.spacing(x0[0]), 0.0])
+        for _ in range(999):
+            state = method.step(oracle, state)
+        values.append(problem.fun(state.x))
+    assert max(values) > 2 * min(values)
+    assert 1e-12 < min(values) and max(values) < 1e-5
 
 
 def test_rosenbrock_steps_grow_from_064_to_2e12_by_16_9_an_epoch(rosenbrock):

@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from saddlelib.optim import PSD, PSGD, GDPolyak
+from saddlelib.optim import PSD, PSGD, GDPolyak, OrderAwareNewton
 from saddlelib.optim import _vector as vector
 
 HERE = pathlib.Path(__file__).resolve()
@@ -72,6 +72,7 @@ LONG_STEPS = {
 }
 RUNS.update(LONG_STEPS)
 STEPS = 42
+NEWTON = "OrderAwareNewton"  # not for shards
 # Where runs are stopped and go on from files: within an episode, and before a step is taken back.
 CUTS = {"PSD": (range(8), range(8, 20)), "PSGD": (range(8), range(8, 20)),
         "GDPolyak": (range(32), range(32, STEPS))}
@@ -133,6 +134,9 @@ def four(rank, size, folder):
     for name, make in RUNS.items():
         model = nn.parallel.DistributedDataParallel(autoencoder(name))
         found[name] = run(name, model, make(model.parameters()), range(STEPS), rank, size)
+    model = nn.parallel.DistributedDataParallel(autoencoder("GDPolyak"))
+    found[NEWTON] = run(NEWTON, model, OrderAwareNewton(model.parameters(), max_eval=8), range(8),
+                        rank, size)
     found["mean"] = vector.mean_over_ranks(torch.tensor([0.1, rank, 10.0**rank]))
     found["mean in two"] = vector.mean_over_ranks(
         torch.tensor(float(rank)), [dist.new_group([0, 1]), dist.new_group([2, 3])][rank // 2])
@@ -224,6 +228,8 @@ def two(rank, size, folder):
         getattr(c, "placements", None) for c in cut]
     found["balls"] = [[getattr(b, "full_tensor", lambda b=b: b)() for b in ball] for ball in balls]
     from torch.distributed.tensor import DTensor
+    with pytest.raises(TypeError, match="whole tensors, got a DTensor"):
+        OrderAwareNewton(sharded().parameters())
     with pytest.raises(ValueError, match="redistribute"):
         vector.norm([DTensor.from_local(plain[0], mesh, [Partial()])])
     with pytest.raises(ValueError, match="same way"):
@@ -359,6 +365,17 @@ def test_replicas_agree_bit_for_bit(replicas, alone):
 def test_replicas_do_what_one_process_does_with_all_the_data(replicas, alone):
     name, trace = alone
     assert_same_run(replicas[0][name], trace)
+
+
+def test_replicas_take_the_same_newton_steps_with_the_mean_of_their_losses(replicas):
+    for other in replicas[1:]:
+        assert_same_bits(other[NEWTON], replicas[0][NEWTON])
+    model = autoencoder("GDPolyak")
+    trace = run(NEWTON, model, OrderAwareNewton(model.parameters(), max_eval=8), range(8))
+    for (_, counts), (_, others) in zip(replicas[0][NEWTON], trace, strict=True):
+        assert counts["closure_calls"] == others["closure_calls"]
+        assert counts["loss"] == pytest.approx(others["loss"], rel=1e-4)
+    assert counts["loss"] < 0.7 * replicas[0][NEWTON][0][1]["loss"]
 
 
 def test_shards_agree_and_do_what_one_process_does(shards, alone):
