@@ -516,7 +516,7 @@ class OrderAware {
   search({ s, length: t, tries }, x, fun, jac, finite) {
     const slope = dot(this.jac, s);
     if (slope >= 0) this.step(times(-1 / Math.max(this.hessNorm, norm(this.jac)), this.jac));
-    else if (finite && fun <= this.fun + ARMIJO * t * slope) {
+    else if (finite && fun < this.fun && fun <= this.fun + ARMIJO * t * slope) {
       const moved = plus(x, -1, this.x);
       this.fails = 0;
       if (this.descending) this.keepPair(moved, plus(jac, -1, this.jac));
