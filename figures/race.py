@@ -11,7 +11,6 @@ from style import INK, FigureDraws, finish
 from saddlelib import Oracle
 from saddlelib.figures import COLORS
 from saddlelib.methods import OrderAwareNewton
-from saddlelib.problems import RavineRosenbrock
 
 METHODS = {"gd": ("gradient descent", COLORS["gd"], "-"),
            "nesterov": ("Nesterov, restarted", "#a87000", "--"),
@@ -37,17 +36,12 @@ class _Used(Exception):
 def _ravine(x, a):
     """x⁴ + a(y − x²)² and its gradient, with the operations of the live figure in their order.
 
-    One method amplifies rounding errors; the count of its calls should be that of the live figure.
+    Methods amplify rounding errors; their counts of calls should be those of the live figure.
     """
     q = x[0] * x[0]
     n = x[1] - q
     wall = 2 * a * n
     return float(q * q + a * (n * n)), np.array([4 * (q * x[0]) - 2 * x[0] * wall, wall])
-
-
-def _stated(x, a):
-    problem = RavineRosenbrock(a)
-    return float(problem.fun(x)), problem.grad(x)
 
 
 def _dot(u, v):
@@ -62,12 +56,8 @@ def runs(figure):
                          ("order", _order)]:
         values = []
 
-        # Of what rounding can be, the order-aware method needs the same calls under nearly all, but
-        # not under that of `_ravine`.
-        evaluate = _stated if method is _order else _ravine
-
-        def call(x, values=values, evaluate=evaluate):
-            value, g = evaluate(x, figure.condition)
+        def call(x, values=values):
+            value, g = _ravine(x, figure.condition)
             values.append(value)
             if len(values) == figure.maxiter or not 1e-32 < values[-1] < 1e12:
                 raise _Used

@@ -1,20 +1,22 @@
 // The order-aware method of a race: saddlelib's methods/order_aware.py with krylov.py, floor.py and
 // arrival.py, statement by statement; why each is so is said there. Of it stays behind what a race
-// has no use for: exact products, gradients that are not exact, and functions without a minimum.
+// has no use for: exact products, gradients that are not exact, functions without a minimum or with
+// one below f*, and the errors of what is read.
 
 const UNIT = 2 ** -53;
 const [SHARE, LEAST_SHARE] = [0.1, 0.03];
 const [HALF, IN_A_ROW, SETTLES] = [0.5, 4, 5];
-const [GAIN, WAIT, LONGER] = [0.3, 2, 1.3];
+const [GAIN, LONGER] = [0.3, 1.3];
 const [LOOSE, ON_FLOOR, LAST, FINEST] = [0.15, 0.1, 4, 0.01];
 const [EXPLAINED, MOST, ON_WALLS] = [0.9, 400, 1e-3];
 const [NOISE, UNSEEN, REACH] = [20, 1e-3, [1e-6, 0.1]];
 const [ARMIJO, TRIALS, FAILS] = [1e-4, 40, 3];
-const [MEMORY, DOUBTS, FLAT] = [20, 3, 1e-15];
+const [MEMORY, PAIRS, DOUBTS, FLAT] = [20, 10, 5, 1e-15];
+const [WINDOW, FALL] = [10, 0.03];
 const [APART, SEEN] = [10, 1e-7];
 const [THETA, POSSIBLE] = [[0.55, 0.93], [0.5, 0.97]];
 const [FIRST_ORDER, FALLEN, ROUND, ROUGH] = [4, 4, 0.05, 0.12];
-const [USUAL, TWICE, KEPT] = [6, 0.15, 6];
+const [USUAL, TWICE, USELESS, KEPT] = [6, 0.15, 0.5, 6];
 const [PATIENCE, SMALLER, VISIBLE, NEAR, CLEAR, STILL] = [50, 0.9, 4, 100, 1e6, 8];
 
 const dot = (a, b) => {
@@ -73,15 +75,16 @@ export function eigen(diagonal, beside) {
 
 /* -- conjugate gradients -- */
 
-// Directions s with Hs from earlier solves: like 1/H on their span, `scale` beside it.
+// Directions s with Hs, at most so many: like 1/H on their span, `scale` beside it.
 class WallPairs {
-  constructor(scale = 1, pairs = []) {
-    Object.assign(this, { scale, pairs });
+  constructor(most = MEMORY, scale = 1, pairs = []) {
+    Object.assign(this, { most, scale, pairs });
   }
 
   withPairs(fresh, largest) {
     const added = fresh.map(([s, y]) => ({ s, y, weight: 1 / dot(s, y) }));
-    return new WallPairs(largest > 0 ? 1 / largest : this.scale, [...this.pairs, ...added].slice(-MEMORY));
+    return new WallPairs(this.most, largest > 0 ? 1 / largest : this.scale,
+                         [...this.pairs, ...added].slice(-this.most));
   }
 
   apply(r) {
@@ -180,6 +183,7 @@ function rounded(order, close) {
 function partOfWalls(spectrum, cut, largest, gap) {
   const total = sum(spectrum.map(({ share }) => share));
   let kept = spectrum.filter(({ share }) => share > SEEN * total);
+  if (!kept.length) return [0, 0];
   const possible = (wall) => {
     if (gap === null || wall >= total || 0.5 * wall > SHARE * (total - wall)) return true;
     const theta = (gap - 0.5 * wall) / (total - wall);
@@ -201,7 +205,7 @@ function partOfWalls(spectrum, cut, largest, gap) {
 class Floor {
   order = NaN;
   fStar = NaN;
-  orders = [];
+  last = NaN; // as it was read, before it became an integer
   points = [];
   distance = NaN;
   slope = NaN;
@@ -217,34 +221,37 @@ class Floor {
 
   at(s, slope, decrement) {
     const size = norm(s);
+    if (!(size > 0)) return;
     Object.assign(this, { distance: size * (this.likely - 1), slope, curvature: decrement / size / size });
   }
 
-  read(theta) {
-    if (!isOrder(theta)) return;
-    this.order = rounded(1 / (1 - theta), ROUND);
-    this.orders = [...this.orders, 1 / (1 - theta)].slice(-KEPT);
+  // `rough` is the relative error of the decrement.
+  read(theta, rough) {
+    if (!isOrder(theta) || rough > USELESS) return;
+    this.last = 1 / (1 - theta);
+    this.order = rounded(this.last, ROUND);
   }
 
   // (f - f*)/D without f*, from this point and an earlier one.
-  compare(value, decrement) {
-    const earlier = this.points.findLast(([before, larger]) => larger > FALLEN * decrement && before > value);
+  compare(value, decrement, rough) {
+    const earlier = this.points.findLast(([before, larger]) =>
+      larger > FALLEN * decrement && before > value && rough < USELESS);
     this.points = [...this.points, [value, decrement]].slice(-KEPT);
     const likely = 1 - 1 / this.likely;
     if (!earlier) return likely;
     const theta = (earlier[0] - value) / (earlier[1] - decrement);
     if (theta <= THETA[0]) return 0.5;
     if (!isOrder(theta)) return likely;
-    const order = rounded(1 / (1 - theta), ROUGH);
-    const [last, now] = [this.orders.at(-1), 1 / (1 - theta)];
-    this.orders = [...this.orders, now].slice(-KEPT);
+    const [last, now] = [this.last, 1 / (1 - theta)];
+    const order = rounded(now, ROUGH);
+    this.last = now;
     if (!(order === Math.round(order) && order <= USUAL || Math.abs(last - now) < TWICE * now)) return likely;
     this.order = order;
     this.fStar = value - (1 - 1 / order) * decrement;
     return 1 - 1 / order;
   }
 
-  doubt() {
+  doubted() {
     if (this.order > 1) this.order = Math.max(2.5, 0.5 * (this.order + 2));
     Object.assign(this, { fStar: NaN, points: [] });
   }
@@ -258,14 +265,16 @@ class OrderAware {
   constructor(x, fun, jac, fStar) {
     Object.assign(this, {
       x, fun, jac, fStar, moved: Math.max(1e-3, 0.1 * norm(x)), best: { x, fun, jac }, solve: null,
-      plan: null, trial: null, pairs: new WallPairs(), cut: 0, hessNorm: 0, floor: new Floor(), gap: NaN,
-      firstGap: NaN, height: Infinity, settles: 0, inARow: 0, wait: 0, patience: 1, fails: 0, doubts: 0,
-      record: { first: NaN, lowest: Infinity, slope: Infinity, since: 0 }, finished: false,
+      plan: null, trial: null, pairs: new WallPairs(PAIRS), cut: 0, hessNorm: 0, floor: new Floor(), gap: NaN,
+      firstGap: NaN, height: Infinity, settles: 0, inARow: 0, wait: false, fails: 0, doubts: 0,
+      descending: true, levels: [], record: { first: NaN, lowest: Infinity, slope: Infinity, since: 0 },
+      finished: false,
     });
     this.stop();
   }
 
   get point() {
+    if (!this.plan && this.descending) this.descend();
     if (this.plan) return plus(this.x, this.plan.length, this.plan.s);
     this.solve ??= new NewtonSolve(this.jac, this.cut > 0 && this.pairs.pairs.length ? this.pairs : null);
     this.h = this.difference() / norm(this.solve.direction);
@@ -275,6 +284,34 @@ class OrderAware {
   hear(x, fun, jac) {
     if (this.plan) this.tried(x, fun, jac);
     else this.advance(times(1 / this.h, plus(jac, -1, this.jac)));
+  }
+
+  // The descent before
+
+  descend() {
+    const level = this.known && this.fun > this.fStar ? Math.sqrt(this.fun - this.fStar) : norm(this.jac);
+    this.levels = [...this.levels, level].slice(-WINDOW - 1);
+    if (this.levels.length > WINDOW && Math.min(...this.levels) > FALL * this.levels[0]) {
+      Object.assign(this, { descending: false, pairs: new WallPairs() });
+    } else {
+      this.step(this.pairs.pairs.length ? this.pairs.apply(times(-1, this.jac)) : this.farther());
+    }
+  }
+
+  step(s, length = 1, kind = "newton", tries = 0) {
+    this.plan = { kind, s, length, tries };
+  }
+
+  farther() {
+    const length = Math.max(2 * this.moved, 1e-3 * norm(this.x));
+    return times(-length / norm(this.jac), this.jac);
+  }
+
+  keepPair(s, y) {
+    if (dot(s, y) > 1e-10 * norm(s) * norm(y)) {
+      this.pairs = this.pairs.withPairs([[s, y]], dot(y, y) / dot(s, y));
+      this.hessNorm = Math.max(this.hessNorm, norm(y) / norm(s));
+    }
   }
 
   // One product
@@ -322,7 +359,7 @@ class OrderAware {
           || rest <= part * floor * solve.least)) return null;
     solve.enough ||= 2 * n + 4;
     if (!this.known || gap === null || n >= solve.enough || rest <= 1e-10) return "done";
-    return gap / square - 0.5 * wall <= EXPLAINED * floor ? "done" : null;
+    return gap <= (EXPLAINED * floor + 0.5 * wall) * square ? "done" : null;
   }
 
   get known() {
@@ -352,7 +389,7 @@ class OrderAware {
     const [square, size] = [solve.size ** 2, solve.size];
     const crossed = square * (solve.crossed ?? 0);
     if (!solve.gains.length) {
-      this.choose("newton", times(-this.moved / size, this.jac));
+      this.choose("newton", this.farther());
       return;
     }
     let [s, D] = [times(size, solve.s), square * solve.decrement];
@@ -368,8 +405,12 @@ class OrderAware {
       return;
     }
     const [wall, floor] = this.look(solve, why, D, crossed);
-    this.remember(solve);
-    this.choose("newton", s, wall, floor);
+    const rest = (dot(solve.residual, solve.residual) * square) / solve.least;
+    const rough = floor > 0 ? rest / floor : 0;
+    if (why === "negative" && !this.trial && this.cut === 0) {
+      Object.assign(this, { descending: true, levels: [], pairs: new WallPairs(PAIRS) });
+    } else this.remember(solve);
+    this.choose("newton", s, wall, floor, rough);
   }
 
   look(solve, why, D, crossed) {
@@ -377,7 +418,8 @@ class OrderAware {
     const last = sum(solve.gains.slice(-LAST)) * solve.size ** 2;
     const converged = why === "done" || solve.gains.length > LAST && last <= 0.1 * (D - crossed)
       || gap !== null && D > crossed && isOrder((gap - 0.5 * crossed) / (D - crossed));
-    if (!converged) return [0, 0];
+    if (gap !== null && why === "done") this.doubt(gap > D);
+    if (!(converged && D > 0 && D < Infinity)) return [0, 0];
     const spectrum = solve.spectrum();
     for (const one of spectrum) one.share *= solve.size ** 2;
     let [wall, cut] = partOfWalls(spectrum, this.cut, solve.walls ? 0 : this.hessNorm, gap);
@@ -391,46 +433,55 @@ class OrderAware {
     this.pairs = this.cut > 0 ? this.pairs.withPairs(solve.ritzPairs(this.cut), solve.largest) : new WallPairs();
   }
 
-  choose(kind, s, wall = 0, floor = 0) {
+  choose(kind, s, wall = 0, floor = 0, rough = 0) {
     if (this.trial) {
-      if (this.won()) Object.assign(this, { trial: null, patience: 1, settles: 0 });
+      if (this.won()) Object.assign(this, { trial: null, settles: 0 });
       else if (kind !== "settle" || this.settles >= SETTLES) {
         this.takeBack();
         return;
       }
     }
-    this.plan = { kind, s, length: 1, tries: 0 };
+    this.step(s, 1, kind);
     if (kind === "settle") return;
     Object.assign(this, { inARow: 0, height: Infinity });
     if (floor > 0) {
-      const theta = this.theta(s, wall, floor);
-      const order = !isOrder(theta) ? 2 : this.floor.order > 1 ? this.floor.order : 1 / (1 - theta);
-      if (order - 1 > LONGER && this.wait === 0) {
+      const theta = this.theta(s, wall, floor, rough);
+      const length = this.length(theta);
+      if (length > LONGER && !this.wait) {
         this.trial = { x: this.x, jac: this.jac, fun: this.fun, moved: this.moved, s, expected: theta * floor };
         this.settles = 0;
-        this.plan = { kind: "jump", s, length: order - 1, tries: 0 };
+        this.step(s, length, "jump");
         return;
       }
     }
-    this.wait = Math.max(0, this.wait - 1);
+    this.wait = false;
   }
 
-  theta(s, wall, floor) {
+  theta(s, wall, floor, rough) {
     const [value, gap] = [this.fun - 0.5 * wall, this.gapNow()];
     this.floor.at(s, norm(this.jac), floor);
     let theta = NaN;
     if (this.known) {
       if (gap !== null) theta = (gap - 0.5 * wall) / floor;
-      this.doubts = theta > 0.45 && theta < 1 ? 0 : this.doubts + 1;
-      if (this.doubts >= DOUBTS) this.fStar = -Infinity;
-      this.floor.read(theta);
+      if (this.cut > 0) this.floor.read(theta, rough);
       this.gap = gap ?? NaN;
     } else {
-      theta = this.floor.compare(value, floor);
+      theta = this.floor.compare(value, floor, rough);
       this.gap = theta * floor;
     }
     if (!(this.firstGap > 0)) this.firstGap = this.gap;
     return theta;
+  }
+
+  length(theta) {
+    if (!isOrder(theta)) return 1;
+    const read = this.cut > 0 || !this.known ? this.floor.order : NaN;
+    return (read > 1 ? read : 1 / (1 - theta)) - 1;
+  }
+
+  doubt(unexplained) {
+    this.doubts = unexplained ? this.doubts + 1 : 0;
+    if (this.doubts >= DOUBTS) Object.assign(this, { fStar: -Infinity, gap: NaN });
   }
 
   won() {
@@ -440,12 +491,12 @@ class OrderAware {
   takeBack() {
     const { x, jac, fun, moved, s } = this.trial;
     Object.assign(this, {
-      trial: null, plan: null, wait: this.patience, patience: Math.min(2 * this.patience, WAIT),
-      settles: 0, inARow: 0, height: Infinity, cut: 0, pairs: new WallPairs(),
+      trial: null, plan: null, wait: true, settles: 0, inARow: 0, height: Infinity, cut: 0, pairs: new WallPairs(),
     });
-    this.floor.doubt();
+    this.floor.doubted();
     if (this.fun < fun) return;
-    Object.assign(this, { x, jac, fun, moved, plan: { kind: "newton", s, length: 1, tries: 0 } });
+    Object.assign(this, { x, jac, fun, moved });
+    this.step(s);
   }
 
   // Trying a point
@@ -464,22 +515,21 @@ class OrderAware {
 
   search({ s, length: t, tries }, x, fun, jac, finite) {
     const slope = dot(this.jac, s);
-    const plan = (to, length, many) => {
-      this.plan = { kind: "newton", s: to, length, tries: many };
-    };
-    if (slope >= 0) plan(times(-1 / Math.max(this.hessNorm, norm(this.jac)), this.jac), 1, 0);
-    else if (finite && fun <= this.fun + ARMIJO * t * slope) {
+    if (slope >= 0) this.step(times(-1 / Math.max(this.hessNorm, norm(this.jac)), this.jac));
+    else if (finite && fun < this.fun && fun <= this.fun + ARMIJO * t * slope) {
+      const moved = plus(x, -1, this.x);
       this.fails = 0;
-      this.arrive(x, fun, jac, norm(plus(x, -1, this.x)));
+      if (this.descending) this.keepPair(moved, plus(jac, -1, this.jac));
+      this.arrive(x, fun, jac, norm(moved));
     } else if (tries < TRIALS) {
       const bend = 2 * (fun - this.fun - t * slope);
       const best = bend > 0 && bend < Infinity ? (-slope * t * t) / bend : 0.1 * t;
-      plan(s, within(best, [0.1 * t, 0.5 * t]), tries + 1);
+      this.step(s, within(best, [0.1 * t, 0.5 * t]), "newton", tries + 1);
     } else {
-      const { order, orders } = this.floor;
+      const { order, last } = this.floor;
       this.fails += 1;
-      Object.assign(this, { plan: null, cut: 0, moved: 0.1 * this.moved,
-                            floor: Object.assign(new Floor(), { order, orders }) });
+      Object.assign(this, { plan: null, cut: 0, moved: 0.1 * this.moved, descending: false,
+                            pairs: new WallPairs(), floor: Object.assign(new Floor(), { order, last }) });
       this.finished = this.fails >= FAILS;
     }
   }

@@ -177,8 +177,8 @@ const NOTES = [
   "GDPolyak: K short steps, then one of Polyak’s. Where K grows, it grows by 2 ln(4/3)/ln(1/q) an epoch, with "
   + "q = 1 − ημ, which takes back what each long step adds to the distance from the ravine; μ is known here. The dashed "
   + "line is the near-linear law: f times 81/256 at each long step.",
-  "Order-aware: conjugate gradients for the Newton step s, where each product with the Hessian is a difference of two "
-  + "gradients and costs one call; then steps along s on the walls alone, until these are low; then a jump of p − 1 Newton "
+  "Order-aware: L-BFGS as long as it is fast; then conjugate gradients for the Newton step s, where each product with the "
+  + "Hessian is a difference of two gradients and costs one call; steps along s on the walls alone, until these are low; and a jump of p − 1 Newton "
   + "steps. The order p of the floor is read off (f − f*)/⟨−∇f, s⟩ = (p − 1)/p. There is no η, K or μ to choose. Rings mark "
   + "the jumps. One may land higher, on a wall; it is taken back if f is not lower once the walls are.",
   "κ is a of the first function; for the convex quartic ½Σ hᵢuᵢ² + ¼Σ vᵢ⁴ the ratio of the five hᵢ, from 1 to "

@@ -29,7 +29,7 @@ SHOWN = {
     "factorization": {"problem": "factorization", "condition": 2.0, "maxiter": 8000},
     "factorization, short": {"problem": "factorization", "condition": 4.0, "epoch_length": 7,
                              "maxiter": 1000, "seed": 5},
-    "two winners": {"problem": "convex", "condition": 20.0, "maxiter": 500},
+    "two winners": {"condition": 20.0, "maxiter": 500},
     "tiny": {"maxiter": 100, "epoch_length": 2000},
 }
 KEPT = 400  # values that are compared one by one
@@ -119,8 +119,8 @@ class Enough(Exception):
     pass
 
 
-def evaluator(s):
-    """f and the gradient as lists of floats, and a call that records f and ends the run."""
+def function(s):
+    """f and the gradient as lists of floats."""
     kappa = s["condition"]
 
     def rosenbrock(x):
@@ -154,11 +154,16 @@ def evaluator(s):
                 g.append(2 * v)
         return total / 2, g
 
-    values = []
-    fun = {"rosenbrock": rosenbrock, "convex": convex, "factorization": factorization}
+    return {"rosenbrock": rosenbrock, "convex": convex, "factorization": factorization}[
+        s["problem"]]
+
+
+def evaluator(s):
+    """f and the gradient as lists of floats, by a call that records f and ends the run."""
+    fun, values = function(s), []
 
     def call(x):
-        value, g = fun[s["problem"]](x)
+        value, g = fun(x)
         values.append(value)
         if len(values) == min(s["maxiter"], KEPT) or not 1e-32 < value < 1e12:
             raise Enough
@@ -294,37 +299,48 @@ def calls(values, marks):
     return [int(np.argmax(values <= v)) + 1 if (values <= v).any() else None for v in marks]
 
 
-def order_aware(figure, x0, known):
-    """The values that saddlelib's method meets: one at each gradient."""
-    values, function = [], figure.function
+def order_aware(s, x0, known, rng=None):
+    """The values that saddlelib's method meets, one at each gradient, from f and ∇f of the plain
+    loops; with ``rng`` the last bits of ∇f are drawn."""
+    fun, values, at = function(s), [], {}
+
+    def both(x):
+        if at.get("x") != x.tobytes():
+            at.update(x=x.tobytes(), found=fun(x.tolist()))
+        return at["found"]
 
     def grad(x):
-        values.append(function.fun(x))
-        return function.grad(x)
+        value, g = both(x)
+        values.append(value)
+        return np.array(g) * (1 if rng is None else 1 + 2.0**-53 * rng.standard_normal(len(g)))
 
-    oracle = Oracle(lambda x: float(function.fun(x)), jac=grad)
+    oracle = Oracle(lambda x: both(x)[0], jac=grad)
     method = OrderAwareNewton(f_star=0.0 if known else -math.inf)
     run = method.init(oracle, np.array(x0))
-    while run.finished is None and len(values) < figure.maxiter and values[-1] > 1e-32:
-        run = method.step(oracle, run)
+    with np.errstate(all="ignore"):
+        while run.finished is None and len(values) < s["maxiter"] and values[-1] > 1e-32:
+            run = method.step(oracle, run)
     return values
 
 
-# Rounding decides more the lower f is, so that not all runs go the same way to the end.
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("problem, most, equal", [
-    ("rosenbrock", 2, 1.0), ("convex", 8, 0.8), ("factorization", 60, 0.75)])
-def test_the_order_aware_method_is_that_of_saddlelib(js, problem, most, equal, known):
+@pytest.mark.parametrize("problem", ["rosenbrock", "convex", "factorization"])
+def test_the_order_aware_method_is_that_of_saddlelib(js, problem, known):
     off = []
     for (traits, knows), found in zip(ORDERED, js["ordered"], strict=True):
         if knows != known or traits["problem"] != problem:
             continue
-        expected = order_aware(MethodRace(**traits), found["x0"], known)
-        np.testing.assert_allclose(np.array(found["f"][:8], dtype=float), expected[:8], rtol=1e-6)
+        s, x0 = state(**traits), found["x0"]
+        expected = order_aware(s, x0, known)
+        np.testing.assert_allclose(np.array(found["f"][:11], dtype=float), expected[:11], rtol=1e-6)
         there, here = calls(expected, MARKS), calls(found["f"], MARKS)
         assert None not in there and None not in here, (traits, there, here)
-        off += np.abs(np.subtract(here, there)).tolist()
-    assert max(off) <= most and np.mean(np.array(off) == 0) >= equal, off
+        off += np.subtract(here, there).tolist()
+        if here != there:  # only where the last bits of a gradient decide there, too
+            drawn = [calls(order_aware(s, x0, known, np.random.default_rng(k)), MARKS)
+                     for k in range(20)]
+            assert (np.min(drawn, 0) <= here).all() and (here <= np.max(drawn, 0)).all(), traits
+    assert np.mean(np.array(off) == 0) >= (1 if problem == "rosenbrock" else 0.9), off
 
 
 def test_the_order_aware_method_jumps_and_does_not_diverge(js):
