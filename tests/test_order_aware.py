@@ -467,3 +467,9 @@ def test_negative_curvature_ends_a_solve_with_the_step_before():
         steps.append(solve.s)
         solve.advance(H @ solve.direction)
     assert np.array_equal(solve.s, steps[-1]) and len(steps) <= 3
+
+
+def test_a_product_that_is_not_finite_ends_a_solve_without_a_warning():
+    solve = NewtonSolve.begin(np.ones(3))
+    solve.advance(np.array([math.inf, math.nan, 1.0]))
+    assert solve.negative and not solve.gains

@@ -128,7 +128,8 @@ class NewtonSolve:
     def advance(self, product):
         """One iteration, in place, from H times ``direction``."""
         d = self.direction
-        form = float(d @ product)
+        with np.errstate(all="ignore"):  # the product may not be finite
+            form = float(d @ product)
         size = float(d @ self.dual)
         if self.walls is not None:
             size *= self.walls.scale
