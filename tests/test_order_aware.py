@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.optimize import rosen, rosen_der
 
 import saddlelib
 from saddlelib import Oracle
@@ -473,3 +474,16 @@ def test_a_product_that_is_not_finite_ends_a_solve_without_a_warning():
     solve = NewtonSolve.begin(np.ones(3))
     solve.advance(np.array([math.inf, math.nan, 1.0]))
     assert solve.negative and not solve.gains
+
+
+def test_where_jumps_fail_again_and_again_it_goes_down_by_l_bfgs():
+    """Rosenbrock's function has a curved valley, and an ordinary minimum at its end."""
+    oracle = Oracle(lambda x: float(rosen(x)), jac=rosen_der)
+    method = OrderAwareNewton(f_star=-math.inf)
+    state, begun = method.init(oracle, np.tile([-1.2, 1.0], 10)), 0
+    while state.best[2] > 1e-12 and oracle.njev < 1000:
+        new = method.step(oracle, state)
+        begun += new.descending and not state.descending
+        assert new.failed < 3 and new.window >= state.window
+        state = new
+    assert oracle.njev < 500 and begun >= 1 and state.window > 10

@@ -12,7 +12,7 @@ const [EXPLAINED, MOST, ON_WALLS] = [0.9, 400, 1e-3];
 const [NOISE, UNSEEN, REACH] = [20, 1e-3, [1e-6, 0.1]];
 const [ARMIJO, TRIALS, FAILS] = [1e-4, 40, 3];
 const [MEMORY, PAIRS, DOUBTS, FLAT] = [20, 10, 5, 1e-15];
-const [WINDOW, FALL] = [10, 0.03];
+const [WINDOW, FALL, FAILED] = [10, 0.03, 3];
 const [APART, SEEN] = [10, 1e-7];
 const [THETA, POSSIBLE] = [[0.55, 0.93], [0.5, 0.97]];
 const [FIRST_ORDER, FALLEN, ROUND, ROUGH] = [4, 4, 0.05, 0.12];
@@ -267,7 +267,7 @@ class OrderAware {
       x, fun, jac, fStar, moved: Math.max(1e-3, 0.1 * norm(x)), best: { x, fun, jac }, solve: null,
       plan: null, trial: null, pairs: new WallPairs(PAIRS), cut: 0, hessNorm: 0, floor: new Floor(), gap: NaN,
       firstGap: NaN, height: Infinity, settles: 0, inARow: 0, wait: false, fails: 0, doubts: 0,
-      descending: true, levels: [], record: { first: NaN, lowest: Infinity, slope: Infinity, since: 0 },
+      descending: true, levels: [], window: WINDOW, failed: 0, record: { first: NaN, lowest: Infinity, slope: Infinity, since: 0 },
       finished: false,
     });
     this.stop();
@@ -290,8 +290,8 @@ class OrderAware {
 
   descend() {
     const level = this.known && this.fun > this.fStar ? Math.sqrt(this.fun - this.fStar) : norm(this.jac);
-    this.levels = [...this.levels, level].slice(-WINDOW - 1);
-    if (this.levels.length > WINDOW && Math.min(...this.levels) > FALL * this.levels[0]) {
+    this.levels = [...this.levels, level].slice(-this.window - 1);
+    if (this.levels.length > this.window && Math.min(...this.levels) > FALL * this.levels[0]) {
       Object.assign(this, { descending: false, pairs: new WallPairs() });
     } else {
       this.step(this.pairs.pairs.length ? this.pairs.apply(times(-1, this.jac)) : this.farther());
@@ -408,7 +408,7 @@ class OrderAware {
     const rest = (dot(solve.residual, solve.residual) * square) / solve.least;
     const rough = floor > 0 ? rest / floor : 0;
     if (why === "negative" && !this.trial && this.cut === 0) {
-      Object.assign(this, { descending: true, levels: [], pairs: new WallPairs(PAIRS) });
+      this.descendAgain();
     } else this.remember(solve);
     this.choose("newton", s, wall, floor, rough);
   }
@@ -435,7 +435,7 @@ class OrderAware {
 
   choose(kind, s, wall = 0, floor = 0, rough = 0) {
     if (this.trial) {
-      if (this.won()) Object.assign(this, { trial: null, settles: 0 });
+      if (this.won()) Object.assign(this, { trial: null, settles: 0, failed: 0 });
       else if (kind !== "settle" || this.settles >= SETTLES) {
         this.takeBack();
         return;
@@ -484,6 +484,10 @@ class OrderAware {
     if (this.doubts >= DOUBTS) Object.assign(this, { fStar: -Infinity, gap: NaN });
   }
 
+  descendAgain() {
+    Object.assign(this, { descending: true, levels: [], pairs: new WallPairs(PAIRS) });
+  }
+
   won() {
     return this.fun <= this.trial.fun - GAIN * this.trial.expected;
   }
@@ -494,6 +498,11 @@ class OrderAware {
       trial: null, plan: null, wait: true, settles: 0, inARow: 0, height: Infinity, cut: 0, pairs: new WallPairs(),
     });
     this.floor.doubted();
+    this.failed += 1;
+    if (this.failed >= FAILED) {
+      Object.assign(this, { failed: 0, window: 2 * this.window });
+      this.descendAgain();
+    }
     if (this.fun < fun) return;
     Object.assign(this, { x, jac, fun, moved });
     this.step(s);

@@ -45,7 +45,8 @@ _ARMIJO, _TRIALS, _FAILS = 1e-4, 40, 3
 # Pairs of the preconditioner, and of the descent before.
 _MEMORY, _PAIRS = 20, 10
 # The descent is over when in so many steps √(f − f*), without f* ‖∇f‖, has not fallen to this part.
-_WINDOW, _FALL = 10, 0.03
+# After three jumps in a row that failed it begins again, and must be slow for twice as long.
+_WINDOW, _FALL, _FAILED = 10, 0.03, 3
 # f* is given up after so many solves in a row with f − f* > D.
 _DOUBTS = 5
 
@@ -100,11 +101,12 @@ class OrderAwareState(State):
         Settles since the jump on trial, and since the last other step.
     wait : bool
         Whether a jump has failed, so that a Newton step comes before the next.
-    fails, doubts, jumps, kept : int
+    fails, doubts, jumps, kept, failed : int
         Line searches that failed; solves in a row that contradict f*; jumps, and those that
-        won what they were made for.
-    descending, levels : bool and tuple of float
-        Whether the run still goes down by L-BFGS; √(f − f*) or ‖∇f‖ at its last points.
+        won what they were made for; those that failed since one did.
+    descending, levels, window : bool, tuple of float, int
+        Whether the run goes down by L-BFGS; √(f − f*) or ‖∇f‖ at its last points; how many of its
+        steps have to be slow.
     record, begun : tuple
         As in `methods.arrival`.
     """
@@ -130,8 +132,10 @@ class OrderAwareState(State):
     doubts: int = 0
     jumps: int = 0
     kept: int = 0
+    failed: int = 0
     descending: bool = True
     levels: tuple = ()
+    window: int = _WINDOW
     record: tuple = NOWHERE
     begun: tuple | None = None
 
@@ -268,13 +272,17 @@ class OrderAwareNewton(Method):
         level = norm(state.jac)
         if state.fun > state.f_star > -math.inf:
             level = math.sqrt(state.fun - state.f_star)
-        state.levels = (*state.levels, level)[-_WINDOW - 1:]
-        if len(state.levels) > _WINDOW and min(state.levels) > _FALL * state.levels[0]:
+        state.levels = (*state.levels, level)[-state.window - 1:]
+        if len(state.levels) > state.window and min(state.levels) > _FALL * state.levels[0]:
             state.descending, state.pairs = False, WallPairs(_MEMORY)
         else:
             known = state.pairs.pairs
             s = state.pairs(-state.jac) if known else self._farther(state)
             state.plan = Plan("newton", s)
+
+    @staticmethod
+    def _descend_again(state):
+        state.descending, state.levels, state.pairs = True, (), WallPairs(_PAIRS)
 
     @staticmethod
     def _farther(state):
@@ -403,7 +411,7 @@ class OrderAwareNewton(Method):
         rest = float(solve.residual @ solve.residual) * square / solve.least
         rough = rest / floor if floor > 0 else 0.0
         if why == "negative" and state.trial is None and state.cut == 0:  # still far off
-            state.descending, state.levels, state.pairs = True, (), WallPairs(_PAIRS)
+            self._descend_again(state)
         else:
             self._remember(state, solve)
         self._plan(state, "newton", s, wall, floor, rough)
@@ -443,7 +451,7 @@ class OrderAwareNewton(Method):
         if state.trial is not None:
             if self._won(state):
                 state.kept += 1
-                state.trial, state.settles = None, 0
+                state.trial, state.settles, state.failed = None, 0, 0
             elif kind != "settle" or state.settles >= _SETTLES:
                 self._take_back(state)
                 return
@@ -503,7 +511,10 @@ class OrderAwareNewton(Method):
         trial, state.trial = state.trial, None
         state.wait, state.height, state.settles, state.in_a_row = True, math.inf, 0, 0
         state.cut, state.pairs, state.floor = 0.0, WallPairs(_MEMORY), state.floor.doubted()
-        state.plan = None
+        state.plan, state.failed = None, state.failed + 1
+        if state.failed >= _FAILED:
+            state.failed, state.window = 0, 2 * state.window
+            self._descend_again(state)
         if not state.fun < trial.fun:
             state.x, state.jac, state.fun, state.moved = trial[:4]
             state.plan = Plan("newton", trial.s)
