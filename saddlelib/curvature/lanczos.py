@@ -423,6 +423,15 @@ def _orthogonal(w, basis):
     return w, 0.0
 
 
+def _another(known):
+    """A unit vector orthogonal to the rows: of the coordinate vectors' parts the longest."""
+    i = int(np.argmin((known**2).sum(axis=0)))
+    e = np.zeros(known.shape[1])
+    e[i] = 1.0
+    w, size = _orthogonal(e - known.T.dot(known[:, i]), known)
+    return w / size
+
+
 class _Run:
     """One iteration from one start."""
 
@@ -473,12 +482,12 @@ class _Run:
         tol = self.tolerance(self.product.norm)
         if not abs(tol - self.tol) <= _RETUNE * self.tol:
             self._aim(tol)
-        if k < w.size and beta > 0:
+        if k < w.size and (beta > 0 or w.size <= _SMALL):
             if k == len(self.basis):
                 longer = np.empty((min(k + max(k, _FIRST), w.size), w.size))
                 longer[:k] = self.basis
                 self.basis = longer
-            self.basis[k] = w / beta
+            self.basis[k] = w / beta if beta > 0 else _another(known)
         return True
 
     def end(self, k, most):
@@ -505,8 +514,12 @@ class _Run:
             low = self.T.smallest()
             if low < -self.deep and low < -self.deep - product.error(k):
                 return "negative"
+            if invariant and whole:
+                return "passed" if low - product.error(k) >= -self.tol else "errors"
+            if invariant and k < most and self.start.size <= _SMALL:
+                return ""  # on the part of the space that the start does not reach
             if invariant:
-                return "passed" if whole and low - product.error(k) >= -self.tol else "errors"
+                return "errors"
             z = low - self.resolution * self.tol
             if reached or not z >= -self.tol:  # else (2) does not hold at z either
                 near, errors = self.T.at(z), product.errors(k)

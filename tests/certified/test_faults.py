@@ -211,3 +211,13 @@ def test_beyond_the_edge_where_f_is_no_number_a_descent_turns_back():
 def test_a_gradient_of_the_wrong_sign_is_named_as_what_it_is(fun, jac, scale):
     result = minimize(fun, scale * np.array([0.5, 0.8]), jac=jac, rng=0)
     assert result.status == Status.WRONG_DERIVATIVES and "wrong sign" in result.message
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_where_all_curvatures_are_equal_no_seed_leaves_it_undecided(scale):
+    """A Hessian that is a multiple of the identity ends Lanczos after one product."""
+    def fun(x):
+        return scale * (x[0] ** 4 / 4 - x[0] ** 2 / 2 + x[1] ** 2)
+
+    for seed in range(60):
+        assert minimize(fun, [0.0, 1.0], rng=seed).success, seed
