@@ -1,5 +1,6 @@
 """Newton steps that know the order of the floor: what they promise, on every ravine of the book."""
 
+import functools
 import math
 import pickle
 
@@ -9,7 +10,7 @@ import pytest
 import saddlelib
 from saddlelib import Oracle
 from saddlelib.loop import Status
-from saddlelib.methods import OrderAwareNewton
+from saddlelib.methods import OrderAwareNewton, SafeGDPolyak
 from saddlelib.methods.floor import Floor, is_order, part_of_walls
 from saddlelib.methods.krylov import NewtonSolve, WallPairs
 from saddlelib.problems import (
@@ -341,6 +342,22 @@ def test_what_cannot_go_on_ends(fun, jac, x0, finished):
         if state.finished:
             break
     assert state.finished == finished and np.isfinite(state.best[0]).all()
+
+
+@pytest.mark.parametrize("method", [OrderAwareNewton, functools.partial(SafeGDPolyak, 0.01)])
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.int64, np.array])
+def test_f_star_may_be_a_number_of_any_kind(method, kind):
+    """In the precision of a scalar f − f* would be off, and values of 1e39 no number."""
+    problem, x0 = ALL["Rosenbrock"]
+    ends = []
+    for f_star in (2, kind(2)):
+        oracle = Oracle(lambda x: problem.fun(x) + 2, jac=problem.grad)
+        chosen = method(f_star=f_star)
+        state = chosen.init(oracle, np.array(x0, float))
+        for _ in range(40):
+            state = chosen.step(oracle, state)
+        ends.append(state)
+    assert np.array_equal(ends[0].x, ends[1].x) and type(ends[1].f_star) is float
 
 
 def test_at_f_star_there_is_nothing_left_to_do():

@@ -14,6 +14,7 @@ from .arrival import NOWHERE, falls_for_ever, progress, stands_still
 from .base import Method, State, not_finite
 from .floor import Floor, is_order, part_of_walls
 from .krylov import NewtonSolve, WallPairs
+from .polyak import told_f_star
 from .rules import rule
 
 __all__ = ["OrderAwareNewton", "OrderAwareState"]
@@ -229,9 +230,7 @@ class OrderAwareNewton(Method):
                              f"grad_noise = {oracle.grad_noise:.3g}; use method='psgd'")
         if self.products == "exact" and not oracle.has_hvp:
             raise ValueError("products='exact' needs hessp; give it, or leave products out")
-        f_star = self.f_star
-        if f_star is None:
-            f_star = -math.inf if oracle.problem is None else oracle.problem.f_star
+        f_star = told_f_star(self.f_star, oracle)
         state = OrderAwareState(x=x0, jac=oracle.grad(x0), rng=rng, fun=oracle.fun(x0),
                                 f_star=f_star, moved=max(1e-3, 0.1 * norm(x0)))
         state.best = (state.x, state.jac, state.fun)
