@@ -162,6 +162,11 @@ JUDGED = {
     "u² + |v|³": (lambda x: [2 * x[0], 3 * abs(x[1]) * x[1]], 2, {UNTOLD}),
     "u² + v⁴ − |v|^3.9/2": (lambda x: [2 * x[0], 4 * x[1] ** 3 - 1.95 * abs(x[1]) ** 1.9 * x[1]],
                             2, {NO, UNTOLD}),
+    "u² + |v|^4.01": (lambda x: [2 * x[0], 4.01 * abs(x[1]) ** 3.01 * np.sign(x[1])],
+                      2, {NO, UNTOLD}),
+    "u² + v₁⁴ + 2|v₂|^4.05": (
+        lambda x: [2 * x[0], 4 * x[1] ** 3, 8.1 * abs(x[2]) ** 3.05 * np.sign(x[2])],
+        3, {NO, UNTOLD}),
     "u² + (1000 v)⁴": (lambda x: [2 * x[0], 4e12 * x[1] ** 3], 2, {YES}),
     "u² + v₁⁴ + 6v₁²v₂² + 5v₂⁴ + v₂³": (
         lambda x: [2 * x[0], 4 * x[1] ** 3 + 12 * x[1] * x[2] ** 2,

@@ -28,6 +28,9 @@ __all__ = ["Growth", "Ravine", "analyze"]
 
 # How many times its error a number has to be to count as different from zero.
 _CLEAR = 10.0
+# Forms at two spacings differ by less than this part where f is four times differentiable; |v|ᵖ
+# makes it about |p − 4|, at any spacing.
+_ALIKE = 1e-3
 _UNIT = np.finfo(float).eps
 
 
@@ -489,6 +492,9 @@ def _sign(case, given, here, least, error, w):
     if not least.lower > clear:
         return Growth.CANNOT_TELL, (f"the least q found is {least.upper:.3g}, but a sum of squares "
                                     f"proves only {least.lower:.3g}")
+    if error > _ALIKE * np.linalg.norm(here.form):
+        return Growth.CANNOT_TELL, ("the differences at two spacings disagree: f may grow with a "
+                                    "power near the fourth")
     heights = _heights(case, given, here, w) + _heights(case, given, here, -w)
     near = sorted(heights)[:4]
     if not near or not all(0.3 < h / (least.upper * t**4) < 3 for t, h in near):
