@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .._arguments import as_point, generator, integer, positive
+from .._arguments import as_gradient, as_point, generator, integer, positive
 from . import form, polish
 from .derivatives import Autograd, Differences, settled
 
@@ -193,12 +193,15 @@ def analyze(fun, x=None, *, jac=None, hessp=None, tangents=None, rank_tol=1e-6, 
     x = as_point("x", x)
     rng = generator("rng", rng)
     given = _derivatives(fun, jac, hessp)
+    if isinstance(given, Differences):
+        _check_shapes(given, x)
     try:
         with np.errstate(all="ignore"):
             return _decide(_Case(given, x, tangents, spacing, starts, rng, rank_tol))
-    except np.linalg.LinAlgError as error:
+    except (np.linalg.LinAlgError, OverflowError) as error:
         raise ValueError("numbers on the way leave the range of float64; multiply fun by a "
-                         "constant that brings its Hessian near 1") from error
+                         "constant that brings its Hessian near 1, and x by one that brings it "
+                         "and spacing near 1") from error
 
 
 def _derivatives(fun, jac, hessp):
@@ -209,6 +212,13 @@ def _derivatives(fun, jac, hessp):
     if not callable(jac):
         raise TypeError(f"jac must be a function that returns the gradient, got {jac!r}")
     return Differences(jac, hessp)
+
+
+def _check_shapes(given, x):
+    with np.errstate(all="ignore"):
+        as_gradient("what jac returns", given.gradient(x), x)
+        if given.product is not None:
+            as_gradient("what hessp returns", given.product(x, np.eye(x.size)[0]), x)
 
 
 class _Case:
