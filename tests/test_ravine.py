@@ -378,6 +378,11 @@ def test_bad_input_is_named():
         (lambda: analyze(f).point([0.0, 1.0]), ValueError, "v must lie in the kernel"),
         (lambda: analyze(f).q([1.0]), ValueError, "v must have 2"),
         (lambda: growth_order((np.eye(2), [1.0, 1.0])), ValueError, "four decades"),
+        (lambda: growth_order((np.eye(2), [1.0, 1.0]), f_star="0"), TypeError, "f_star"),
+        (lambda: growth_order((np.eye(2), [1.0, 1.0]), f_star=-np.inf), ValueError, "f_star"),
+        (lambda: growth_order((np.eye(2), [1.0, 1.0]), x_star=[0.0]), ValueError, "x_star must"),
+        (lambda: growth_order(5), TypeError, "run must be"),
+        (lambda: growth_order(([[1.0, 2.0], [3.0]], [1.0, 1.0])), TypeError, "run must be"),
         (lambda: growth_order(minimize(f, [0.1, 0.1], "gd", step_size=0.01)), ValueError,
          "no trace"),
     ):
