@@ -65,8 +65,9 @@ def growth_order(run, f_star=0.0, x_star=None) -> Order:
     Raises
     ------
     TypeError, ValueError
-        For arguments of another kind, by name. Where what is left of the values above f* spans fewer than four decades, where values are
-        below f*, or where f − f* levels off while the points come closer to x*.
+        For arguments of another kind, by name. Where what is left of the values above f* spans
+        fewer than four decades, where values are below f*, or where f − f* levels off while the
+        points come closer to x*.
 
     Examples
     --------

@@ -519,23 +519,28 @@ def _sign(case, given, here, least, error, w):
 
 
 def _orthonormal(tangents, d):
+    """Orthonormal directions, and how large the tangents are along them, the largest 1."""
     T = np.asarray(tangents, float)
     if T.ndim != 2 or len(T) != d:
         raise ValueError(f"tangents must be (d, s) with d = {d}, got shape {T.shape}")
     if not np.isfinite(T).all():
         raise ValueError("tangents must be finite")
     left, sizes, _ = np.linalg.svd(T, full_matrices=False)
-    return left[:, sizes > 1e-9 * sizes.max()] if sizes.size and sizes.max() > 0 else left[:, :0]
+    most = sizes.max(initial=0.0)
+    return left, sizes / most if most > 0 else sizes
 
 
 def _across(case, here, error):
     """An orthonormal basis, in coordinates of V, of what is left of V across the tangents."""
-    tilt = np.linalg.norm(case.tangents - here.V @ (here.V.T @ case.tangents))
     moved = float(np.linalg.norm(here.x - case.start))
-    size = max(float(np.linalg.norm(here.x)), here.reach)
-    if not tilt <= 1e-6 + 10 * moved / size:
+    off = 10 * moved / max(float(np.linalg.norm(here.x)), here.reach)
+    # Turning columns that vanish at the minimizer is no motion there, and none that is small.
+    tangents, sizes = case.tangents
+    tangents = tangents[:, sizes > max(1e-9, off)]
+    tilt = np.linalg.norm(tangents - here.V @ (here.V.T @ tangents))
+    if not tilt <= 1e-6 + off:
         raise ValueError("tangents must lie in the kernel of the Hessian: f is constant along them")
-    inside, sizes, _ = np.linalg.svd(here.V.T @ case.tangents, full_matrices=True)
+    inside, sizes, _ = np.linalg.svd(here.V.T @ tangents, full_matrices=True)
     s = int(np.count_nonzero(sizes > 0.5))
     along, basis = inside[:, :s], inside[:, s:]
     if s:
@@ -544,7 +549,7 @@ def _across(case, here, error):
         W /= np.linalg.norm(W, axis=1, keepdims=True)
         change = np.abs(form.gradient_rows(W, 4) @ here.form).max()
         # The tangents are those at the point that was given: from there to x they turn a little.
-        turn = 10 * (tilt + moved / size)
+        turn = 10 * tilt + off
         if not change <= _CLEAR * error + (1e-9 + turn**2) * np.linalg.norm(here.form):
             raise ValueError(f"f is not constant along tangents: its fourth-order form changes by "
                              f"{change:.3g} there; leave out what is no direction of a manifold of "
