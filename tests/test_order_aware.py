@@ -360,6 +360,27 @@ def test_f_star_may_be_a_number_of_any_kind(method, kind):
     assert np.array_equal(ends[0].x, ends[1].x) and type(ends[1].f_star) is float
 
 
+@pytest.mark.parametrize("start", [1.7, 2.0, 3.3])
+@pytest.mark.parametrize("f_star", [0.0, -math.inf])
+def test_a_jump_onto_a_summit_is_taken_back(f_star, start):
+    """u² + v⁴ with a hill of height 5 on the minimizer that the jump aims at."""
+    def hill(v):
+        t = np.clip(2 - abs(v) / 5e-3, 0, 1)
+        slope = -np.sign(v) / 5e-3 * 30 * t**2 * (1 - t) ** 2 if 0 < t < 1 else 0.0
+        return 5 * t**3 * (10 - 15 * t + 6 * t * t), 5 * slope
+
+    def fun(x):
+        return float(x[0] ** 2 + x[1] ** 4 + hill(x[1])[0])
+
+    oracle = Oracle(fun, jac=lambda x: np.array([2 * x[0], 4 * x[1] ** 3 + hill(x[1])[1]]))
+    method = OrderAwareNewton(f_star=f_star, grad_threshold=1e-12)
+    state, lowest = method.init(oracle, np.array([0.3, start])), math.inf
+    while state.finished is None and state.nit < 2000:
+        state = method.step(oracle, state)
+        lowest = min(lowest, state.fun)
+    assert fun(method.answer(oracle, state)[0]) == state.best[2] <= lowest < 1.1e-8
+
+
 def test_at_f_star_there_is_nothing_left_to_do():
     oracle, method = Oracle(lambda x: 0.0, jac=lambda x: np.ones(2)), OrderAwareNewton(f_star=0.0)
     state = method.init(oracle, np.ones(2))

@@ -43,6 +43,8 @@ _NOISE, _UNSEEN, _REACH = 20.0, 1e-3, (1e-6, 0.1)
 _LOST = 0.1
 # Line search: Armijo's constant, trials of one step, steps that may fail.
 _ARMIJO, _TRIALS, _FAILS = 1e-4, 40, 3
+# How far two values of f at one place may be apart by rounding.
+_ROUNDING = 1e-14
 # Pairs of the preconditioner, and of the descent before.
 _MEMORY, _PAIRS = 20, 10
 # The descent is over when in so many steps √(f − f*), without f* ‖∇f‖, has not fallen to this part.
@@ -557,9 +559,17 @@ class OrderAwareNewton(Method):
             state.note = f"f_star = {state.f_star:.6g} is too high"
             state.f_star, state.gap = -math.inf, math.nan
         state.record = progress(state.record, *state.best[::2], state.best[1], moved)
+        if state.trial is not None and self._flat_and_higher(state):
+            self._take_back(state)
+            return
         self._stop(state)
         if state.finished is None and stands_still(state.record):
             self._end(state, "precision", "f and ‖∇f‖ stand still")
+
+    def _flat_and_higher(self, state):
+        """Whether a jump has led to where ∇f is small and f, by more than its rounding, is not."""
+        rise = state.fun - state.trial.fun
+        return norm(state.jac) <= self.grad_threshold and rise > _ROUNDING * abs(state.fun)
 
     def _stop(self, state):
         if norm(state.jac) <= self.grad_threshold:
