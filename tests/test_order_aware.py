@@ -381,6 +381,18 @@ def test_a_jump_onto_a_summit_is_taken_back(f_star, start):
     assert fun(method.answer(oracle, state)[0]) == state.best[2] <= lowest < 1.1e-8
 
 
+@pytest.mark.parametrize("f_star", [0.0, -1.0, -math.inf])
+def test_where_the_square_of_the_gradient_underflows_the_run_ends(f_star):
+    """u² + v¹⁰ becomes 0 at v = 1e-33, where the gradient is 1e-296."""
+    oracle = Oracle(lambda x: float(x[0] ** 2 + x[1] ** 10),
+                    jac=lambda x: np.array([2 * x[0], 10 * x[1] ** 9]))
+    method = OrderAwareNewton(f_star=f_star)
+    state = method.init(oracle, np.array([0.6, 0.9]))
+    while state.finished is None and state.nit < 2000:
+        state = method.step(oracle, state)
+    assert state.finished in ("precision", "stationary") and state.best[2] < 1e-30
+
+
 def test_at_f_star_there_is_nothing_left_to_do():
     oracle, method = Oracle(lambda x: 0.0, jac=lambda x: np.ones(2)), OrderAwareNewton(f_star=0.0)
     state = method.init(oracle, np.ones(2))

@@ -530,7 +530,11 @@ class OrderAwareNewton(Method):
         """Accept what lowers f enough, else a shorter step; and end where no step does."""
         slope, t = float(state.jac @ plan.s), plan.length
         if slope >= 0:
-            state.plan = Plan("newton", -state.jac / max(state.hess_norm, norm(state.jac)))
+            down = -state.jac / max(state.hess_norm, norm(state.jac))
+            if state.jac @ down < 0:
+                state.plan = Plan("newton", down)
+            else:  # the product has underflown
+                self._fail(state)
             return
         # Strictly: where rounding swallows the step the sum is f itself.
         if finite and fun < state.fun and fun <= state.fun + _ARMIJO * t * slope:
@@ -544,6 +548,10 @@ class OrderAwareNewton(Method):
             best = -slope * t * t / bend if 0 < bend < math.inf else 0.1 * t
             state.plan = Plan("newton", plan.s, min(max(best, 0.1 * t), 0.5 * t), plan.tries + 1)
             return
+        self._fail(state)
+
+    def _fail(self, state):
+        """No step along this direction lowers f: one more solve, or the end."""
         state.fails += 1
         state.descending, state.pairs = False, WallPairs(_MEMORY)
         state.plan, state.cut, state.moved = None, 0.0, 0.1 * state.moved
