@@ -286,8 +286,13 @@ class OrderAwareNewton(Method):
     @staticmethod
     def _keep_pair(state, s, y):
         if s @ y > 1e-10 * norm(s) * norm(y):
-            state.pairs = state.pairs.with_pairs([(s, y)], float(y @ y) / float(s @ y))
-            state.hess_norm = max(state.hess_norm, norm(y) / norm(s))
+            size = norm(y)
+            with np.errstate(over="ignore"):
+                largest = float(y @ y) / float(s @ y)
+            if not 0 < largest < math.inf:
+                largest = size / float(s @ (y / size))
+            state.pairs = state.pairs.with_pairs([(s, y)], largest)
+            state.hess_norm = max(state.hess_norm, size / norm(s))
 
     # One product -----------------------------------------------------------
 

@@ -256,7 +256,8 @@ class OrderAwareNewton(VectorOptimizer):
             for _ in range(_IDLE * settings["max_eval"]):
                 if run.finished is not None or s["closure_calls"] >= end:
                     break
-                run = newton.step(oracle, run)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    run = newton.step(oracle, run)
         finally:
             best = loss.start if run is None else vector.like(run.best[0], loss.params)
             vector.copy_(loss.params, best)

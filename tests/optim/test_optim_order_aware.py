@@ -463,3 +463,12 @@ def test_a_step_ends_even_where_the_method_asks_for_no_point(monkeypatch):
     monkeypatch.setattr(Method, "step", idle)
     run.optimizer.step(run.closure)
     assert asked
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-150, 1e200])
+def test_gradients_whose_square_leaves_float64_are_no_hindrance(scale):
+    run = Run(loss=lambda x: scale * rosenbrock(x))
+    for _ in range(8):
+        run.optimizer.step(run.closure)
+    assert min(run.losses) < 1e-15 * scale
