@@ -83,6 +83,18 @@ def test_a_method_object():
     assert result.success and result.certificate.epsilon == 1e-3
 
 
+@pytest.mark.parametrize("method", [methods.OrderAwareNewton(), methods.SafeGDPolyak(0.1),
+                                    methods.GradientDescent(0.1)], ids=lambda m: type(m).__name__)
+def test_a_method_object_that_stops_at_no_gradient_needs_no_epsilon(method):
+    """Its grad_threshold is 0; the accuracy of the run is then the default, or what is told."""
+    for result in (saddlelib.minimize(fun, [0.5, 1.0], method, jac=grad, maxiter=300),
+                   scipy.optimize.minimize(fun, [0.5, 1.0], jac=grad, method=certified(method),
+                                           options=dict(maxiter=300)),
+                   saddlelib.minimize(fun, [0.5, 1.0], method, jac=grad, maxiter=300, tol=1e-6)):
+        assert result.status in (Status.CERTIFIED, Status.PRECISION, Status.MAXITER)
+        assert np.linalg.norm(grad(result.x)) < 1e-6
+
+
 def test_as_in_scipy_with_no_options():
     result = at_minimum(scipy.optimize.minimize(fun, SADDLE, jac=grad, method=certified))
     assert set(result.estimates) >= {"hess_norm", "lipschitz_hess", "curvature_tol"}

@@ -1,5 +1,6 @@
 """Newton steps that know the order of the floor: what they promise, on every ravine of the book."""
 
+import functools
 import math
 import pickle
 
@@ -10,7 +11,7 @@ from scipy.optimize import rosen, rosen_der
 import saddlelib
 from saddlelib import Oracle
 from saddlelib.loop import Status
-from saddlelib.methods import OrderAwareNewton
+from saddlelib.methods import OrderAwareNewton, SafeGDPolyak
 from saddlelib.methods.floor import Floor, is_order, part_of_walls
 from saddlelib.methods.krylov import NewtonSolve, WallPairs
 from saddlelib.problems import (
@@ -342,6 +343,55 @@ def test_what_cannot_go_on_ends(fun, jac, x0, finished):
         if state.finished:
             break
     assert state.finished == finished and np.isfinite(state.best[0]).all()
+
+
+@pytest.mark.parametrize("method", [OrderAwareNewton, functools.partial(SafeGDPolyak, 0.01)])
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.int64, np.array])
+def test_f_star_may_be_a_number_of_any_kind(method, kind):
+    """In the precision of a scalar f − f* would be off, and values of 1e39 no number."""
+    problem, x0 = ALL["Rosenbrock"]
+    ends = []
+    for f_star in (2, kind(2)):
+        oracle = Oracle(lambda x: problem.fun(x) + 2, jac=problem.grad)
+        chosen = method(f_star=f_star)
+        state = chosen.init(oracle, np.array(x0, float))
+        for _ in range(40):
+            state = chosen.step(oracle, state)
+        ends.append(state)
+    assert np.array_equal(ends[0].x, ends[1].x) and type(ends[1].f_star) is float
+
+
+@pytest.mark.parametrize("start", [1.7, 2.0, 3.3])
+@pytest.mark.parametrize("f_star", [0.0, -math.inf])
+def test_a_jump_onto_a_summit_is_taken_back(f_star, start):
+    """u² + v⁴ with a hill of height 5 on the minimizer that the jump aims at."""
+    def hill(v):
+        t = np.clip(2 - abs(v) / 5e-3, 0, 1)
+        slope = -np.sign(v) / 5e-3 * 30 * t**2 * (1 - t) ** 2 if 0 < t < 1 else 0.0
+        return 5 * t**3 * (10 - 15 * t + 6 * t * t), 5 * slope
+
+    def fun(x):
+        return float(x[0] ** 2 + x[1] ** 4 + hill(x[1])[0])
+
+    oracle = Oracle(fun, jac=lambda x: np.array([2 * x[0], 4 * x[1] ** 3 + hill(x[1])[1]]))
+    method = OrderAwareNewton(f_star=f_star, grad_threshold=1e-12)
+    state, lowest = method.init(oracle, np.array([0.3, start])), math.inf
+    while state.finished is None and state.nit < 2000:
+        state = method.step(oracle, state)
+        lowest = min(lowest, state.fun)
+    assert fun(method.answer(oracle, state)[0]) == state.best[2] <= lowest < 1.1e-8
+
+
+@pytest.mark.parametrize("f_star", [0.0, -1.0, -math.inf])
+def test_where_the_square_of_the_gradient_underflows_the_run_ends(f_star):
+    """u² + v¹⁰ becomes 0 at v = 1e-33, where the gradient is 1e-296."""
+    oracle = Oracle(lambda x: float(x[0] ** 2 + x[1] ** 10),
+                    jac=lambda x: np.array([2 * x[0], 10 * x[1] ** 9]))
+    method = OrderAwareNewton(f_star=f_star)
+    state = method.init(oracle, np.array([0.6, 0.9]))
+    while state.finished is None and state.nit < 2000:
+        state = method.step(oracle, state)
+    assert state.finished in ("precision", "stationary") and state.best[2] < 1e-30
 
 
 def test_at_f_star_there_is_nothing_left_to_do():

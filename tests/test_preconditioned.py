@@ -139,6 +139,16 @@ def test_more_columns_than_rows():
     assert state.finished == "nonfinite" and "singular" in state.note and (state.x == x).all()
 
 
+@pytest.mark.parametrize("k", [2, 4])
+def test_columns_that_depend_on_each_other_end_scaledgd_where_it_began(k):
+    """The least singular value is then 1e-17 instead of 0, and a step of it 1e17 long."""
+    X = np.random.default_rng(0).standard_normal((SPARE.dim // k, k))
+    X[:, 1] = X[:, 0] + (X[:, 2] if k > 2 else 0)
+    oracle, method = Oracle(SPARE), ScaledGD(k)
+    state = method.step(oracle, method.init(oracle, X.ravel()))
+    assert "singular" in state.note and (state.x == X.ravel()).all()
+
+
 def test_both_have_a_name_and_stop_where_the_gradient_is_small():
     for rule in ("scaledgd", "precgd"):
         result = minimize(EXACT, start(EXACT, 0.02), "gd", rule=rule, columns=3, epsilon=1e-6,
@@ -170,7 +180,9 @@ def test_at_the_minimum_and_below_f_star_a_run_ends():
     (lambda: PrecGD(3).init(Oracle(MatrixFactorization(np.eye(2), columns=2)), np.ones(4)),
      ValueError, "columns must divide the number of unknowns, 4, got 3"),
     (lambda: minimize(lambda x: float(x @ x), np.ones(4), "gd", jac=lambda x: 2 * x,
-                      rule="precgd", columns=2), ValueError, "f_star"),
+                      rule="precgd", columns=2), ValueError, "f_star.*-inf"),
+    (lambda: PrecGD(2, f_star=math.nan), ValueError, "f_star must be.*-inf to do without"),
+    (lambda: PrecGD(2, f_star=True), TypeError, "f_star"),
     (lambda: minimize(EXACT, np.ones(24), "gd", rule="scaledgd"), TypeError, "needs columns")])
 def test_bad_input_is_refused_by_name(make, error, words):
     with pytest.raises(error, match=words):

@@ -1,5 +1,6 @@
 """Ravines computed against ravines known: bases, φ, q, the verdict, and p from a run."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -162,6 +163,11 @@ JUDGED = {
     "u² + |v|³": (lambda x: [2 * x[0], 3 * abs(x[1]) * x[1]], 2, {UNTOLD}),
     "u² + v⁴ − |v|^3.9/2": (lambda x: [2 * x[0], 4 * x[1] ** 3 - 1.95 * abs(x[1]) ** 1.9 * x[1]],
                             2, {NO, UNTOLD}),
+    "u² + |v|^4.01": (lambda x: [2 * x[0], 4.01 * abs(x[1]) ** 3.01 * np.sign(x[1])],
+                      2, {NO, UNTOLD}),
+    "u² + v₁⁴ + 2|v₂|^4.05": (
+        lambda x: [2 * x[0], 4 * x[1] ** 3, 8.1 * abs(x[2]) ** 3.05 * np.sign(x[2])],
+        3, {NO, UNTOLD}),
     "u² + (1000 v)⁴": (lambda x: [2 * x[0], 4e12 * x[1] ** 3], 2, {YES}),
     "u² + v₁⁴ + 6v₁²v₂² + 5v₂⁴ + v₂³": (
         lambda x: [2 * x[0], 4 * x[1] ** 3 + 12 * x[1] * x[2] ** 2,
@@ -234,8 +240,10 @@ def test_a_point_far_from_the_minimizer_is_not_taken_there():
 
 
 @pytest.mark.parametrize("target", [1e-10, 1e-16])
-def test_minimizers_that_a_solver_found_are_judged_like_exact_ones(target):
-    problem = MatrixFactorization.from_eigenvalues([1.0, 0.6], 3, rng=0, columns=3)
+@pytest.mark.parametrize("columns", [3, 4])
+def test_minimizers_that_a_solver_found_are_judged_like_exact_ones(target, columns):
+    """With four columns two of them vanish at the minimizer; turning these is no motion there."""
+    problem = MatrixFactorization.from_eigenvalues([1.0, 0.6], 3, rng=0, columns=columns)
     x0 = problem.minimizers[0] + 0.1 * np.random.default_rng(0).standard_normal(problem.dim)
     values = []
     found = scipy.optimize.minimize(problem.fun, x0, jac=problem.grad, method="L-BFGS-B",
@@ -244,8 +252,8 @@ def test_minimizers_that_a_solver_found_are_judged_like_exact_ones(target):
     x = next((x for x in values if problem.fun(x) <= target), found.x)
     X = x.reshape(problem.factor(x).shape)
     turns = []
-    for i, j in ((1, 0), (2, 0), (2, 1)):
-        A = np.zeros((3, 3))
+    for i, j in itertools.combinations(range(columns), 2):
+        A = np.zeros((columns, columns))
         A[i, j], A[j, i] = 1.0, -1.0
         turns.append((X @ A).ravel())
     result = analyze(problem, x, tangents=np.stack(turns, axis=1))
@@ -359,12 +367,25 @@ def test_bad_input_is_named():
         (lambda: analyze(Octopus(2), [0.0]), ValueError, "shape|minimizer"),
         (lambda: analyze(None, [0.0]), TypeError, "jac must be a function"),
         (lambda: analyze(QuadraticSaddle([-1.0, 1.0])), ValueError, "give x"),
+        (lambda: analyze(None, [0.0, 0.0], jac=lambda x: 0.0), ValueError, "what jac returns"),
+        (lambda: analyze(None, [0.0, 0.0], jac=lambda x: np.zeros(3)), ValueError, "what jac"),
+        (lambda: analyze(None, [0.0], jac=lambda x: x + 0j), TypeError, "what jac returns"),
+        (lambda: analyze(None, [0.0], jac=lambda x: None), TypeError, "what jac returns"),
+        (lambda: analyze(None, [0.0, 0.0], jac=f.grad, hessp=lambda x, v: None), TypeError,
+         "what hessp returns"),
+        (lambda: analyze(f, spacing=1e300), ValueError, "spacing near 1"),
+        (lambda: analyze(None, [1e100], jac=lambda x: x - 1e100), ValueError, "range of float64"),
         (lambda: analyze(f, rank_tol=0), ValueError, "rank_tol"),
         (lambda: analyze(f, tangents=[[0.0], [1.0]]), ValueError, "tangents must lie in"),
         (lambda: analyze(f, tangents=[1.0]), ValueError, "tangents must be"),
         (lambda: analyze(f).point([0.0, 1.0]), ValueError, "v must lie in the kernel"),
         (lambda: analyze(f).q([1.0]), ValueError, "v must have 2"),
         (lambda: growth_order((np.eye(2), [1.0, 1.0])), ValueError, "four decades"),
+        (lambda: growth_order((np.eye(2), [1.0, 1.0]), f_star="0"), TypeError, "f_star"),
+        (lambda: growth_order((np.eye(2), [1.0, 1.0]), f_star=-np.inf), ValueError, "f_star"),
+        (lambda: growth_order((np.eye(2), [1.0, 1.0]), x_star=[0.0]), ValueError, "x_star must"),
+        (lambda: growth_order(5), TypeError, "run must be"),
+        (lambda: growth_order(([[1.0, 2.0], [3.0]], [1.0, 1.0])), TypeError, "run must be"),
         (lambda: growth_order(minimize(f, [0.1, 0.1], "gd", step_size=0.01)), ValueError,
          "no trace"),
     ):

@@ -83,7 +83,7 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
 
     epsilon, gtol, tol : float, optional
         ε > 0, one absolute accuracy under three names: the wanted ‖∇f‖₂; 1e-3 by default, or that
-        of the method object.
+        of the method object where it has one. An object stops where its own accuracy says.
     curvature_tol : float, optional
         γ > 0: the smallest eigenvalue may be −γ. By default √(ρε) where ρ is known; else it is
         estimated, between 1e-4 and 0.1 times the largest curvature that was seen. Where that is
@@ -244,6 +244,7 @@ def _solver(words, told):
             raise TypeError(f"a method object has its numbers; leave {', '.join(idle)} out")
         if epsilon is None:
             epsilon = getattr(method, "epsilon", None) or getattr(method, "grad_threshold", None)
+            epsilon = epsilon or None  # one that stops at no gradient has no accuracy of its own
         if curvature_tol is None:
             curvature_tol = getattr(method, "curvature_tol", None)
     goal = Goal(told.oracle, 1e-3 if epsilon is None else epsilon, curvature_tol,

@@ -14,6 +14,7 @@ from .arrival import NOWHERE, falls_for_ever, progress, stands_still
 from .base import Method, State, not_finite
 from .floor import Floor, is_order, part_of_walls
 from .krylov import NewtonSolve, WallPairs
+from .polyak import told_f_star
 from .rules import rule
 
 __all__ = ["OrderAwareNewton", "OrderAwareState"]
@@ -42,6 +43,8 @@ _NOISE, _UNSEEN, _REACH = 20.0, 1e-3, (1e-6, 0.1)
 _LOST = 0.1
 # Line search: Armijo's constant, trials of one step, steps that may fail.
 _ARMIJO, _TRIALS, _FAILS = 1e-4, 40, 3
+# How far two values of f at one place may be apart by rounding.
+_ROUNDING = 1e-14
 # Pairs of the preconditioner, and of the descent before.
 _MEMORY, _PAIRS = 20, 10
 # The descent is over when in so many steps √(f − f*), without f* ‖∇f‖, has not fallen to this part.
@@ -233,9 +236,7 @@ class OrderAwareNewton(Method):
                              f"grad_noise = {oracle.grad_noise:.3g}; use method='psgd'")
         if self.products == "exact" and not oracle.has_hvp:
             raise ValueError("products='exact' needs hessp; give it, or leave products out")
-        f_star = self.f_star
-        if f_star is None:
-            f_star = -math.inf if oracle.problem is None else oracle.problem.f_star
+        f_star = told_f_star(self.f_star, oracle)
         state = OrderAwareState(x=x0, jac=oracle.grad(x0), rng=rng, fun=oracle.fun(x0),
                                 f_star=f_star, moved=max(1e-3, 0.1 * norm(x0)))
         state.best = (state.x, state.jac, state.fun)
@@ -293,8 +294,13 @@ class OrderAwareNewton(Method):
     @staticmethod
     def _keep_pair(state, s, y):
         if s @ y > 1e-10 * norm(s) * norm(y):
-            state.pairs = state.pairs.with_pairs([(s, y)], float(y @ y) / float(s @ y))
-            state.hess_norm = max(state.hess_norm, norm(y) / norm(s))
+            size = norm(y)
+            with np.errstate(over="ignore"):
+                largest = float(y @ y) / float(s @ y)
+            if not 0 < largest < math.inf:
+                largest = size / float(s @ (y / size))
+            state.pairs = state.pairs.with_pairs([(s, y)], largest)
+            state.hess_norm = max(state.hess_norm, size / norm(s))
 
     # One product -----------------------------------------------------------
 
@@ -540,7 +546,11 @@ class OrderAwareNewton(Method):
         """Accept what lowers f enough, else a shorter step; and end where no step does."""
         slope, t = float(state.jac @ plan.s), plan.length
         if slope >= 0:
-            state.plan = Plan("newton", -state.jac / max(state.hess_norm, norm(state.jac)))
+            down = -state.jac / max(state.hess_norm, norm(state.jac))
+            if state.jac @ down < 0:
+                state.plan = Plan("newton", down)
+            else:  # the product has underflown
+                self._fail(state)
             return
         # Strictly: where rounding swallows the step the sum is f itself.
         if finite and fun < state.fun and fun <= state.fun + _ARMIJO * t * slope:
@@ -554,6 +564,10 @@ class OrderAwareNewton(Method):
             best = -slope * t * t / bend if 0 < bend < math.inf else 0.1 * t
             state.plan = Plan("newton", plan.s, min(max(best, 0.1 * t), 0.5 * t), plan.tries + 1)
             return
+        self._fail(state)
+
+    def _fail(self, state):
+        """No step along this direction lowers f: one more solve, or the end."""
         state.fails += 1
         state.descending, state.pairs = False, WallPairs(_MEMORY)
         state.plan, state.cut, state.moved = None, 0.0, 0.1 * state.moved
@@ -569,9 +583,17 @@ class OrderAwareNewton(Method):
             state.note = f"f_star = {state.f_star:.6g} is too high"
             state.f_star, state.gap = -math.inf, math.nan
         state.record = progress(state.record, *state.best[::2], state.best[1], moved)
+        if state.trial is not None and self._flat_and_higher(state):
+            self._take_back(state)
+            return
         self._stop(state)
         if state.finished is None and stands_still(state.record):
             self._end(state, "precision", "f and ‖∇f‖ stand still")
+
+    def _flat_and_higher(self, state):
+        """Whether a jump has led to where ∇f is small and f, by more than its rounding, is not."""
+        rise = state.fun - state.trial.fun
+        return norm(state.jac) <= self.grad_threshold and rise > _ROUNDING * abs(state.fun)
 
     def _stop(self, state):
         if norm(state.jac) <= self.grad_threshold:

@@ -12,7 +12,7 @@ from .._norm import norm
 from .base import Method, State, gd_step, not_finite
 from .rules import rule
 
-__all__ = ["BacktrackingDescent", "PolyakDescent", "PolyakState", "polyak_quotient"]
+__all__ = ["BacktrackingDescent", "PolyakDescent", "PolyakState", "polyak_quotient", "told_f_star"]
 
 
 def polyak_quotient(gap, grad) -> float:
@@ -44,6 +44,14 @@ def known_f_star(f_star, oracle) -> float:
                          f"give it, or take rule='restarts' with a lower bound, or rule='plateau' "
                          f"or 'safe', which need none")
     return float(f_star)
+
+
+def told_f_star(f_star, oracle) -> float:
+    """f* as given, else what the problem states, as a float64; -inf where it is not known."""
+    if f_star is None and oracle.problem is not None:
+        f_star = oracle.problem.f_star
+    # A scalar of another precision would draw all it is compared with down to its own.
+    return -math.inf if f_star is None else float(f_star)
 
 
 @dataclass(repr=False)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._arguments import integer, nonnegative, positive
+from .._arguments import _number, integer, nonnegative, positive
 from .base import not_finite
-from .polyak import PolyakState, ValueMethod, known_f_star
+from .polyak import PolyakState, ValueMethod, told_f_star
 from .rules import rule
 
 __all__ = ["PrecGD", "PreconditionedState", "ScaledGD"]
@@ -91,7 +91,8 @@ class ScaledGD(_Preconditioned):
         Stops where ‖∇f‖ is at most that.
 
     Raises TypeError or ValueError for arguments outside these ranges, and where k does not divide
-    the number of unknowns. Where a singular value of X is zero the run ends ("nonfinite").
+    the number of unknowns. Where a singular value of X is zero to rounding the run ends
+    ("nonfinite").
 
     Examples
     --------
@@ -126,7 +127,9 @@ class ScaledGD(_Preconditioned):
             not_finite(new, "the gradient")
             return new
         squares, right, grad = self._spectrum(new)
-        if squares.min() == 0:
+        # Below this a computed singular value is rounding, and its step goes anywhere.
+        noise = np.finfo(float).eps * max(new.x.size // self.columns, self.columns)
+        if squares.min() <= noise**2 * squares.max():
             new.finished = "nonfinite"
             new.note = "XᵀX is singular; take rule='precgd', or a start of full column rank"
             return new
@@ -190,12 +193,16 @@ class PrecGD(_Preconditioned):
         positive("factor", self.factor)
         positive("damping", self.damping)
         nonnegative("grad_threshold", self.grad_threshold)
+        if self.f_star is not None and not _number("f_star", self.f_star) < math.inf:
+            raise ValueError(f"f_star must be a number, -inf to do without, got {self.f_star!r}")
 
     def init(self, oracle, x0, rng=None) -> PreconditionedState:
         """State at x0; costs one gradient."""
-        unknown = self.f_star is not None and self.f_star == -math.inf
-        f_star = self.f_star if unknown else known_f_star(self.f_star, oracle)
-        return self._start(oracle, x0, rng, f_star)
+        f_star = self.f_star
+        if f_star is None and oracle.problem is None:
+            raise ValueError("η needs f_star, the least value of f; give it, or -inf where it is "
+                             "not known")
+        return self._start(oracle, x0, rng, told_f_star(f_star, oracle))
 
     def step(self, oracle, state) -> PreconditionedState:
         """One step; none where f is not above f*."""

@@ -12,7 +12,7 @@ from .._arguments import _number, integer, positive
 from .._norm import norm
 from .base import not_finite
 from .gdpolyak import GDPolyakState, secant_curvature
-from .polyak import ValueMethod, polyak_quotient
+from .polyak import ValueMethod, polyak_quotient, told_f_star
 from .rules import rule
 
 __all__ = ["SafeGDPolyak", "SafeState"]
@@ -167,9 +167,7 @@ class SafeGDPolyak(ValueMethod):
 
     def init(self, oracle, x0, rng=None) -> SafeState:
         """State at x0; costs one gradient and one value. Every step costs a gradient."""
-        f_star = self.f_star
-        if f_star is None:
-            f_star = -math.inf if oracle.problem is None else oracle.problem.f_star
+        f_star = told_f_star(self.f_star, oracle)
         state = SafeState(x=x0, jac=oracle.grad(x0), rng=rng, f_star=f_star, most=_MOST,
                           step_size=self.step_size)
         self._check_in(state, math.inf)

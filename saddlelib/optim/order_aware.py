@@ -50,6 +50,9 @@ _MESSAGES = {
     NewtonStatus.NONFINITE: "the gradient is not finite; the parameters stay where they are: go "
                             "back to an earlier state",
 }
+# Steps of the method for each call of the closure, at most; line searches where rounding swallows
+# the step take many.
+_IDLE = 200
 _ENDED = {None: NewtonStatus.RUNNING, "stationary": NewtonStatus.STATIONARY,
           "precision": NewtonStatus.PRECISION, "unbounded": NewtonStatus.UNBOUNDED,
           "nonfinite": NewtonStatus.NONFINITE}
@@ -250,8 +253,11 @@ class OrderAwareNewton(VectorOptimizer):
             found = newton.init(oracle, loss.here) if before is None else before
             self._compare(s, loss, value, found)
             run = found
-            while run.finished is None and s["closure_calls"] < end:
-                run = newton.step(oracle, run)
+            for _ in range(_IDLE * settings["max_eval"]):
+                if run.finished is not None or s["closure_calls"] >= end:
+                    break
+                with np.errstate(over="ignore", invalid="ignore"):
+                    run = newton.step(oracle, run)
         finally:
             best = loss.start if run is None else vector.like(run.best[0], loss.params)
             vector.copy_(loss.params, best)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+from .._arguments import _number, as_point
 
 __all__ = ["Order", "growth_order"]
 
@@ -60,9 +64,10 @@ def growth_order(run, f_star=0.0, x_star=None) -> Order:
 
     Raises
     ------
-    ValueError
-        Where what is left of the values above f* spans fewer than four decades, where values are
-        below f*, or where f − f* levels off while the points come closer to x*.
+    TypeError, ValueError
+        For arguments of another kind, by name. Where what is left of the values above f* spans
+        fewer than four decades, where values are below f*, or where f − f* levels off while the
+        points come closer to x*.
 
     Examples
     --------
@@ -75,6 +80,10 @@ def growth_order(run, f_star=0.0, x_star=None) -> Order:
     (5.0, True)
     """
     points, values = _trace(run)
+    if not math.isfinite(f_star := _number("f_star", f_star)):
+        raise ValueError(f"f_star must be finite, got {f_star!r}; give the least value")
+    if x_star is not None and (x_star := as_point("x_star", x_star)).size != points.shape[1]:
+        raise ValueError(f"x_star must have {points.shape[1]} coordinates, got {x_star.size}")
     gap = values - f_star
     # Rounding makes values of f* out of smaller ones, and no more.
     lost = 1e-14 * max(abs(f_star), float(np.nanmin(np.abs(values), initial=np.inf)))
@@ -89,7 +98,7 @@ def growth_order(run, f_star=0.0, x_star=None) -> Order:
     if not known:
         x_star = points[end]
         good[np.flatnonzero(good & (gap <= 1e6 * gap[end]))[0]:] = False
-    distance = np.linalg.norm(points - np.asarray(x_star, float), axis=1)
+    distance = np.linalg.norm(points - x_star, axis=1)
     good &= np.isfinite(distance) & (distance > 0)
     a, b = np.log10(distance[good]), np.log10(gap[good])
     if a.size < 8 or np.ptp(b) < 4:
@@ -110,7 +119,11 @@ def _trace(run):
         if not run.trace or not {"x", "fun"} <= set(run.trace):
             raise ValueError('run has no trace of both; say trace=("x", "fun")')
         run = run.trace["x"], run.trace["fun"]
-    points, values = (np.asarray(part, float) for part in run)
+    try:
+        points, values = (np.asarray(part, float) for part in run)
+    except (TypeError, ValueError):
+        raise TypeError("run must be a result with a trace, or a pair of points (n, d) and values "
+                        f"(n,), got {type(run).__name__}") from None
     if points.ndim != 2 or len(points) != len(values):
         raise ValueError(f"points must be (n, d) for n values, got {points.shape} and "
                          f"{values.shape}")

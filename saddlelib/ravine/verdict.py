@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .._arguments import as_point, generator, integer, positive
+from .._arguments import as_gradient, as_point, generator, integer, positive
 from . import form, polish
 from .derivatives import Autograd, Differences, settled
 
@@ -28,6 +28,9 @@ __all__ = ["Growth", "Ravine", "analyze"]
 
 # How many times its error a number has to be to count as different from zero.
 _CLEAR = 10.0
+# Forms at two spacings differ by less than this part where f is four times differentiable; |v|ᵖ
+# makes it about |p − 4|, at any spacing.
+_ALIKE = 1e-3
 _UNIT = np.finfo(float).eps
 
 
@@ -190,12 +193,15 @@ def analyze(fun, x=None, *, jac=None, hessp=None, tangents=None, rank_tol=1e-6, 
     x = as_point("x", x)
     rng = generator("rng", rng)
     given = _derivatives(fun, jac, hessp)
+    if isinstance(given, Differences):
+        _check_shapes(given, x)
     try:
         with np.errstate(all="ignore"):
             return _decide(_Case(given, x, tangents, spacing, starts, rng, rank_tol))
-    except np.linalg.LinAlgError as error:
+    except (np.linalg.LinAlgError, OverflowError) as error:
         raise ValueError("numbers on the way leave the range of float64; multiply fun by a "
-                         "constant that brings its Hessian near 1") from error
+                         "constant that brings its Hessian near 1, and x by one that brings it "
+                         "and spacing near 1") from error
 
 
 def _derivatives(fun, jac, hessp):
@@ -206,6 +212,13 @@ def _derivatives(fun, jac, hessp):
     if not callable(jac):
         raise TypeError(f"jac must be a function that returns the gradient, got {jac!r}")
     return Differences(jac, hessp)
+
+
+def _check_shapes(given, x):
+    with np.errstate(all="ignore"):
+        as_gradient("what jac returns", given.gradient(x), x)
+        if given.product is not None:
+            as_gradient("what hessp returns", given.product(x, np.eye(x.size)[0]), x)
 
 
 class _Case:
@@ -489,6 +502,9 @@ def _sign(case, given, here, least, error, w):
     if not least.lower > clear:
         return Growth.CANNOT_TELL, (f"the least q found is {least.upper:.3g}, but a sum of squares "
                                     f"proves only {least.lower:.3g}")
+    if error > _ALIKE * np.linalg.norm(here.form):
+        return Growth.CANNOT_TELL, ("the differences at two spacings disagree: f may grow with a "
+                                    "power near the fourth")
     heights = _heights(case, given, here, w) + _heights(case, given, here, -w)
     near = sorted(heights)[:4]
     if not near or not all(0.3 < h / (least.upper * t**4) < 3 for t, h in near):
@@ -503,23 +519,28 @@ def _sign(case, given, here, least, error, w):
 
 
 def _orthonormal(tangents, d):
+    """Orthonormal directions, and how large the tangents are along them, the largest 1."""
     T = np.asarray(tangents, float)
     if T.ndim != 2 or len(T) != d:
         raise ValueError(f"tangents must be (d, s) with d = {d}, got shape {T.shape}")
     if not np.isfinite(T).all():
         raise ValueError("tangents must be finite")
     left, sizes, _ = np.linalg.svd(T, full_matrices=False)
-    return left[:, sizes > 1e-9 * sizes.max()] if sizes.size and sizes.max() > 0 else left[:, :0]
+    most = sizes.max(initial=0.0)
+    return left, sizes / most if most > 0 else sizes
 
 
 def _across(case, here, error):
     """An orthonormal basis, in coordinates of V, of what is left of V across the tangents."""
-    tilt = np.linalg.norm(case.tangents - here.V @ (here.V.T @ case.tangents))
     moved = float(np.linalg.norm(here.x - case.start))
-    size = max(float(np.linalg.norm(here.x)), here.reach)
-    if not tilt <= 1e-6 + 10 * moved / size:
+    off = 10 * moved / max(float(np.linalg.norm(here.x)), here.reach)
+    # Turning columns that vanish at the minimizer is no motion there, and none that is small.
+    tangents, sizes = case.tangents
+    tangents = tangents[:, sizes > max(1e-9, off)]
+    tilt = np.linalg.norm(tangents - here.V @ (here.V.T @ tangents))
+    if not tilt <= 1e-6 + off:
         raise ValueError("tangents must lie in the kernel of the Hessian: f is constant along them")
-    inside, sizes, _ = np.linalg.svd(here.V.T @ case.tangents, full_matrices=True)
+    inside, sizes, _ = np.linalg.svd(here.V.T @ tangents, full_matrices=True)
     s = int(np.count_nonzero(sizes > 0.5))
     along, basis = inside[:, :s], inside[:, s:]
     if s:
@@ -528,7 +549,7 @@ def _across(case, here, error):
         W /= np.linalg.norm(W, axis=1, keepdims=True)
         change = np.abs(form.gradient_rows(W, 4) @ here.form).max()
         # The tangents are those at the point that was given: from there to x they turn a little.
-        turn = 10 * (tilt + moved / size)
+        turn = 10 * tilt + off
         if not change <= _CLEAR * error + (1e-9 + turn**2) * np.linalg.norm(here.form):
             raise ValueError(f"f is not constant along tangents: its fourth-order form changes by "
                              f"{change:.3g} there; leave out what is no direction of a manifold of "

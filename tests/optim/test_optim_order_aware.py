@@ -439,3 +439,36 @@ def test_bad_closures_say_what_to_do():
     with pytest.raises(RuntimeError, match="without a closure"):
         scaler.step(run.optimizer, run.closure)
     assert run.x.tolist() == list(ROSENBROCK)
+
+
+@pytest.mark.parametrize("f_star", [0.0, -1.0, None])
+def test_a_loss_that_underflows_ends_the_run(f_star):
+    """u² + v¹⁰ becomes 0 where its gradient is 1e-296, and the same point is tried again."""
+    run = Run(loss=lambda x: x[0] ** 2 + x[1] ** 10, f_star=f_star)
+    for _ in range(30):
+        run.optimizer.step(run.closure)
+    assert run.optimizer.counts["status"] in (S.PRECISION, S.AT_F_STAR)
+
+
+def test_a_step_ends_even_where_the_method_asks_for_no_point(monkeypatch):
+    run = Run()
+    run.optimizer.step(run.closure)
+    asked = []
+
+    def idle(self, oracle, state):
+        asked.append(state)
+        assert len(asked) < 10_000
+        return state.copy()
+
+    monkeypatch.setattr(Method, "step", idle)
+    run.optimizer.step(run.closure)
+    assert asked
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-150, 1e200])
+def test_gradients_whose_square_leaves_float64_are_no_hindrance(scale):
+    run = Run(loss=lambda x: scale * rosenbrock(x))
+    for _ in range(8):
+        run.optimizer.step(run.closure)
+    assert min(run.losses) < 1e-15 * scale
