@@ -77,8 +77,6 @@ BENT = {
     "bent, order 6": Ravine(4, 2, order=6, seed=3),
     "bent, κ=1e4": Ravine(8, 3, condition=1e4, seed=4),
     "bent, anisotropic": Ravine(4, 3, anisotropy=1e3, seed=5),
-    # Jumps land where the floor's curvature is negative.
-    "bent, landings": Ravine(8, 3, condition=100.0, anisotropy=1e3, seed=3),
 }
 ALL = {**PROBLEMS, **{name: (ravine, ravine.start) for name, ravine in BENT.items()}}
 
@@ -108,14 +106,22 @@ def test_it_gets_down_every_ravine_whatever_it_is_told_of_f_star(name, f_star):
 # Calls to 1e-12 with f* known, half as many again as when this was written.
 CALLS = {"x²+y⁴": 39, "Rosenbrock": 66, "Rosenbrock, a=100": 78, "order 3": 33, "order 6": 53,
          "convex, κ=100": 105, "factorization": 62, "sensing": 83, "two neurons": 42, "bent": 71,
-         "bent, order 3": 59, "bent, order 6": 90, "bent, κ=1e4": 104, "bent, anisotropic": 74,
-         "bent, landings": 230}
+         "bent, order 3": 59, "bent, order 6": 90, "bent, κ=1e4": 104, "bent, anisotropic": 74}
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_calls_to_twelve_digits_stay(name):
     problem, x0 = ALL[name]
     assert run(problem, x0, f_star=0.0)[1].njev <= CALLS[name]
+
+
+def test_landings_where_the_floor_is_not_convex_settle():
+    """Without a settle on what was solved before curvature turned negative it is 126 and more."""
+    calls = []
+    for seed in range(24):
+        ravine = Ravine(6, 3, condition=100.0, anisotropy=1e3, seed=seed)
+        calls.append(run(ravine, ravine.start, f_star=0.0)[1].njev)
+    assert math.exp(np.mean(np.log(calls))) < 120
 
 
 def test_calls_to_twenty_digits_stay_where_they_are():
