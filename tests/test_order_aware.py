@@ -3,6 +3,7 @@
 import functools
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -543,3 +544,25 @@ def test_where_jumps_fail_again_and_again_it_goes_down_by_l_bfgs():
         assert new.failed < 3 and new.window >= state.window
         state = new
     assert oracle.njev < 500 and begun >= 1 and state.window > 10
+
+
+def test_negative_curvature_before_a_floor_is_known_sends_it_down_by_l_bfgs():
+    """Far from a minimizer Newton steps are dear: here a double well in each of six variables."""
+    bends, back = seeded(9, 6, 6), 0
+
+    def fun(x):
+        return float(((x**2 - 1) ** 2).sum() / 4 + 0.3 * np.sin(bends @ x).sum())
+
+    def grad(x):
+        return x * (x**2 - 1) + 0.3 * bends.T @ np.cos(bends @ x)
+
+    for seed in range(20):
+        oracle, method = Oracle(fun, jac=grad), OrderAwareNewton()
+        state = replace(method.init(oracle, 0.1 * seeded(seed, 6)), descending=False)
+        for _ in range(40):
+            new = method.step(oracle, state)
+            if new.descending and not state.descending:
+                assert state.trial is None and new.cut == 0 and new.window == state.window
+                back += 1
+            state = new
+    assert back >= 10
