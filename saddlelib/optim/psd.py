@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from . import _vector as vector
-from ._base import SaddleOptimizer, settings_of
+from ._saddle import SaddleOptimizer, settings_of
 
 __all__ = ["PSD"]
 
@@ -118,16 +118,19 @@ class PSD(SaddleOptimizer):
     (-0.25, 1, 'NO_NEGATIVE_CURVATURE')
     """
 
-    def __init__(self, params, lr=1e-3, *, epsilon=1e-3, curvature_tol=None, lipschitz_hess=None,
-                 perturbation_radius=None, episode_length=None, max_episodes=None,
-                 curvature_check=True, lanczos_steps=60, failure_prob=1e-4, escape="ball",
-                 rest=100, check_every=50, seed=0, maximize=False, foreach=None):
+    def __init__(self, params, lr=1e-3, *, loss=None, rule="quick", epsilon=1e-3,
+                 curvature_tol=None, lipschitz_hess=None, perturbation_radius=None,
+                 episode_length=None, max_episodes=None, curvature_check=True, lanczos_steps=60,
+                 failure_prob=1e-4, escape="ball", rest=100, check_every=50, seed=0,
+                 weight_decay=0.0, maximize=False, foreach=None):
         super().__init__(params, settings_of(dict(
-            lr=lr, epsilon=epsilon, curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
-            perturbation_radius=perturbation_radius, episode_length=episode_length,
-            max_episodes=max_episodes, curvature_check=curvature_check,
-            lanczos_steps=lanczos_steps, failure_prob=failure_prob, escape=escape, rest=rest,
-            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach)))
+            lr=lr, rule=rule, epsilon=epsilon, curvature_tol=curvature_tol,
+            lipschitz_hess=lipschitz_hess, perturbation_radius=perturbation_radius,
+            episode_length=episode_length, max_episodes=max_episodes,
+            curvature_check=curvature_check, lanczos_steps=lanczos_steps,
+            failure_prob=failure_prob, escape=escape, rest=rest, check_every=check_every, seed=seed,
+            weight_decay=weight_decay, maximize=maximize, foreach=foreach),
+            ("quick", "published")), loss)
 
     def _look(self, s, settings, params, grads):
         s["grad_norm"] = norm = vector.norm(grads)

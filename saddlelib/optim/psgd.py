@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from .._arguments import integer
 from ..theory import alpay2025
 from . import _vector as vector
-from ._base import SaddleOptimizer, settings_of
 from ._curvature import quick_dot
+from ._saddle import SaddleOptimizer, settings_of
 
 __all__ = ["PSGD"]
 
@@ -90,44 +92,53 @@ class PSGD(SaddleOptimizer):
     (1, 'NO_NEGATIVE_CURVATURE')
     """
 
-    def __init__(self, params, lr=1e-3, *, epsilon=1e-3, rule="pairs", window=5, batch_size=None,
-                 noise_std=None, curvature_tol=None, lipschitz_hess=None,
+    def __init__(self, params, lr=1e-3, *, loss=None, rule="quick", epsilon=1e-3, window=5,
+                 batch_size=None, noise_std=None, curvature_tol=None, lipschitz_hess=None,
                  perturbation_radius=None, episode_length=None, max_episodes=None,
                  curvature_check=True, lanczos_steps=60, failure_prob=1e-4, escape="ball",
-                 rest=100, check_every=50, seed=0, maximize=False, foreach=None):
+                 rest=100, check_every=50, seed=0, weight_decay=0.0, maximize=False, foreach=None):
         settings = settings_of(dict(
-            lr=lr, epsilon=epsilon, curvature_tol=curvature_tol, lipschitz_hess=lipschitz_hess,
-            perturbation_radius=perturbation_radius, episode_length=episode_length,
-            max_episodes=max_episodes, curvature_check=curvature_check,
-            lanczos_steps=lanczos_steps, failure_prob=failure_prob, escape=escape, rest=rest,
-            check_every=check_every, seed=seed, maximize=maximize, foreach=foreach))
-        if rule not in ("pairs", "published"):
-            raise ValueError(f"rule must be 'pairs' or 'published', got {rule!r}")
+            lr=lr, rule=rule, epsilon=epsilon, curvature_tol=curvature_tol,
+            lipschitz_hess=lipschitz_hess, perturbation_radius=perturbation_radius,
+            episode_length=episode_length, max_episodes=max_episodes,
+            curvature_check=curvature_check, lanczos_steps=lanczos_steps,
+            failure_prob=failure_prob, escape=escape, rest=rest, check_every=check_every, seed=seed,
+            weight_decay=weight_decay, maximize=maximize, foreach=foreach),
+            ("quick", "pairs", "published"))
         if rule == "published":
             if batch_size is None or noise_std is None:
-                raise ValueError("rule='published' needs batch_size and noise_std; rule='pairs' "
-                                 "needs neither")
+                raise ValueError("rule='published' needs batch_size and noise_std; the others need "
+                                 "neither")
             trigger = alpay2025.batch_trigger(noise_std, settings["epsilon"], batch_size)
         elif batch_size is not None or noise_std is not None:
             raise ValueError("batch_size and noise_std are for rule='published' only")
         else:
             trigger = settings["epsilon"]
-        settings.update(rule=rule, window=integer("window", window), batch_size=batch_size,
+        settings.update(window=integer("window", window), batch_size=batch_size,
                         noise_std=noise_std, trigger=trigger)
-        super().__init__(params, settings)
-        self._scalars.update({"paired": 0, "pairs": 0, "inner": 0.0})
+        super().__init__(params, settings, loss)
+
+    def _prepare(self, p, group):
+        state = super()._prepare(p, group)
+        if group["rule"] != "published" and p.requires_grad and "first_grad" not in state:
+            state["first_grad"] = torch.zeros_like(p, requires_grad=False)
+        return state
 
     def _look(self, s, settings, params, grads):
         s["next_look"] = s["steps"] + settings["check_every"]
         if settings["rule"] == "published":
             s["grad_norm"] = norm = vector.norm(grads)
             return None if not math.isfinite(norm) else norm <= settings["trigger"]
-        if s["paired"] == 0:
-            if not math.isfinite(vector.norm(grads)):
-                return None
-            self._first(s, params, grads)
-            return False
-        return self._second(s, settings, params, grads)
+        if s["paired"]:
+            return self._second(s, settings, params, grads)
+        norm = vector.norm(grads)
+        if not math.isfinite(norm):
+            return None
+        if settings["rule"] == "quick" and norm <= settings["epsilon"]:  # E‖ĝ‖² ≥ ‖∇f‖²
+            s.update(grad_norm=norm, pairs=0, inner=0.0)
+            return True
+        self._first(s, params, grads)
+        return False
 
     def _listen(self, s, settings, work):
         if not super()._listen(s, settings, work):
@@ -143,32 +154,28 @@ class PSGD(SaddleOptimizer):
         return True
 
     def _has_arrived(self, s, small):
-        """One mini-batch does not tell."""
+        """One mini-batch does not tell that the gradient is large, only that it is small."""
+        if s["trial"]:
+            super()._has_arrived(s, small)
 
     def _over(self, s):
         super()._over(s)
-        s.update(paired=0, pairs=0, inner=0.0)
+        s.update(paired=0, pairs=0, inner=0.0, spacing=0)
 
     def _first(self, s, params, grads):
         """Keep the gradients; the next step has the second of the pair."""
-        kept, new = [], []
-        for p, g in zip(params, grads, strict=True):
-            state = self.state[p]
-            if "first_grad" not in state:
-                state["first_grad"] = g.detach().clone()
-            else:
-                kept.append(state["first_grad"])
-                new.append(g)
-        if kept:
-            vector.copy_(kept, new)
+        for p in params:
+            if "first_grad" not in self.state[p]:  # it was frozen until now
+                self.state[p]["first_grad"] = torch.zeros_like(p, requires_grad=False)
+        vector.copy_([self.state[p]["first_grad"] for p in params], grads)
         s["paired"], s["next_look"] = len(params), s["steps"] + 1
 
     def _second(self, s, settings, params, grads):
         """The inner product of the pair; after a window of them, whether the gradient is small."""
         first = [self.state[p].get("first_grad") for p in params]
         same = len(first) == s["paired"] and all(g is not None for g in first)
-        s["paired"] = 0
-        s["next_look"] = s["steps"] + max(settings["check_every"] - 1, 1)
+        s["paired"], every = 0, settings["check_every"]
+        s["next_look"] = s["steps"] + (1 if settings["rule"] == "quick" else max(every - 1, 1))
         if not same:  # another set of parameters has gradients now
             return False
         inner = quick_dot(first, grads)
@@ -178,6 +185,9 @@ class PSGD(SaddleOptimizer):
         s["pairs"] += 1
         if s["pairs"] < settings["window"]:
             return False
+        if settings["rule"] == "quick":  # pair after pair, and then none, each time for longer
+            s["spacing"] = min(max(2 * s["spacing"], 2 * s["pairs"]), every * s["pairs"])
+            s["next_look"] = s["steps"] + 1 + s["spacing"]
         mean = s["inner"] / s["pairs"]
         s["inner"], s["pairs"] = 0.0, 0
         s["grad_norm"] = math.copysign(math.sqrt(abs(mean)), mean)
