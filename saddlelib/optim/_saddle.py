@@ -12,6 +12,7 @@ from . import _vector as vector
 from ._base import DescentOptimizer, check_lr
 from ._curvature import Products, Seen, Source, smallest_curvature
 from ._evaluator import Evaluator, Unusable
+from ._look import sizes_of
 
 __all__ = ["SaddleOptimizer", "Status", "settings_of"]
 
@@ -494,9 +495,8 @@ def _moved(params, xi):
 
 def _initialization(params, share, seed, counter):
     """Normal numbers of standard deviation share/√fan-in, as a layer begins with."""
-    xi = vector.gaussian(params, seed, counter, radius=math.sqrt(vector.numel(params)))
-    fans = [p[0].numel() if p.ndim > 1 and len(p) else p.numel() for p in params]
-    torch._foreach_mul_(vector.local(xi), [share / math.sqrt(max(1, n)) for n in fans])
+    xi = vector.gaussian(params, seed, counter, radius=share * math.sqrt(vector.numel(params)))
+    torch._foreach_mul_(vector.local(xi), sizes_of(params))
     return xi
 
 

@@ -7,9 +7,10 @@ import math
 
 import torch
 
-from .._arguments import integer, positive
+from .._arguments import integer, nonnegative, positive
 from . import _vector as vector
 from ._base import DescentOptimizer, descend_
+from ._evaluator import Evaluator
 
 __all__ = ["EpochStatus", "GDPolyak"]
 
@@ -33,6 +34,7 @@ class EpochStatus(enum.IntEnum):
     STATIONARY = 7
     PRECISION = 8
     NONFINITE = 9
+    UNSEEN = 10
 
     @property
     def message(self) -> str:
@@ -58,7 +60,12 @@ _MESSAGES = {
                            "lost in rounding",
     EpochStatus.NONFINITE: "the gradient is not finite; the parameters stay where they are: "
                            "lower lr, or go back to an earlier state",
+    EpochStatus.UNSEEN: "nobody has given the loss that a look needs: give loss=lambda: "
+                        "criterion(model(x), y); short steps until there is one",
 }
+_NOBODY = ("a look needs the loss, and step() got neither a closure that returns it nor loss=loss: "
+           "give the optimizer loss=lambda: criterion(model(x), y), once, when you make it. Until "
+           "then it only takes the short steps of torch.optim.SGD")
 
 
 class GDPolyak(DescentOptimizer):
@@ -174,12 +181,18 @@ class GDPolyak(DescentOptimizer):
     (True, 500, True)
     """
 
-    def __init__(self, params, lr=1e-3, *, f_star=None, epoch_length=None, safe=True, factor=None,
-                 growth=0.0, cap=math.inf, gain=0.2, guard=10.0, maximize=False, foreach=None):
-        super().__init__(params, _settings(lr, f_star, epoch_length, safe, factor, growth, cap,
-                                           gain, guard, maximize, foreach))
-        length = self.defaults["epoch_length"]
-        self._scalars.update({
+    def __init__(self, params, lr=1e-3, *, loss=None, f_star=None, epoch_length=None, safe=True,
+                 factor=None, growth=0.0, cap=math.inf, gain=0.2, guard=10.0, weight_decay=0.0,
+                 maximize=False, foreach=None):
+        super().__init__(params, {
+            **_settings(f_star, epoch_length, safe, factor, growth, cap, gain, guard),
+            "lr": lr, "weight_decay": nonnegative("weight_decay", weight_decay),
+            "maximize": bool(maximize), "foreach": foreach}, loss)
+
+    def _fresh(self):
+        settings = self.param_groups[0]
+        length = settings["epoch_length"]
+        return {
             "steps": 0, "closure_calls": 0, "looks": 0, "epochs": 0, "accepted": 0, "rejected": 0,
             "left": length, "length": length, "taken": 0, "in_a_row": 0,
             "status": int(EpochStatus.START), "loss": math.inf, "least": math.inf,
@@ -188,18 +201,14 @@ class GDPolyak(DescentOptimizer):
             "trial": False, "again": False, "before_loss": math.nan, "before_gap": math.nan,
             "before_norm": math.nan, "before_curvature": math.nan,
             "kept": 0, "kept_lr": 0.0, "curvature": math.nan, "last_curvature": math.nan,
-            "look_curvature": math.inf, "doubted": False, "without": f_star is None})
+            "look_curvature": math.inf, "doubted": False, "without": settings["f_star"] is None}
 
-    def add_param_group(self, param_group):
-        """Add a group; it may set ``lr`` and ``foreach``, all else is of the whole vector."""
-        super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        if group["safe"]:
-            # Now and not when needed: a distributed checkpoint then finds everything in its place.
-            for p in group["params"]:
-                if p.requires_grad:
-                    for key in ("before", "last_grad"):
-                        self._copy(p, key)
+    def _prepare(self, p, group):
+        state = super()._prepare(p, group)
+        if group["safe"] and p.requires_grad:
+            for key in ("before", "last_grad"):
+                self._copy(p, key)
+        return state
 
     def _copy(self, p, key):
         state = self.state[p]
@@ -211,7 +220,7 @@ class GDPolyak(DescentOptimizer):
     def counts(self) -> dict:
         """What the run has cost so far and what the last look saw, by name.
 
-        ``steps``, calls of `step`; ``closure_calls``; ``looks``; ``epochs``, long steps taken;
+        ``steps``, calls of `step`; ``closure_calls``, also of ``loss``; ``looks``; ``epochs``, long steps taken;
         ``accepted`` and ``rejected``, those that were judged; ``left``, short steps to the next
         look; ``epoch_length``, the present K; ``status``, an `EpochStatus`; ``loss``, ``grad_norm``
         and ``curvature`` at the last look, the norm with groups weighted by their ``lr``, as parts
@@ -256,18 +265,20 @@ class GDPolyak(DescentOptimizer):
         closure : callable
             Clears the gradients, computes the loss, calls ``backward`` and returns the loss.
         loss : Tensor or float
-            Instead of a closure: the loss whose gradients the parameters have.
+            Instead of a closure: the loss whose gradients the parameters have. With neither the
+            ``loss`` of the constructor is called, where a look needs it; with none of the three all
+            steps are short ones.
 
         Raises
         ------
         TypeError
-            Without any of them, or with both.
+            With both.
         RuntimeError
-            Where no parameter has a gradient, a gradient is sparse, the loss is not finite and no
-            long step can be taken back, or a loss is not the same at the same point.
+            Where a gradient is sparse, the loss is not finite and no long step can be taken back,
+            or a loss is not the same at the same point.
         """
-        if (closure is None) == (loss is None):
-            raise TypeError("step() needs the loss, once: either step(closure), or step(loss=loss) "
+        if closure is not None and loss is not None:
+            raise TypeError("step() takes the loss once: either step(closure), or step(loss=loss) "
                             "after loss.backward()")
         if closure is not None and not callable(closure):
             raise TypeError(f"closure must be a function, got {type(closure).__name__}; a loss is "
@@ -278,15 +289,17 @@ class GDPolyak(DescentOptimizer):
         s, settings = self._scalars, self.param_groups[0]
         if closure is not None:
             loss = self._evaluate(s, closure)
-        value = self._value(settings, loss)
+        work = self._gather(scale)
+        if not work:  # as after a batch that was skipped
+            return loss
+        value = self._loss_here(s, settings, work, loss)
+        if value is None:
+            self._unseen(s, settings, work)
+            return loss
         if not math.isfinite(value) and not s["trial"]:
             raise RuntimeError(f"the loss is {value}; the parameters are unchanged; lower lr, look "
                                f"at the last mini-batch, or set safe=True, which takes long steps "
                                f"that go too far back")
-        work = self._gather()
-        if scale != 1.0:
-            for _, _, grads in work:
-                torch._foreach_mul_(grads, scale)
         if s["again"]:
             self._compare(s, settings, value, loss)
         if not math.isfinite(value):
@@ -303,6 +316,32 @@ class GDPolyak(DescentOptimizer):
                 self._look(s, settings, work, value)
         s["steps"] += 1
         return loss
+
+    def _loss_here(self, s, settings, work, loss):
+        """What is minimized, here; None where nobody says."""
+        if loss is None:
+            if self.loss is None or not (s["left"] == 0 or s["again"]):
+                return None
+            params = [p for _, ps, _ in work for p in ps]
+            with Evaluator(params, loss=self.loss, process_group=self.process_group,
+                           sign=-1.0 if settings["maximize"] else 1.0) as ask:
+                value = ask.value()
+            s["closure_calls"] += ask.calls
+        else:
+            value = self._value(settings, loss)
+        return value + self._penalty(work)
+
+    def _unseen(self, s, settings, work):
+        """A short step without a loss; where a look needs one, it waits."""
+        if self.loss is None:
+            self._say_once(_NOBODY)
+        if settings["safe"]:
+            self._follow(s, work)
+        if s["left"] == 0:
+            s["status"], s["left"] = int(EpochStatus.UNSEEN), s["length"]
+        self._descend(settings, work)
+        s["left"], s["taken"] = max(s["left"] - 1, 0), s["taken"] + 1
+        s["steps"] += 1
 
     def _compare(self, s, settings, value, loss):
         """The loss where a step was taken back to has to be what it was."""
@@ -528,8 +567,8 @@ class GDPolyak(DescentOptimizer):
         return max(torch.finfo(p.dtype).eps for p in self._movable())
 
 
-def _settings(lr, f_star, epoch_length, safe, factor, growth, cap, gain, guard, maximize, foreach):
-    """All settings, checked, for ``defaults``."""
+def _settings(f_star, epoch_length, safe, factor, growth, cap, gain, guard):
+    """The settings of epochs and long steps, checked, for ``defaults``."""
     safe = bool(safe)
     if f_star is None and not safe:
         raise ValueError("safe=False needs f_star, the least value of the loss; give it, or set "
@@ -549,11 +588,11 @@ def _settings(lr, f_star, epoch_length, safe, factor, growth, cap, gain, guard, 
     if positive("gain", gain) >= 1:
         raise ValueError(f"gain must lie strictly between 0 and 1, got {gain!r}")
     return {
-        "lr": lr, "f_star": None if f_star is None else float(f_star),
+        "f_star": None if f_star is None else float(f_star),
         "epoch_length": 10 if epoch_length is None else integer("epoch_length", epoch_length,
                                                                 least=2 if safe else 0),
         "safe": safe, "factor": (1.9 if safe else 1.0) if factor is None else positive("factor",
                                                                                        factor),
         "growth": float(growth), "cap": float(cap), "gain": float(gain),
-        "guard": positive("guard", guard), "maximize": bool(maximize), "foreach": foreach,
+        "guard": positive("guard", guard),
     }
