@@ -46,7 +46,7 @@ def peer():
 
 def ours() -> dict:
     """The entries of saddlelib and of PyTorch."""
-    psgd = partial(PSGD, check_every=2, window=4, epsilon=EPSILON, curvature_tol=0.1,
+    psgd = partial(PSGD, rule="pairs", check_every=2, window=4, epsilon=EPSILON, curvature_tol=0.1,
                    perturbation_radius=RADIUS, episode_length=LENGTH, lanczos_steps=8)
     return {
         "SGD": tasks.Entry(torch.optim.SGD, RATES),

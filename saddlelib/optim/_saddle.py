@@ -82,10 +82,11 @@ class SaddleOptimizer(DescentOptimizer):
                 settings["episode_length"] = length
 
     def _fresh(self):
-        return {"steps": 0, "closure_calls": 0, "hvp": 0, "looks": 0, "checks": 0, "episodes": 0,
-                "kept": 0, "undone": 0, "draws": 0, "left": 0, "away": 0, "next_look": 0,
-                "pause": self.param_groups[0]["rest"], "after": 0, "trial": 0, "rung": 0,
-                "proven": 0, "paired": 0, "pairs": 0, "inner": 0.0, "spacing": 0, "status": int(Status.DESCENDING), "source": int(Source.NONE),
+        zeros = ("steps", "closure_calls", "hvp", "looks", "checks", "episodes", "kept", "undone",
+                 "draws", "left", "away", "next_look", "after", "trial", "rung", "proven", "paired",
+                 "pairs", "spacing")
+        return {**dict.fromkeys(zeros, 0), "inner": 0.0, "pause": self.param_groups[0]["rest"],
+                "status": int(Status.DESCENDING), "source": int(Source.NONE),
                 "grad_norm": math.nan, "min_eig": math.nan, "min_eig_lower": math.nan}
 
     def _prepare(self, p, group):
@@ -240,6 +241,7 @@ class SaddleOptimizer(DescentOptimizer):
         if small is None:
             return self._hold(s)
         if not small:
+            s["status"] = int(Status.DESCENDING)
             if not (s["paired"] or s["pairs"]):  # else it is not known yet
                 self._leave(s, settings)
             return True
@@ -267,7 +269,6 @@ class SaddleOptimizer(DescentOptimizer):
 
     def _leave(self, s, settings):
         """The gradient is large: whatever was there before is left behind."""
-        s["status"] = int(Status.DESCENDING)
         if s["proven"]:
             s["pause"] = settings["rest"]
         s["rung"] = s["proven"] = 0
@@ -288,8 +289,10 @@ class SaddleOptimizer(DescentOptimizer):
             with evaluator:
                 product = Products(evaluator, raw, settings["lipschitz_hess"], ask.get("known"),
                                    [group["weight_decay"] for group, ps, _ in work for _ in ps])
-                if product.source == Source.DIFFERENCES:
-                    _repeatable(evaluator, raw)
+                if evaluator.closure is not None:
+                    _clears(evaluator, raw)
+                elif product.source == Source.DIFFERENCES:
+                    evaluator.check(evaluator.gradient()[0])
                 # The k-th check may fail with probability δ/(k(k+1)); these add up to at most δ.
                 seen = smallest_curvature(
                     product, params, settings["curvature_tol"],
@@ -342,6 +345,36 @@ class SaddleOptimizer(DescentOptimizer):
         return _initialization(params, _SHARE * larger, seed, s["draws"])
 
     # Quick episodes -----------------------------------------------------------
+
+    @torch.no_grad()
+    def settle(self, loss=None) -> bool:
+        """Judge an episode that is not over: keep it if the loss is lower than where it began.
+
+        Call it where training ends: within an episode the parameters may stand higher than before.
+
+        Parameters
+        ----------
+        loss : callable, optional
+            As that of the constructor, which is called without it.
+
+        Returns
+        -------
+        bool
+            Whether the parameters went back.
+        """
+        s = self._scalars
+        if not s["trial"]:
+            return False
+        loss = self.loss if loss is None else loss
+        if loss is None:
+            raise ValueError("loss must be given, as a function that returns the loss: nobody has "
+                             "given one before")
+        work = [(group, ps, None) for group in self.param_groups
+                if (ps := [p for p in group["params"] if "before" in self.state[p]])]
+        kept = s["kept"]
+        self._judge(s, self.param_groups[0], work, {"loss": loss})
+        s["left"] = 0
+        return s["kept"] == kept
 
     def _climb(self, s, settings, work, ask):
         """Perturb, further on each rung; look at the curvature where that has not helped."""
@@ -465,21 +498,26 @@ class SaddleOptimizer(DescentOptimizer):
         return False
 
 
-def _repeatable(evaluator, grads):
-    """`Unusable` where a closure does not give the gradient of the step again.
+def _clears(evaluator, grads):
+    """`Unusable` where a closure leaves gradients in place that are there, and adds to them.
 
-    So it is where it adds to the gradients of earlier batches, or divides its loss by their number.
+    So do those that accumulate several mini-batches, each divided by their number: what they return
+    has another scale than the gradient of the step. At a saddle its gradient alone does not tell.
     """
-    value, again = evaluator.gradient()
-    if evaluator.loss is not None:
-        evaluator.check(value)
-        return
-    change = vector.add_(vector.clone(again), grads, alpha=-evaluator.sign)
-    if not vector.norm(change) <= 1e-2 * max(vector.norm(again), vector.norm(grads)):
+    evaluator.calls += 1
+    evaluator.random.set()
+    mark = 1e3 * max(1.0, vector.norm(grads))
+    for p in evaluator.params:
+        p.grad = torch.full_like(p, mark, requires_grad=False)
+    with torch.enable_grad():
+        evaluator.closure()
+    left = [torch.zeros_like(p, requires_grad=False) if p.grad is None else p.grad
+            for p in evaluator.params]
+    if not vector.norm(left) < mark / 2:
         raise Unusable(
-            "the closure does not give the same gradient twice. It has to clear the gradients, "
-            "and neither accumulate them nor divide the loss; give the optimizer "
-            "loss=lambda: criterion(model(x), y) instead")
+            "the closure does not clear the gradients. Where it accumulates them over several "
+            "mini-batches its loss has another scale than they; give the optimizer "
+            "loss=lambda: criterion(model(x), y) as well")
 
 
 def _moved(params, xi):

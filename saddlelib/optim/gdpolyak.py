@@ -99,9 +99,13 @@ class GDPolyak(DescentOptimizer):
     heard again at the next look; it is given up only where the loss is below it. `counts` says what
     the last long step went by.
 
-    **How to use.** ``optimizer.step(closure)`` with the usual closure, or ``step(loss=loss)`` after
-    ``loss.backward()``. Exactly one of both. Each step costs one evaluation, so an epoch costs
-    K + 1 of them; a long step that is taken back costs none of its own. ``lr`` has to be safe for
+    **How to use.** ``GDPolyak(params, lr, loss=lambda: criterion(model(x), y))``, and then
+    ``optimizer.step()`` after ``backward``, as always: the function, which returns the loss without
+    ``backward``, is called where a step is long, judged or taken back, and nowhere else. Or
+    ``optimizer.step(closure)`` with the usual closure, or ``step(loss=loss)`` after
+    ``loss.backward()``. Where nobody gives the loss, the first step says so by a warning, and all
+    steps are short ones. Each step costs one evaluation, so an epoch costs K + 1 of them; a long
+    step that is taken back costs none of its own. ``lr`` has to be safe for
     plain gradient descent. Groups may have an ``lr`` each: the method is then that in the
     coordinates where all are equal, so that the long step is λτ times a short one, with
     τ = (f − f*)/Σ lr‖∇f‖² over the groups. Without ``safe`` nothing is kept outside the
@@ -123,10 +127,13 @@ class GDPolyak(DescentOptimizer):
     those where `at_look` is true. A loss that differs at the same point is noticed where a step was
     taken back, the only point that is evaluated twice; it raises if the difference is more than
     half of what was judged. A finite ``cap`` makes long steps constant in the end, and the rate
-    slow. With a fixed K and without ``safe`` the run stalls at a floor; see ``growth``. Dropout and
+    slow. With a fixed K and without ``safe`` the run stalls at a floor; see ``growth``.
+    ``weight_decay`` belongs to the loss: f and f* are those of f + weight_decay·‖x‖²/2. ``loss`` is
+    in no checkpoint, pickle or copy: give it again, or set ``optimizer.loss``. Dropout and
     batch normalization in training mode are no functions of the parameters alone. Do not clip
     gradients: the quotient is that of the gradient of the loss. With a `torch.amp.GradScaler` call
-    ``scaler.step(optimizer, loss=loss)`` with the loss before scaling. A gradient that is not
+    ``scaler.step(optimizer)`` if it has ``loss``, and else ``scaler.step(optimizer, loss=loss)``
+    with the loss before scaling. A gradient that is not
     finite is noticed at looks; before, only if the loss is not finite too. Every step reads the
     loss, which makes a GPU wait.
 
@@ -139,9 +146,12 @@ class GDPolyak(DescentOptimizer):
     Parameters
     ----------
     params : iterable
-        Parameters or groups. A group may set ``lr`` and ``foreach``; all else is of the whole.
+        Parameters or groups. A group may set ``lr``, ``weight_decay`` and ``foreach``; all else is
+        of the whole.
     lr : float or Tensor
         Short step, at most 1/ℓ.
+    loss : callable, optional
+        Without arguments; see above.
     f_star : float, optional
         Least value of the loss (the greatest with ``maximize``). None: not known, for ``safe``.
     epoch_length : int, optional
@@ -156,6 +166,8 @@ class GDPolyak(DescentOptimizer):
         Most long step, as a multiple of the gradient; ``inf`` for none.
     gain, guard : float
         See above; ``gain`` in (0, 1).
+    weight_decay : float
+        At least 0; as for `torch.optim.SGD`.
     maximize : bool
     foreach : bool, optional
         False: one tensor after the other, with the same result.
@@ -220,13 +232,13 @@ class GDPolyak(DescentOptimizer):
     def counts(self) -> dict:
         """What the run has cost so far and what the last look saw, by name.
 
-        ``steps``, calls of `step`; ``closure_calls``, also of ``loss``; ``looks``; ``epochs``, long steps taken;
-        ``accepted`` and ``rejected``, those that were judged; ``left``, short steps to the next
-        look; ``epoch_length``, the present K; ``status``, an `EpochStatus`; ``loss``, ``grad_norm``
-        and ``curvature`` at the last look, the norm with groups weighted by their ``lr``, as parts
-        of the largest; ``best_loss`` of all steps; ``quotient`` and ``long_step``, of the last long
-        step; ``f_star``, nan where it is not known, was too high, or disagreed with the curvature
-        that the last long step went by.
+        ``steps``, calls of `step`; ``closure_calls``, also of ``loss``; ``looks``; ``epochs``, long
+        steps taken; ``accepted`` and ``rejected``, those that were judged; ``left``, short steps to
+        the next look; ``epoch_length``, the present K; ``status``, an `EpochStatus`; ``loss``,
+        ``grad_norm`` and ``curvature`` at the last look, the norm with groups weighted by their
+        ``lr``, as parts of the largest; ``best_loss`` of all that was seen; ``quotient`` and
+        ``long_step``, of the last long step; ``f_star``, nan where it is not known, was too high,
+        or disagreed with the curvature that the last long step went by.
         """
         s, settings = self._scalars, self.param_groups[0]
         sign = -1.0 if settings["maximize"] else 1.0
