@@ -26,8 +26,8 @@ _EARLY = (0, 3, 7, 15, 31, 63)  # steps after a start at which pairs begin; then
 _EVERY = 50
 _CREDIT = 64  # evaluations that looks in vain may cost beyond their share
 _GROWING = 1.05  # a squared gradient that grows by so much a step leaves by itself
-_AGREE = 4  # mini-batches in a row that have to agree with a move where gradients are noisy,
-_SILENT = 1e-3  # and one does where the slope along the move is so small a share of the fall
+_AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
+_SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
 _STANDS = 1e-3  # a step that lowers the loss by less than this share of it hardly moves
 
 _SENTENCES = {
@@ -52,7 +52,8 @@ def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
             "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, "pairs": [], "times": [],
-            "best": 0.0, "looked": False, "testing": False, "status": "watching", "at": 0,
+            "best": 0.0, "looked": False, "testing": False,
+            "checked": False, "quiet": False, "status": "watching", "at": 0,
             "value": None, "grad_norm": None, "min_eig": None, "length": None, "fall": None,
             "why": ""}
 
@@ -75,7 +76,7 @@ class Escape(Optimizer):
     degenerate saddle, random directions in the proportions of an initialization take its place.
     The length comes from the loss. *Judge*: only a fall counts that the slope does not explain, and
     the parameters move only after the loss of the *next* mini-batch falls along the same move too;
-    where its slope shows noise, after four in a row. So a false alarm changes nothing, not by a
+    where its slope shows noise, after six in a row. So a false alarm changes nothing, not by a
     bit, and on mini-batches whose loss is convex nothing ever moves.
 
     **What it costs.** Nothing while the run moves but a copy and an inner product every 50 steps.
@@ -325,14 +326,17 @@ class Escape(Optimizer):
             s["testing"] = False
             if not self._advances(s, closure, loss if before is None else before):
                 self._look(s, closure)
-        elif self._stands(s) and s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
-            if s["looked"] or s["best"] == 0.0:
+        elif s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
+            standing = self._stands(s)
+            if standing:
                 self._look(s, closure)
-            else:
+            elif standing is None:
                 s["testing"] = True
+        else:
+            self._stands(s)
 
     def _stands(self, s):
-        """Whether the run stands still, by ratios of inner products of gradients."""
+        """Whether the run stands still, by ratios of inner products of gradients; None: perhaps."""
         k = s["steps"]
         if self._held["first"] is None:
             if k < s["first"]:
@@ -365,13 +369,13 @@ class Escape(Optimizer):
         n = len(q)
         mean = math.fsum(q) / n
         s["best"] = max(s["best"], mean)
-        if not math.isfinite(mean) or n < (_PAIRS if s["looked"] else 3):
-            return False
-        if q[-1] > 0 and q[-2] > 0 and (math.log(q[-1] / q[-2])
-                                        > math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
+        if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1] / q[-2]) > (
+                math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
             return False
         noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
-        return not s["looked"] or mean <= 2 * noise or mean <= 0.01 * s["best"]
+        if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):
+            return True
+        return False if s["looked"] else None
 
     def _advances(self, s, closure, before):
         """Whether the step that was just made lowered the loss of its own mini-batch notably."""
@@ -427,14 +431,15 @@ class Escape(Optimizer):
         s["vain_before"] = s["in_vain"]
         params = [p for p in self._all() if p.requires_grad and p.grad is not None]
         found = self._asking(s, closure, lambda ask: look(
-            ask, sizes_of(params), self.seed, s["looks"], careful=s["looks"] == 1), params)
+            ask, sizes_of(params), self.seed, s["looks"], careful=not s["checked"]), params)
         if found is None:
             return
         seen = {name: getattr(found, name) for name in ("value", "grad_norm", "min_eig")}
-        s.update(looked=True, at=s["steps"], **{
+        s.update(looked=True, checked=True, at=s["steps"], **{
             name: number if math.isfinite(number) else None for name, number in seen.items()})
         if found.move is not None:
-            s.update(status="moving", agreed=0, length=vector.norm(found.move))
+            s.update(status="moving", agreed=0, quiet=found.slope <= _SILENT * found.fall,
+                     length=vector.norm(found.move))
             self._held["move"] = list(zip(params, found.move, strict=True))
         else:
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
@@ -457,7 +462,8 @@ class Escape(Optimizer):
             _log.info("%s", self.message)
             return False
         s["agreed"] += 1
-        if slope > _SILENT * fall and s["agreed"] < _AGREE:
+        s["quiet"] = s["quiet"] and slope <= _SILENT * fall
+        if not s["quiet"] and s["agreed"] < _AGREE:
             self._held["move"] = pairs  # noise may have spoken: ask the next mini-batch too
             return False
         vector.add_(params, move)
