@@ -147,7 +147,7 @@ def awake():
 
 
 @LOOPS
-@pytest.mark.parametrize("inner", ["SGD"])
+@pytest.mark.parametrize("inner", INNERS)
 def test_bare_and_wrapped_checkpoints_load_each_other(loop, inner, tmp_path):
     data, ends = batches(4), {}
     for i, first in enumerate([bare, wrapped]):
