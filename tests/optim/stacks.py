@@ -32,6 +32,7 @@ class Job:
     seed: int = 0
     save: Path | None = None  # a checkpoint is written here after the last epoch
     resume: Path | None = None  # and this one read before the first
+    half: bool = False  # let the framework compute in bfloat16 where it likes to
 
 
 @dataclass
@@ -109,8 +110,8 @@ def _module(job, run):
     return Module, Manual
 
 
-def lightning(job, manual=False, **settings):
-    """Lightning's Trainer; by hand where ``manual``."""
+def lightning(job, manual=False, folder=None, **settings):
+    """Lightning's Trainer; by hand where ``manual``, with a log where there is a ``folder``."""
     import lightning as framework
     from torch.utils.data import DataLoader
 
@@ -119,9 +120,11 @@ def lightning(job, manual=False, **settings):
     module = _module(job, run)[manual]()
     if not manual:
         settings |= {"gradient_clip_val": job.clip, "accumulate_grad_batches": job.accumulate}
+    logger = folder is not None and framework.pytorch.loggers.CSVLogger(folder)
     trainer = framework.Trainer(
-        max_epochs=job.epochs, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1, **settings)
+        max_epochs=job.epochs, accelerator="cpu", logger=logger, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, log_every_n_steps=1,
+        precision="bf16-mixed" if job.half else None, **settings)
     trainer.fit(module, DataLoader(job.batches, batch_size=None),
                 ckpt_path=job.resume and str(job.resume), weights_only=True)
     run.counts |= {"steps": trainer.global_step,
@@ -141,7 +144,7 @@ def fabric(job):
 
     run, batch = Run(), None
     torch.manual_seed(job.seed)
-    framework = Fabric(accelerator="cpu", devices=1)
+    framework = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed" if job.half else None)
     framework.launch()
     run.optimizer = job.make(job.model.parameters(), lambda: error(job.model, batch))
     scheduler = job.schedule and job.schedule(run.optimizer)
@@ -177,7 +180,8 @@ def accelerate(job):
     GradientState._reset_state()
     run, batch = Run(), None
     torch.manual_seed(job.seed)
-    framework = Accelerator(cpu=True, gradient_accumulation_steps=job.accumulate)
+    framework = Accelerator(cpu=True, gradient_accumulation_steps=job.accumulate,
+                            mixed_precision="bf16" if job.half else "no")
     run.optimizer = job.make(job.model.parameters(), lambda: error(job.model, batch))
     model, optimizer = framework.prepare(job.model, run.optimizer)
     scheduler = job.schedule and framework.prepare(job.schedule(run.optimizer))
@@ -240,7 +244,7 @@ def trainer(job):
             per_device_train_batch_size=len(job.batches[0]), report_to=[], disable_tqdm=True,
             gradient_accumulation_steps=job.accumulate, max_grad_norm=job.clip or 0.0,
             save_strategy="epoch" if job.save else "no", logging_strategy="no",
-            lr_scheduler_type="constant", train_sampling_strategy="sequential")
+            lr_scheduler_type="constant", bf16=job.half, train_sampling_strategy="sequential")
         loss = lambda: framework.loss()  # noqa: E731
         run.optimizer = job.make(job.model.parameters(), loss)
         framework = Recording(Model(), args, callbacks=[Watch()],

@@ -14,8 +14,11 @@ from torch import nn
 
 from saddlelib.optim import Escape
 
-# Lightning 2.6 asks PyTorch 2.13 for a name that it is about to lose.
-pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")
+# Lightning 2.6 asks PyTorch 2.13 for a name that it is about to lose, peft transformers.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning"),
+]
 PACKAGES = {"lightning": "lightning", "lightning by hand": "lightning", "fabric": "lightning",
             "accelerate": "accelerate", "trainer": "transformers"}
 HERE = {name: run for name, run in FRAMEWORKS.items() if importlib.util.find_spec(PACKAGES[name])}
@@ -209,3 +212,244 @@ def test_where_nobody_can_look_it_says_so_once_and_trains_as_ever(loop):
         loop(Job(models[1], lambda params, loss: Escape(torch.optim.AdamW(params, lr=0.01)), data))
     assert len([w for w in said if "nobody can look" in str(w.message)]) == 1
     assert torch.equal(flat(models[0]), flat(models[1]))
+
+
+@loops(lambda name: name in FRAMEWORKS)
+@pytest.mark.parametrize("inner", INNERS)
+def test_mixed_precision(loop, inner):
+    data, model = [batch.float() for batch in batches(60)], at_saddle().float()
+    loop(Job(model, wrapped(inner), data, epochs=2, half=True))
+    assert error(model, torch.cat(data)) < 0.6 * error(at_saddle().float(), torch.cat(data))
+
+
+def trap():
+    """One hidden unit awake at its best, the others dead: a saddle with noisy gradients."""
+    model = at_saddle()
+    with torch.no_grad():
+        for p in (model[0].weight[0, :1], model[2].weight[:1, 0]):
+            p.fill_(0.9)
+    return model
+
+
+@loops(lambda name: name not in ("lightning", "like lightning"))
+def test_a_move_is_not_followed_by_a_step_along_older_gradients(loop):
+    """Gradients computed before it belong to the point before; with a closure they are new."""
+    made = []
+
+    def make(params, loss):
+        params, steps = list(params), []
+        optimizer = Escape(torch.optim.SGD(params, lr=0.02), loss=loss)
+
+        def before(*_):
+            steps.append((torch.nn.utils.parameters_to_vector(params).detach().clone(),
+                          optimizer.counts["moves"]))
+
+        def after(*_):
+            x, moves = steps[-1]
+            if optimizer.counts["moves"] > moves:
+                y = torch.nn.utils.parameters_to_vector(params).detach()
+                made.append((float((y - x).norm()), optimizer.counts["length"]))
+        optimizer.register_step_pre_hook(before)
+        optimizer.register_step_post_hook(after)
+        return optimizer
+
+    loop(Job(trap(), make, batches(80)))
+    assert made
+    for stepped, length in made:
+        assert stepped == pytest.approx(length, rel=1e-12)
+
+
+def proxies():
+    """What frameworks put around an optimizer; each a function of it."""
+    from stacks import _LikeAccelerate, _LikeLightning
+
+    found = {"like lightning": _LikeLightning, "like accelerate": _LikeAccelerate}
+    if "lightning" in HERE:
+        from lightning.fabric import Fabric
+        from lightning.pytorch.core.optimizer import LightningOptimizer
+
+        found["lightning"] = LightningOptimizer
+        found["fabric"] = lambda o: Fabric(accelerator="cpu", devices=1).setup_optimizers(o)
+    if "accelerate" in HERE:
+        from accelerate import Accelerator
+
+        found["accelerate"] = lambda o: Accelerator(cpu=True).prepare(o)
+    return found
+
+
+@pytest.mark.parametrize("name", proxies())
+def test_what_is_done_to_a_proxy_is_done_to_escape(name):
+    """Some are subclasses made at run time, which read through but write into themselves."""
+    model, x = at_saddle(), batches(1)[0]
+    optimizer = Escape(torch.optim.AdamW(model.parameters(), lr=0.01))
+    proxy = proxies()[name](optimizer)
+    assert isinstance(proxy, torch.optim.Optimizer)
+    assert proxy.param_groups is optimizer.param_groups and proxy.state is optimizer.state
+    assert proxy.defaults == optimizer.defaults
+    if "accelerate" not in name:  # its proxies are no Escape; there it is proxy.optimizer
+        assert isinstance(proxy, Escape)
+        proxy.loss = lambda: error(model, x)
+        assert optimizer.loss is proxy.loss
+        assert proxy.counts == optimizer.counts and proxy.message == optimizer.message
+    optimizer.loss = lambda: error(model, x)
+
+    def step():
+        proxy.zero_grad()
+        error(model, x).backward()
+        optimizer.step()
+
+    step()  # finds a move
+    saved = proxy.state_dict()
+    assert saved["param_groups"][0]["params"] == [0, 1]
+    for _ in range(10):
+        step()
+    assert optimizer.counts["moves"] == 1
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()
+    proxy.load_state_dict(saved)
+    assert optimizer.counts["moves"] == 0 and optimizer.counts["steps"] == 1
+    for _ in range(10):
+        step()
+    assert optimizer.counts["moves"] == 1 and optimizer.counts["looks"] == 1
+
+
+def halves(model, kind):
+    """An optimizer for each layer, as in adversarial training; one loss for both."""
+    batch = [None]
+    return batch, [kind(layer.parameters(), lambda: error(model, batch[0]))
+                   for layer in (model[0], model[2])]
+
+
+def test_looks_of_one_optimizer_leave_the_gradients_of_another():
+    data, ends = [torch.zeros(16, 6, dtype=torch.float64), *batches(8)], []
+    for kind in (bare(), wrapped()):
+        model = awake()
+        batch, optimizers = halves(model, kind)
+        for batch[0] in data:
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            error(model, batch[0]).backward()
+            for optimizer in optimizers:  # the second uses what the look of the first has left
+                optimizer.step()
+        ends.append(flat(model))
+    assert all(o.counts["looks"] >= 1 and o.counts["moves"] == 0 for o in optimizers)
+    assert torch.equal(*ends)
+
+
+def needs(name):
+    return pytest.mark.skipif(importlib.util.find_spec(name) is None,
+                              reason=f"needs {name}: make frameworks")
+
+
+@needs("lightning")
+def test_lightning_toggles_two_optimizers_by_hand():
+    """Gradients of the one that waits are off meanwhile; closures run backward, return nothing."""
+    import lightning
+    from torch.utils.data import DataLoader
+
+    data, ends = [torch.zeros(16, 6, dtype=torch.float64), *batches(8)], []
+
+    class Module(lightning.LightningModule):
+        def __init__(self, kind):
+            super().__init__()
+            self.model, self.kind, self.automatic_optimization = awake(), kind, False
+            self.batch, self.made = halves(self.model, kind)
+
+        def training_step(self, batch, batch_idx):
+            self.batch[0] = batch
+            for optimizer in self.optimizers():
+                def closure(optimizer=optimizer):
+                    optimizer.zero_grad()
+                    self.manual_backward(error(self.model, batch))
+                with optimizer.toggle_model():
+                    optimizer.step(closure=closure)
+
+        def configure_optimizers(self):
+            return self.made
+
+    for kind in (bare(), wrapped()):
+        module = Module(kind)
+        lightning.Trainer(max_epochs=1, accelerator="cpu", logger=False,
+                          enable_checkpointing=False, enable_progress_bar=False,
+                          enable_model_summary=False).fit(module, DataLoader(data, batch_size=None))
+        ends.append(flat(module.model))
+    assert all(o.counts["looks"] >= 1 and o.counts["moves"] == 0 for o in module.made)
+    assert torch.equal(*ends)
+
+
+@needs("lightning")
+def test_lightning_logs_the_rate_and_the_betas_of_what_is_inside(tmp_path):
+    import csv
+
+    from lightning.pytorch.callbacks import LearningRateMonitor
+    from stacks import lightning
+
+    logs = []
+    for name, make in [("bare", bare()), ("wrapped", wrapped())]:
+        monitor = LearningRateMonitor(logging_interval="step", log_momentum=True)
+        lightning(Job(awake(), make, batches(4), schedule=cosine), callbacks=[monitor],
+                  folder=tmp_path / name)
+        [path] = (tmp_path / name).rglob("metrics.csv")
+        logs.append(list(csv.reader(path.read_text().replace("Escape", "AdamW").splitlines())))
+    assert len(logs[0]) >= 5 and any("momentum" in name for name in logs[0][0])
+    assert logs[0] == logs[1]
+
+
+@needs("accelerate")
+@pytest.mark.parametrize("scaled", [True, False])
+def test_accelerate_exchanges_parameters_and_the_step(scaled):
+    """It writes other parameters into the groups, and with a GradScaler another step at each."""
+    from accelerate import Accelerator
+    from accelerate.optimizer import AcceleratedOptimizer
+
+    Accelerator(cpu=True)
+    old, model, data = at_saddle().float(), at_saddle().float(), batches(1)[0].float()
+    optimizer = Escape(torch.optim.AdamW(old.parameters(), lr=0.01),
+                       loss=lambda: error(model, data))
+    scaler = torch.amp.GradScaler("cpu") if scaled else None
+    proxy = AcceleratedOptimizer(optimizer, scaler=scaler)
+    proxy._switch_parameters(dict(zip(old.parameters(), model.parameters(), strict=True)))
+    for _ in range(60):
+        proxy.zero_grad()
+        loss = error(model, data)
+        (scaler.scale(loss) if scaled else loss).backward()
+        proxy.step()
+        assert not proxy.step_was_skipped
+    assert optimizer.counts["moves"] >= 1 and optimizer.counts["steps"] == 60
+    assert error(model, data) < 0.6 * error(old, data) and not flat(old).any()
+
+
+@needs("peft")
+@needs("transformers")
+def test_adapters_of_a_language_model_leave_their_saddle(tmp_path):
+    """W + BA with A = B = 0: no gradient at all, and negative curvature wherever W can be bettered.
+
+    A model of transformers, which returns its own loss, frozen but for the adapters of peft.
+    """
+    from escape_trainer import Remembering
+    from peft import LoraConfig, get_peft_model
+    from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
+
+    ends, tokens = [], torch.randint(0, 13, (8, 12), generator=torch.Generator().manual_seed(0))
+    for kind in (bare(), wrapped()):
+        torch.manual_seed(0)
+        config = GPT2Config(vocab_size=13, n_positions=12, n_embd=16, n_layer=1, n_head=2,
+                            bos_token_id=0, eos_token_id=0)
+        lora = LoraConfig(r=4, target_modules=["c_attn", "c_proj"], fan_in_fan_out=True)
+        model = get_peft_model(GPT2LMHeadModel(config), lora)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        for p in trained:
+            nn.init.zeros_(p)
+        args = TrainingArguments(str(tmp_path), max_steps=60, per_device_train_batch_size=8,
+                                 use_cpu=True, report_to=[], disable_tqdm=True, save_strategy="no",
+                                 logging_strategy="no", lr_scheduler_type="constant")
+        optimizer = kind(model.parameters(), lambda: trainer.loss())
+        trainer = Remembering(model, args, optimizers=(optimizer, None),
+                              train_dataset=[{"input_ids": t, "labels": t} for t in tokens])
+        trainer.train()
+        model.eval()
+        with torch.no_grad():
+            ends.append(float(model(input_ids=tokens, labels=tokens).loss))
+        assert any(p.any() for p in trained) == isinstance(optimizer, Escape)
+    assert ends[1] < ends[0] - 0.05
