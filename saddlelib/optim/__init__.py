@@ -15,10 +15,11 @@ except ModuleNotFoundError as error:
 
 from ._base import Status
 from ._reference import GDPolyakReference, PSDReference, PSGDReference
+from .escape import Escape
 from .gdpolyak import EpochStatus, GDPolyak
 from .order_aware import NewtonStatus, OrderAwareNewton
 from .psd import PSD
 from .psgd import PSGD
 
-__all__ = ["PSD", "PSGD", "EpochStatus", "GDPolyak", "GDPolyakReference", "NewtonStatus",
+__all__ = ["PSD", "PSGD", "EpochStatus", "Escape", "GDPolyak", "GDPolyakReference", "NewtonStatus",
            "OrderAwareNewton", "PSDReference", "PSGDReference", "Status"]

@@ -1,0 +1,453 @@
+"""A wrapper that lets any optimizer leave the saddles it would stand still at."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+
+import torch
+import torch.distributed as dist
+from torch.optim import Optimizer
+
+from .._arguments import integer
+from . import _vector as vector
+from ._curvature import quick_dot
+from ._evaluator import Evaluator, Unusable
+from ._look import agrees, look, sizes_of
+
+__all__ = ["Escape"]
+
+_log = logging.getLogger(__name__)
+
+_PAIRS = 5  # of gradients, that the watch judges
+_EARLY = (0, 4, 9, 19, 39, 69)  # steps after a start at which pairs begin; then every _EVERY
+_EVERY = 50
+_CREDIT = 64  # evaluations that looks in vain may cost beyond their share
+_GROWING = 1.05  # a squared gradient that grows by so much a step leaves by itself
+_STANDS = 1e-3  # a step that lowers the loss by less than this share of it hardly moves
+
+_SENTENCES = {
+    "watching": "{steps} steps; the run has not stood still, and nobody has looked",
+    "moving": "a look at step {at} found a way down; the next mini-batch has to agree",
+    "moved": "moved at step {at} by {length:.3g}, along which the loss of a second mini-batch fell "
+             "by {fall:.3g}",
+    "refused": "a look at step {at} found a way down on one mini-batch, and the next did not "
+               "agree: nothing was moved",
+    "none": "a look at step {at} found no way down: least curvature seen {min_eig:.3g}, gradient "
+            "{grad_norm:.3g}, loss {value:.6g}",
+    "nonfinite": "a look at step {at} met a loss or gradient that is not finite; lower lr, or go "
+                 "back to an earlier state",
+    "blind": "the run stands still at step {at}, and nobody can look: give "
+             "Escape(inner, loss=lambda: criterion(model(x), y)), or call step(closure)",
+    "unusable": "nobody can look at step {at}: {why}",
+}
+
+
+def _memory():
+    """What a wrapper knows before its first step."""
+    return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
+            "moves": 0, "refused": 0, "since": 0, "first": 1, "pairs": [], "times": [],
+            "best": 0.0, "looked": False, "testing": False, "status": "watching", "at": 0,
+            "value": math.nan,
+            "grad_norm": math.nan, "min_eig": math.nan, "length": math.nan, "fall": math.nan,
+            "why": ""}
+
+
+class Escape(Optimizer):
+    r"""Let any optimizer train, and move it on where it stands still at a saddle.
+
+    ::
+
+        optimizer = Escape(torch.optim.AdamW(model.parameters(), lr=1e-3),
+                           loss=lambda: criterion(model(x), y))
+
+    All else stays: ``optimizer.step()`` after ``backward``, or ``optimizer.step(closure)``.
+
+    **Idea.** Exactly at a saddle the gradient vanishes, and every method that steps by gradients
+    stays there for ever: in a network with symmetric or dead units, at a factorization from zero.
+    *Watch*: the inner product of two successive gradients, every 50 steps, says without a unit
+    whether a run still goes anywhere. *Look*, where it does not: a few Lanczos steps on the loss of
+    the mini-batch find the direction of least curvature; where the Hessian shows nothing, as at a
+    degenerate saddle, random directions in the proportions of an initialization take its place.
+    The length comes from the loss. *Judge*: only a fall counts that the slope does not explain, and
+    the parameters move only after the loss of the *next* mini-batch falls along the same move too.
+    So a false alarm changes nothing, not by a bit.
+
+    **What it costs.** Nothing while the run moves but a copy and an inner product every 50 steps.
+    A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
+    while it lasts. Looks in vain, moves that were refused counted in, cost at most ``overhead`` of
+    all gradients, and 64 evaluations and one look more.
+
+    **The contract.** It is an `torch.optim.Optimizer`. ``param_groups``, ``state`` and ``defaults``
+    are those of ``inner``, so that schedulers may hold either. What the wrapper remembers is in
+    ``param_groups[0]["escape"]``: a checkpoint of the bare optimizer loads into a wrapped one, and
+    back. The loss is not part of a checkpoint, a pickle or a copy; set ``optimizer.loss`` again.
+    A GradScaler, accumulation, clipping and closures work as ``inner`` has them.
+
+    **Many machines.** Under DistributedDataParallel and FSDP2 (`fully_shard`) all ranks watch,
+    look, move and judge alike, bit for bit. Give every rank the same settings. An error on one rank
+    ends it there; the others end by the time-out of their group.
+
+    Parameters
+    ----------
+    inner : torch.optim.Optimizer
+        Any, also of another package.
+    loss : callable, optional
+        Returns the loss of the present mini-batch, without ``backward``; called at looks only. It
+        has to use the same mini-batch until the next step. Without it the closure of `step` is
+        used. With neither nobody can look, and the first look that would be due warns.
+    overhead : float
+        In (0, 1]: the share of evaluations that looks in vain may cost.
+    seed : int
+        Not negative; all that is drawn depends on it and on a counter in the memory.
+    process_group
+        Of the ranks that share a batch; all by default.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument and the remedy.
+
+    Attributes
+    ----------
+    counts : dict
+        What it saw and did.
+    message : str
+        The same as a sentence.
+
+    Examples
+    --------
+    Adam at the saddle x = 0 of Σ (x⁴ − x²): its gradient is zero, and alone it would stay.
+
+    >>> import torch
+    >>> x = torch.zeros(3, requires_grad=True)
+    >>> def loss():
+    ...     return (x**4 - x**2).sum()
+    >>> optimizer = Escape(torch.optim.Adam([x], lr=0.05), loss=loss)
+    >>> for _ in range(100):
+    ...     optimizer.zero_grad()
+    ...     loss().backward()
+    ...     optimizer.step()
+    >>> round(loss().item(), 3), optimizer.counts["moves"]
+    (-0.75, 1)
+    """
+
+    def __init__(self, inner, loss=None, *, overhead=0.02, seed=0, process_group=None):
+        for name in ("param_groups", "state", "step", "state_dict"):
+            if not hasattr(inner, name):
+                raise TypeError(f"inner must be an optimizer such as torch.optim.AdamW("
+                                f"model.parameters()), got {type(inner).__name__}, which has no "
+                                f"{name}")
+        if isinstance(inner, Escape):
+            raise TypeError("inner is an Escape already; wrap the optimizer inside it once")
+        if isinstance(overhead, bool) or not 0 < float(overhead) <= 1:
+            raise ValueError(f"overhead must be in (0, 1], got {overhead!r}: the share of "
+                             f"evaluations that looks in vain may cost")
+        self.inner, self.overhead = inner, float(overhead)
+        self.seed, self.process_group = integer("seed", seed, least=0), process_group
+        # A state made in the first step can be forgotten; one made at construction is needed.
+        self._forgettable = not inner.state or isinstance(inner, torch.optim.LBFGS)
+        self.__setstate__({})
+        self.loss = loss
+
+    # The contract: an optimizer whose groups and state are the inner's.
+
+    param_groups = property(lambda self: self.inner.param_groups,
+                            lambda self, value: setattr(self.inner, "param_groups", value))
+    state = property(lambda self: self.inner.state,
+                     lambda self, value: setattr(self.inner, "state", value))
+    defaults = property(lambda self: self.inner.defaults)
+
+    @property
+    def loss(self):
+        """The callable that returns the loss of the present mini-batch, or None."""
+        return self._loss
+
+    @loss.setter
+    def loss(self, value):
+        if value is not None and not callable(value):
+            raise TypeError(f"loss must be a callable without arguments that returns the loss of "
+                            f"the present mini-batch, got {type(value).__name__}; give "
+                            f"loss=lambda: criterion(model(x), y)")
+        self._loss = value
+
+    def __getattr__(self, name):
+        # What else an optimizer of another package has, such as train() and eval().
+        if name == "inner" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def __getstate__(self):
+        gone = ("_loss", "_first", "_move", "process_group")
+        return {key: value for key, value in vars(self).items()
+                if key not in gone and not key.startswith("_optimizer_")}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.__dict__.update(_loss=None, _first=None, _move=None)
+        self.__dict__.setdefault("process_group", None)
+        super().__setstate__({})  # hooks, and the profile of steps
+
+    def __repr__(self):
+        return f"Escape({self.inner!r})"
+
+    def zero_grad(self, set_to_none=True):
+        """As ``inner``."""
+        self.inner.zero_grad(set_to_none)
+
+    def add_param_group(self, param_group):
+        """As ``inner``."""
+        self.inner.add_param_group(param_group)
+
+    def state_dict(self):
+        """That of ``inner``, with the memory of the wrapper in the first group."""
+        for hook in self._optimizer_state_dict_pre_hooks.values():
+            hook(self)
+        self._s  # noqa: B018  a memory, before there is a step
+        found = self.inner.state_dict()
+        for key, tensors in (("escape_move", self._move), ("escape_grad", self._first)):
+            for i, t in self._indexed(tensors):
+                found["state"][i] = {**found["state"].get(i, {}), key: t}
+        for hook in self._optimizer_state_dict_post_hooks.values():
+            changed = hook(self, found)
+            found = found if changed is None else changed
+        return found
+
+    def load_state_dict(self, state_dict):
+        """Of a wrapped or a bare optimizer."""
+        state_dict = dict(state_dict)
+        for hook in self._optimizer_load_state_dict_pre_hooks.values():
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        self.inner.load_state_dict(state_dict)
+        loaded = {}
+        for p in self._all():
+            own = self.inner.state.get(p, {})
+            for key in ("escape_move", "escape_grad"):
+                if key in own:
+                    loaded.setdefault(key, []).append((p, own.pop(key)))
+            if not own and p in self.inner.state:
+                del self.inner.state[p]
+        self._move, self._first = loaded.get("escape_move"), loaded.get("escape_grad")
+        for hook in self._optimizer_load_state_dict_post_hooks.values():
+            hook(self)
+
+    def _indexed(self, pairs):
+        """(index in a state_dict, tensor) of pairs of a parameter and a tensor."""
+        index = {p: i for i, p in enumerate(self._all())}
+        return [(index[p], t) for p, t in pairs or () if p in index]
+
+    def _all(self):
+        return [p for group in self.param_groups for p in group["params"]]
+
+    @property
+    def _s(self):
+        """The memory; what an older checkpoint lacks is as at the beginning."""
+        group = self.param_groups[0]
+        s = group.get("escape")
+        if not isinstance(s, dict) or s.keys() != _memory().keys():
+            s = group["escape"] = {**_memory(), **(s if isinstance(s, dict) else {})}
+        return s
+
+    @property
+    def counts(self) -> dict:
+        """What it saw and did, by name.
+
+        ``steps``; ``looks``; ``evaluations`` of the loss by looks and judgements, and ``in_vain``
+        those that led to no move; ``moves`` kept and ``refused``; from the last look ``at`` its
+        step, ``value``, ``grad_norm`` and ``min_eig``, the least curvature seen on its mini-batch;
+        ``length`` of the last move, and ``fall``, what the loss of a second mini-batch fell by.
+        """
+        names = ("steps", "looks", "evaluations", "in_vain", "moves", "refused", "at", "value",
+                 "grad_norm", "min_eig", "length", "fall")
+        return {name: self._s[name] for name in names}
+
+    @property
+    def message(self) -> str:
+        """What the wrapper last saw and did, in a sentence."""
+        return _SENTENCES[self._s["status"]].format(**self._s)
+
+    # A step.
+
+    def step(self, closure=None):
+        """A step of ``inner``; returns what it returns.
+
+        Where a move was found in the last step and this mini-batch agrees, the parameters move
+        first. A closure then gives the gradient at the new point; gradients computed before belong
+        to the old one, and ``inner`` waits for the next.
+        """
+        before = self._before(closure)
+        if before is _MOVED:
+            return None
+        loss = self.inner.step() if closure is None else self.inner.step(closure)
+        self._after(closure, loss, before)
+        return loss
+
+    @torch._disable_dynamo
+    @torch.no_grad()
+    def _before(self, closure):
+        """Judge a move; or the loss before a step whose progress is in question."""
+        s = self._s
+        if "found_inf" in vars(self):  # from a GradScaler, for an optimizer that asked for it
+            for name in ("grad_scale", "found_inf"):
+                if name in vars(self):
+                    setattr(self.inner, name, vars(self)[name])
+        if self._move is not None and self._judge(s, closure) and closure is None:
+            s["steps"] += 1
+            return _MOVED
+        if s["testing"] and closure is None and self.loss is not None:
+            return self._asking(s, None, lambda ask: ask.value())
+        return None
+
+    @torch._disable_dynamo
+    @torch.no_grad()
+    def _after(self, closure, loss, before):
+        """Watch, and look where the run stands still."""
+        if "found_inf" in vars(self):
+            for name in ("grad_scale", "found_inf"):
+                if name in vars(self) and name in vars(self.inner):
+                    delattr(self.inner, name)
+        s = self._s
+        if all(float(group.get("lr", 1.0)) == 0.0 for group in self.param_groups):
+            return
+        s["steps"] += 1
+        if s["testing"]:
+            s["testing"] = False
+            if not self._advances(s, closure, loss if before is None else before):
+                self._look(s, closure)
+        elif self._stands(s) and s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
+            if s["looked"] or s["best"] == 0.0:
+                self._look(s, closure)
+            else:
+                s["testing"] = True
+
+    def _stands(self, s):
+        """Whether the run stands still, by ratios of inner products of gradients."""
+        k = s["steps"]
+        if self._first is None:
+            if k < s["first"]:
+                return False
+            pairs = [(p, p.grad) for p in self._all() if p.grad is not None]
+            if not pairs:
+                return False
+            grads = [g for _, g in pairs]
+            if not s["pairs"] and vector.norm(grads) == 0.0:
+                self._restart(s)
+                return True
+            self._first = [(p, g.detach().clone()) for p, g in pairs]
+            return False
+        first, self._first = self._first, None
+        early = [e for e in _EARLY if s["since"] + e + 1 >= k]
+        s["first"] = s["since"] + early[0] + 1 if early else k - 1 + _EVERY
+        now = [p.grad for p, _ in first]
+        if any(g is None or g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
+            return False
+        s["times"] = [*s["times"], k][-_PAIRS:]
+        s["pairs"] = q = [*s["pairs"], quick_dot([f for _, f in first], now)][-_PAIRS:]
+        return self._idle(s, q)
+
+    @staticmethod
+    def _idle(s, q):
+        """What the pairs say: zero, lost in noise, or a hundredth of what they were."""
+        n = len(q)
+        mean = math.fsum(q) / n
+        s["best"] = max(s["best"], mean)
+        if not math.isfinite(mean) or n < (_PAIRS if s["looked"] else 2):
+            return False
+        if q[-1] > 0 and q[-2] > 0 and (math.log(q[-1] / q[-2])
+                                        > math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
+            return False
+        noise = math.sqrt(math.fsum((x - mean) ** 2 for x in q) / (n - 1) / n)
+        return not s["looked"] or mean <= 2 * noise or mean <= 0.01 * s["best"]
+
+    def _advances(self, s, closure, before):
+        """Whether the step that was just made lowered the loss of its own mini-batch notably."""
+        if before is None:
+            return False
+        before = float(before)
+        after = self._asking(s, closure, lambda ask: ask.value())
+        if after is None:
+            return True  # nobody can look
+        scale = max(abs(before), abs(after))
+        return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
+
+    def _restart(self, s):
+        """Watch as at the beginning."""
+        s.update(since=s["steps"], first=s["steps"] + 1, pairs=[], times=[], best=0.0, looked=False,
+                 testing=False)
+        self._first = None
+
+    def _asking(self, s, closure, question, params=None):
+        """The answer to a question about the loss; None where nobody can be asked."""
+        if self.loss is None and closure is None:
+            self._cannot(s, "blind")
+            return None
+        many = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        params = params or [p for p in self._all() if p.requires_grad and p.grad is not None]
+        sign = -1.0 if self.param_groups[0].get("maximize") else 1.0
+        ask = Evaluator(params, self.loss, closure if self.loss is None else None,
+                        process_group=self.process_group, sign=sign)
+        try:
+            with ask:
+                return question(ask)
+        except Unusable as why:
+            if many:  # the other ranks would wait
+                raise
+            s["why"] = str(why)
+            self._cannot(s, "unusable")
+            return None
+        finally:
+            s["evaluations"] += ask.calls
+            s["in_vain"] += ask.calls
+
+    def _cannot(self, s, status):
+        """Say once, loudly, that nobody can look."""
+        again = s["status"] == status
+        s.update(status=status, at=s["steps"])
+        if not again:
+            warnings.warn(self.message, RuntimeWarning, stacklevel=6)
+        # To try again is cheap, and the loss may be given by then.
+        s["first"] = s["steps"] + _EVERY
+
+    def _look(self, s, closure):
+        s["looks"] += 1
+        s["vain_before"] = s["in_vain"]
+        params = [p for p in self._all() if p.requires_grad and p.grad is not None]
+        found = self._asking(s, closure, lambda ask: look(
+            ask, sizes_of(params), self.seed, s["looks"], careful=s["looks"] == 1), params)
+        if found is None:
+            return
+        s.update(looked=True, at=s["steps"], value=found.value, grad_norm=found.grad_norm,
+                 min_eig=found.min_eig)
+        if found.move is not None:
+            s.update(status="moving", length=vector.norm(found.move))
+            self._move = list(zip(params, found.move, strict=True))
+        else:
+            finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
+            s["status"] = "none" if finite else "nonfinite"
+        _log.info("%s", self.message)
+
+    def _judge(self, s, closure):
+        """Let the present mini-batch decide about a move, and make it; whether it was made."""
+        pairs, self._move = self._move, None
+        params, move = [p for p, _ in pairs], [t for _, t in pairs]
+        verdict = self._asking(s, closure, lambda ask: agrees(ask, move), params)
+        if verdict is None:
+            return False
+        stays, s["fall"] = verdict
+        if not stays:
+            s.update(status="refused", refused=s["refused"] + 1)
+            _log.info("%s", self.message)
+            return False
+        vector.add_(params, move)
+        s.update(status="moved", moves=s["moves"] + 1)
+        s["in_vain"] = s["vain_before"]
+        if self._forgettable:
+            self.inner.state.clear()  # moments and secants belong to another place
+        self._restart(s)
+        _log.info("%s", self.message)
+        return True
+
+
+_MOVED = object()
