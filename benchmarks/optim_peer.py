@@ -140,9 +140,10 @@ def near(task, entry, name, scale, inner, result, samples):
             f"{ratio.max():.2f}"]
 
 
-def races(names, starts, methods, samples, seeds, show=True):
-    """Rows of the first and of the fourth table."""
-    first, fourth, classes = [], [], peer()
+def races(names, starts, methods, samples, seeds):
+    """Print the first table row by row, and return the rows of the fourth."""
+    fourth, classes = [], peer()
+    print(table(LEAVE, []))
     for name in names:
         task, everybody = TASKS[name](), entries(classes, TAME.get(name, 1.0))
         for scale in starts:
@@ -150,12 +151,13 @@ def races(names, starts, methods, samples, seeds, show=True):
                 if methods and method not in methods:
                     continue
                 result = compete(task, entry, scale, samples, seeds)
-                first.append(leaving(task, name, scale, method, result))
+                row = leaving(task, name, scale, method, result)
+                print("| " + " | ".join(row) + " |", flush=True)
                 if scale and method in INNERS:
                     row = near(task, everybody[f"Escape({method})"], name, scale, method, result,
                                samples)
                     fourth += [row] if row else []
-    return first, fourth
+    return fourth
 
 
 def step_times(build, matrices=4, width=500, rounds=15):
@@ -298,11 +300,11 @@ def main(parts, names, starts, methods, samples, seeds):
     """Print the tables."""
     torch.set_num_threads(1)
     print(f"{versions()}, PyTorch {torch.__version__}; {seeds} seeds, {samples:,} samples\n")
-    if {"leave", "near"} & set(parts):
+    if "leave" in parts:
         if peer() is None:
             print(HOW_TO)
-        first, fourth = races(names, starts, methods, samples, seeds)
-        print(f"{table(LEAVE, first)}\n\n{table(NEAR, fourth)}\n")
+        fourth = races(names, starts, methods, samples, seeds)
+        print(f"\n{table(NEAR, fourth)}\n")
     if "step" in parts:
         print(f"{table(STEP, list(steps()))}\n")
     if "look" in parts:
