@@ -7,7 +7,6 @@ import math
 import warnings
 
 import torch
-import torch.distributed as dist
 from torch.optim import Optimizer
 
 from .._arguments import integer
@@ -48,7 +47,8 @@ def _memory():
     """What a wrapper knows before its first step."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
             "moves": 0, "refused": 0, "since": 0, "first": 1, "pairs": [], "times": [],
-            "best": 0.0, "looked": False, "testing": False, "status": "watching", "at": 0,
+            "best": 0.0, "looked": False, "testing": False, "forget": False,
+            "status": "watching", "at": 0,
             "value": math.nan,
             "grad_norm": math.nan, "min_eig": math.nan, "length": math.nan, "fall": math.nan,
             "why": ""}
@@ -204,11 +204,16 @@ class Escape(Optimizer):
         """That of ``inner``, with the memory of the wrapper in the first group."""
         for hook in self._optimizer_state_dict_pre_hooks.values():
             hook(self)
-        self._s  # noqa: B018  a memory, before there is a step
+        s = self._s
         found = self.inner.state_dict()
+        found["param_groups"][0]["escape"] = {**s, "pairs": [*s["pairs"]], "times": [*s["times"]]}
         for key, tensors in (("escape_move", self._move), ("escape_grad", self._first)):
             for i, t in self._indexed(tensors):
                 found["state"][i] = {**found["state"].get(i, {}), key: t}
+        if self._move or self._first:  # torch.distributed.checkpoint asks for all or for none
+            for i, p in enumerate(self._all()):
+                if p.requires_grad:
+                    found["state"].setdefault(i, {})
         for hook in self._optimizer_state_dict_post_hooks.values():
             changed = hook(self, found)
             found = found if changed is None else changed
@@ -226,7 +231,7 @@ class Escape(Optimizer):
             own = self.inner.state.get(p, {})
             for key in ("escape_move", "escape_grad"):
                 if key in own:
-                    loaded.setdefault(key, []).append((p, own.pop(key)))
+                    loaded.setdefault(key, []).append((p, vector.cut(own.pop(key), p)))
             if not own and p in self.inner.state:
                 del self.inner.state[p]
         self._move, self._first = loaded.get("escape_move"), loaded.get("escape_grad")
@@ -289,16 +294,28 @@ class Escape(Optimizer):
     def _before(self, closure):
         """Judge a move; or the loss before a step whose progress is in question."""
         s = self._s
+        if s["status"] == "moving" and self._move is None:  # not every checkpoint carries it
+            s["status"] = "watching"
+            self._restart(s)
         if "found_inf" in vars(self):  # from a GradScaler, for an optimizer that asked for it
             for name in ("grad_scale", "found_inf"):
                 if name in vars(self):
                     setattr(self.inner, name, vars(self)[name])
+        if not (self._move or s["testing"] or s["forget"]) or self._rests():
+            return None
         if self._move is not None and self._judge(s, closure) and closure is None:
             s["steps"] += 1
             return _MOVED
-        if s["testing"] and closure is None and self.loss is not None:
-            return self._asking(s, None, lambda ask: ask.value())
+        if s["forget"]:  # only now: torch.distributed.checkpoint would make a state by a step
+            s["forget"] = False
+            self.inner.state.clear()
+        if s["testing"] and self.loss is not None:
+            return self._asking(s, None, lambda ask: ask.sign * ask.value())
         return None
+
+    def _rests(self):
+        """Whether nothing is to move; so torch.distributed.checkpoint makes a state, by a step."""
+        return all(float(group.get("lr", 1.0)) == 0.0 for group in self.param_groups)
 
     @torch._disable_dynamo
     @torch.no_grad()
@@ -309,7 +326,7 @@ class Escape(Optimizer):
                 if name in vars(self) and name in vars(self.inner):
                     delattr(self.inner, name)
         s = self._s
-        if all(float(group.get("lr", 1.0)) == 0.0 for group in self.param_groups):
+        if self._rests():
             return
         s["steps"] += 1
         if s["testing"]:
@@ -344,7 +361,10 @@ class Escape(Optimizer):
         if any(g is None or g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
             return False
         s["times"] = [*s["times"], k][-_PAIRS:]
-        s["pairs"] = q = [*s["pairs"], quick_dot([f for _, f in first], now)][-_PAIRS:]
+        product = torch.tensor(quick_dot([f for _, f in first], now), dtype=torch.float64,
+                               device=first[0][1].device)
+        product = float(vector.mean_over_ranks(product, self.process_group))  # that none goes alone
+        s["pairs"] = q = [*s["pairs"], product][-_PAIRS:]
         return self._idle(s, q)
 
     @staticmethod
@@ -363,12 +383,10 @@ class Escape(Optimizer):
 
     def _advances(self, s, closure, before):
         """Whether the step that was just made lowered the loss of its own mini-batch notably."""
-        if before is None:
-            return False
-        before = float(before)
-        after = self._asking(s, closure, lambda ask: ask.value())
-        if after is None:
+        values = self._asking(s, closure, lambda ask: (ask.number(before), ask.value()))
+        if values is None:
             return True  # nobody can look
+        before, after = values
         scale = max(abs(before), abs(after))
         return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
 
@@ -383,7 +401,6 @@ class Escape(Optimizer):
         if self.loss is None and closure is None:
             self._cannot(s, "blind")
             return None
-        many = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         params = params or [p for p in self._all() if p.requires_grad and p.grad is not None]
         sign = -1.0 if self.param_groups[0].get("maximize") else 1.0
         ask = Evaluator(params, self.loss, closure if self.loss is None else None,
@@ -391,9 +408,7 @@ class Escape(Optimizer):
         try:
             with ask:
                 return question(ask)
-        except Unusable as why:
-            if many:  # the other ranks would wait
-                raise
+        except Unusable as why:  # on all ranks
             s["why"] = str(why)
             self._cannot(s, "unusable")
             return None
@@ -414,8 +429,14 @@ class Escape(Optimizer):
         s["looks"] += 1
         s["vain_before"] = s["in_vain"]
         params = [p for p in self._all() if p.requires_grad and p.grad is not None]
-        found = self._asking(s, closure, lambda ask: look(
-            ask, sizes_of(params), self.seed, s["looks"], careful=s["looks"] == 1), params)
+
+        def question(ask):
+            found = look(ask, sizes_of(params), self.seed, s["looks"], careful=s["looks"] == 1)
+            if found.move is not None:
+                ask.average(found.move)  # processors may differ, and replicas must not
+            return found
+
+        found = self._asking(s, closure, question, params)
         if found is None:
             return
         s.update(looked=True, at=s["steps"], value=found.value, grad_norm=found.grad_norm,
@@ -444,7 +465,7 @@ class Escape(Optimizer):
         s.update(status="moved", moves=s["moves"] + 1)
         s["in_vain"] = s["vain_before"]
         if self._forgettable:
-            self.inner.state.clear()  # moments and secants belong to another place
+            s["forget"] = True  # moments and secants belong to another place
         self._restart(s)
         _log.info("%s", self.message)
         return True
