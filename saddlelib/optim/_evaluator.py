@@ -152,7 +152,7 @@ class Evaluator:
             raise Unusable(
                 f"the loss is {value:.6g} and, asked again at the same parameters, {again:.6g}: it "
                 f"has to be that of the present mini-batch each time it is called, and a closure "
-                f"has to clear the gradients; give loss=lambda: criterion(model(x), y)")
+                f"has to clear the gradients")
 
     def number(self, loss, graph=False) -> float:
         """A loss as f, the mean over ranks; `Unusable` on all of them where it is none on one.
