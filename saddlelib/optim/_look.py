@@ -21,6 +21,7 @@ __all__ = ["Found", "agrees", "look", "sizes_of"]
 _PRODUCTS, _FEW = 16, 6  # most Hessian-vector products of a look, and among silent parameters
 _VALUES = 8  # most values along one direction
 _STEPS = 5  # most steps down from a draw
+_NOTABLE = 0.01  # a fall by this share of the loss ends a look at once
 
 
 @dataclass
@@ -36,6 +37,8 @@ class Found:
         The least Ritz value of the Hessian of the mini-batch, and what it may be off by.
     fall : float
         By how much the loss falls along the move; 0 where there is none.
+    slope : float
+        |⟨∇f, move⟩|.
     move : list of Tensor or None
     curved : bool
         Whether the move follows negative curvature; if not, it was drawn.
@@ -46,6 +49,7 @@ class Found:
     min_eig: float = math.nan
     error: float = math.inf
     fall: float = 0.0
+    slope: float = 0.0
     move: list | None = None
     curved: bool = False
 
@@ -137,22 +141,28 @@ def look(ask, sizes, seed, counter, careful=True) -> Found:
     silent = silent if found.grad_norm > 0 and vector.norm(silent) > 0 else None
     for mask, most in ([] if silent is None else [(silent, _FEW)]) + [(None, _PRODUCTS)]:
         _down(place, found, _lanczos(place, seed, next(draws), most, mask))
-        if found.move is None:
+        # A short way down is worth comparing with another.
+        if found.fall < _NOTABLE * abs(value):
             _begin_anew(place, found, seed, next(draws), mask)
-        if found.move is not None:
+        if found.fall >= _NOTABLE * abs(value) > 0:
             break
+    if found.move is not None:
+        found.slope = abs(quick_dot(found.move, grad))
     return found
 
 
-def agrees(ask, move) -> tuple[bool, float]:
-    """Whether this loss falls along a move by more than slope and rounding explain; the fall."""
+def agrees(ask, move) -> tuple[bool, float, float]:
+    """Whether this loss falls along a move by more than slope and rounding explain.
+
+    Returns (falls, the fall, |slope|). A convex loss f never does: f(x) − f(x + m) ≤ |⟨∇f(x), m⟩|,
+    and twice that is asked for.
+    """
     value, grad = ask.gradient()
+    slope = abs(quick_dot(move, grad))
     eps = max(torch.finfo(p.dtype).eps for p in ask.params)
     ask.at(move)
     fall = value - ask.value()
-    if not math.isfinite(fall):
-        return False, fall
-    return fall > 2 * abs(quick_dot(move, grad)) + 4 * eps * abs(value), fall
+    return fall > 2 * slope + 4 * eps * abs(value), fall, slope
 
 
 def _lanczos(place, seed, counter, most, mask=None):
@@ -223,7 +233,7 @@ def _down(place, found, seen):
     if quick_dot(v, place.grad) > 0:
         vector.scale_(v, -1.0)
     fall, t = _along(place, v, float(theta[0]))
-    if t is not None:
+    if t is not None and fall > found.fall:
         found.fall, found.move, found.curved = fall, vector.scale_(v, t), True
 
 
@@ -261,21 +271,25 @@ def _begin_anew(place, found, seed, counter, mask):
         _masked(y, mask)
     for wall in place.walls:
         vector.add_(y, wall, alpha=-quick_dot(wall, y))
-    ask.at(y)
-    value, grad = ask.gradient()
+
+    def at(y):
+        ask.at(y)
+        value, grad = ask.gradient()
+        return value, grad if mask is None else _masked(grad, mask)
+
+    value, grad = at(y)
     rise, size = abs(value - place.value), vector.norm(grad)
     if not math.isfinite(value) or not 0 < size < math.inf:
         return
     step = 0.25 * vector.norm(y) / size
     for _ in range(_STEPS):
         fall = place.value - value
-        if fall > place.noise + 2 * abs(quick_dot(y, place.grad)):
-            found.fall, found.move = fall, y
+        if fall > max(place.noise + 2 * abs(quick_dot(y, place.grad)), found.fall):
+            found.fall, found.move, found.curved = fall, y, False
             if fall > 0.5 * rise:
                 break
         z = vector.add_(vector.clone(y), grad, alpha=-step)
-        ask.at(z)
-        new, slope = ask.gradient()
+        new, slope = at(z)
         if not new < value:
             step /= 4
             continue

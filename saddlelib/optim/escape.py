@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import warnings
 
 import torch
-import torch.distributed as dist
 from torch.optim import Optimizer
 
 from .._arguments import integer
@@ -21,18 +21,22 @@ __all__ = ["Escape"]
 _log = logging.getLogger(__name__)
 
 _PAIRS = 5  # of gradients, that the watch judges
-_EARLY = (0, 4, 9, 19, 39, 69)  # steps after a start at which pairs begin; then every _EVERY
+_EARLY = (0, 3, 7, 15, 31, 63)  # steps after a start at which pairs begin; then every _EVERY
 _EVERY = 50
+_SAMPLE = 1 << 14  # numbers of a gradient that a pair compares, or all
 _CREDIT = 64  # evaluations that looks in vain may cost beyond their share
 _GROWING = 1.05  # a squared gradient that grows by so much a step leaves by itself
+_AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
+_SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
 _STANDS = 1e-3  # a step that lowers the loss by less than this share of it hardly moves
 
 _SENTENCES = {
     "watching": "{steps} steps; the run has not stood still, and nobody has looked",
-    "moving": "a look at step {at} found a way down; the next mini-batch has to agree",
-    "moved": "moved at step {at} by {length:.3g}, along which the loss of a second mini-batch fell "
-             "by {fall:.3g}",
-    "refused": "a look at step {at} found a way down on one mini-batch, and the next did not "
+    "moving": "a look at step {at} found a way down on its mini-batch; {agreed} others agree so "
+              "far, and nothing has moved yet",
+    "moved": "after a look at step {at} moved by {length:.3g}, along which the loss of a fresh "
+             "mini-batch falls by {fall:.3g}",
+    "refused": "a look at step {at} found a way down on its mini-batch, and a fresh one did not "
                "agree: nothing was moved",
     "none": "a look at step {at} found no way down: least curvature seen {min_eig:.3g}, gradient "
             "{grad_norm:.3g}, loss {value:.6g}",
@@ -40,17 +44,17 @@ _SENTENCES = {
                  "back to an earlier state",
     "blind": "the run stands still at step {at}, and nobody can look: give "
              "Escape(inner, loss=lambda: criterion(model(x), y)), or call step(closure)",
-    "unusable": "nobody can look at step {at}: {why}",
+    "unusable": "nobody can look at step {at}: {why}; or give Escape(inner, loss=...)",
 }
 
 
 def _memory():
-    """What a wrapper knows before its first step."""
+    """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
-            "moves": 0, "refused": 0, "since": 0, "first": 1, "pairs": [], "times": [],
-            "best": 0.0, "looked": False, "testing": False, "status": "watching", "at": 0,
-            "value": math.nan,
-            "grad_norm": math.nan, "min_eig": math.nan, "length": math.nan, "fall": math.nan,
+            "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, "pairs": [], "times": [],
+            "best": 0.0, "looked": False, "testing": False, "checked": False, "quiet": False,
+            "forget": False, "status": "watching", "at": 0, "value": None, "grad_norm": None,
+            "min_eig": None, "length": None, "fall": None,
             "why": ""}
 
 
@@ -71,10 +75,11 @@ class Escape(Optimizer):
     the mini-batch find the direction of least curvature; where the Hessian shows nothing, as at a
     degenerate saddle, random directions in the proportions of an initialization take its place.
     The length comes from the loss. *Judge*: only a fall counts that the slope does not explain, and
-    the parameters move only after the loss of the *next* mini-batch falls along the same move too.
-    So a false alarm changes nothing, not by a bit.
+    the parameters move only after the loss of the *next* mini-batch falls along the same move too;
+    where its slope shows noise, after six in a row. So a false alarm changes nothing, not by a
+    bit, and on mini-batches whose loss is convex nothing ever moves.
 
-    **What it costs.** Nothing while the run moves but a copy and an inner product every 50 steps.
+    **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
     while it lasts. Looks in vain, moves that were refused counted in, cost at most ``overhead`` of
     all gradients, and 64 evaluations and one look more.
@@ -94,8 +99,9 @@ class Escape(Optimizer):
     inner : torch.optim.Optimizer
         Any, also of another package.
     loss : callable, optional
-        Returns the loss of the present mini-batch, without ``backward``; called at looks only. It
-        has to use the same mini-batch until the next step. Without it the closure of `step` is
+        Returns the loss of the present mini-batch, without ``backward``; called at looks only. From
+        the beginning of a step to its end it has to be that of one mini-batch; with Lightning keep
+        the batch in ``on_train_batch_start``. Without it the closure of `step` is
         used. With neither nobody can look, and the first look that would be due warns.
     overhead : float
         In (0, 1]: the share of evaluations that looks in vain may cost.
@@ -162,7 +168,7 @@ class Escape(Optimizer):
     @property
     def loss(self):
         """The callable that returns the loss of the present mini-batch, or None."""
-        return self._loss
+        return self._held["loss"]
 
     @loss.setter
     def loss(self, value):
@@ -170,7 +176,7 @@ class Escape(Optimizer):
             raise TypeError(f"loss must be a callable without arguments that returns the loss of "
                             f"the present mini-batch, got {type(value).__name__}; give "
                             f"loss=lambda: criterion(model(x), y)")
-        self._loss = value
+        self._held["loss"] = value
 
     def __getattr__(self, name):
         # What else an optimizer of another package has, such as train() and eval().
@@ -179,14 +185,14 @@ class Escape(Optimizer):
         return getattr(self.inner, name)
 
     def __getstate__(self):
-        gone = ("_loss", "_first", "_move", "process_group")
-        return {key: value for key, value in vars(self).items()
-                if key not in gone and not key.startswith("_optimizer_")}
+        return {key: vars(self)[key] for key in ("inner", "overhead", "seed", "_forgettable")}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
-        self.__dict__.update(_loss=None, _first=None, _move=None)
         self.__dict__.setdefault("process_group", None)
+        # Changed in place and never assigned: frameworks make subclasses that read through to this
+        # object, and what is assigned to those is lost.
+        self._held = {"loss": None, "first": None, "move": None}
         super().__setstate__({})  # hooks, and the profile of steps
 
     def __repr__(self):
@@ -204,11 +210,19 @@ class Escape(Optimizer):
         """That of ``inner``, with the memory of the wrapper in the first group."""
         for hook in self._optimizer_state_dict_pre_hooks.values():
             hook(self)
-        self._s  # noqa: B018  a memory, before there is a step
+        memory = copy.deepcopy(self._s)
         found = self.inner.state_dict()
-        for key, tensors in (("escape_move", self._move), ("escape_grad", self._first)):
-            for i, t in self._indexed(tensors):
-                found["state"][i] = {**found["state"].get(i, {}), key: t}
+        found["param_groups"][0]["escape"] = memory
+        index = {p: i for i, p in enumerate(self._all())}
+        for key in ("move", "first"):
+            for p, t in self._held[key] or ():
+                if p in index:
+                    i = index[p]
+                    found["state"][i] = {**found["state"].get(i, {}), f"escape_{key}": t}
+        if self._held["move"] or self._held["first"]:
+            for i, p in enumerate(self._all()):
+                if p.requires_grad:  # torch.distributed.checkpoint asks for all or for none
+                    found["state"].setdefault(i, {})
         for hook in self._optimizer_state_dict_post_hooks.values():
             changed = hook(self, found)
             found = found if changed is None else changed
@@ -221,22 +235,17 @@ class Escape(Optimizer):
             changed = hook(self, state_dict)
             state_dict = state_dict if changed is None else changed
         self.inner.load_state_dict(state_dict)
-        loaded = {}
+        loaded = {"move": [], "first": []}
         for p in self._all():
             own = self.inner.state.get(p, {})
-            for key in ("escape_move", "escape_grad"):
-                if key in own:
-                    loaded.setdefault(key, []).append((p, own.pop(key)))
-            if not own and p in self.inner.state:
-                del self.inner.state[p]
-        self._move, self._first = loaded.get("escape_move"), loaded.get("escape_grad")
+            for key, pairs in loaded.items():
+                if f"escape_{key}" in own:
+                    pairs.append((p, vector.cut(own.pop(f"escape_{key}"), p)))
+            if not own:
+                self.inner.state.pop(p, None)
+        self._held.update({key: pairs or None for key, pairs in loaded.items()})
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
-
-    def _indexed(self, pairs):
-        """(index in a state_dict, tensor) of pairs of a parameter and a tensor."""
-        index = {p: i for i, p in enumerate(self._all())}
-        return [(index[p], t) for p, t in pairs or () if p in index]
 
     def _all(self):
         return [p for group in self.param_groups for p in group["params"]]
@@ -246,7 +255,7 @@ class Escape(Optimizer):
         """The memory; what an older checkpoint lacks is as at the beginning."""
         group = self.param_groups[0]
         s = group.get("escape")
-        if not isinstance(s, dict) or s.keys() != _memory().keys():
+        if not isinstance(s, dict) or len(s) != _SIZE:
             s = group["escape"] = {**_memory(), **(s if isinstance(s, dict) else {})}
         return s
 
@@ -261,12 +270,14 @@ class Escape(Optimizer):
         """
         names = ("steps", "looks", "evaluations", "in_vain", "moves", "refused", "at", "value",
                  "grad_norm", "min_eig", "length", "fall")
-        return {name: self._s[name] for name in names}
+        return {name: math.nan if self._s[name] is None else self._s[name] for name in names}
 
     @property
     def message(self) -> str:
         """What the wrapper last saw and did, in a sentence."""
-        return _SENTENCES[self._s["status"]].format(**self._s)
+        s = self._s
+        return _SENTENCES[s["status"]].format(**{**self.counts, "agreed": s["agreed"],
+                                                 "why": s["why"]})
 
     # A step.
 
@@ -275,8 +286,29 @@ class Escape(Optimizer):
 
         Where a move was found in the last step and this mini-batch agrees, the parameters move
         first. A closure then gives the gradient at the new point; gradients computed before belong
-        to the old one, and ``inner`` waits for the next.
+        to the old one and are cleared, and ``inner`` waits for the next.
         """
+        args, kwargs = (self, closure), {}
+        for hook in tuple(self._optimizer_step_pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                args, kwargs = changed
+                closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        s, held = (None, None) if torch.compiler.is_compiling() else (self._s, self._held)
+        if s is not None and s["steps"] + 1 < s["first"] and held["first"] is None and (
+                held["move"] is None and not s["testing"] and "found_inf" not in vars(self)):
+            s["steps"] += 1  # nothing to see: what most steps are has to be quick
+            loss = self.inner.step() if closure is None else self.inner.step(closure)
+        else:
+            loss = self._watched(closure)
+        for hook in tuple(self._optimizer_step_post_hooks.values()):
+            hook(self, args, kwargs)
+        return loss
+
+    # The inner optimizer has the profile and the hooks of all optimizers.
+    step.hooked = True
+
+    def _watched(self, closure):
         before = self._before(closure)
         if before is _MOVED:
             return None
@@ -289,16 +321,31 @@ class Escape(Optimizer):
     def _before(self, closure):
         """Judge a move; or the loss before a step whose progress is in question."""
         s = self._s
+        if s["status"] == "moving" and self._held["move"] is None:  # lost with a checkpoint
+            s["status"] = "watching"
+            self._restart(s)
         if "found_inf" in vars(self):  # from a GradScaler, for an optimizer that asked for it
             for name in ("grad_scale", "found_inf"):
                 if name in vars(self):
                     setattr(self.inner, name, vars(self)[name])
-        if self._move is not None and self._judge(s, closure) and closure is None:
-            s["steps"] += 1
-            return _MOVED
-        if s["testing"] and closure is None and self.loss is not None:
-            return self._asking(s, None, lambda ask: ask.value())
+        if not (self._held["move"] or s["testing"] or s["forget"]) or self._rests():
+            return None
+        if self._held["move"] is not None and self._judge(s, closure):
+            for p in self._all():
+                p.grad = None
+            if closure is None:
+                s["steps"] += 1
+                return _MOVED
+        if s["forget"]:  # only now: torch.distributed.checkpoint would make a state by a step
+            s["forget"] = False
+            self.inner.state.clear()
+        if s["testing"] and self.loss is not None:
+            return self._asking(s, None, lambda ask: ask.sign * ask.value())
         return None
+
+    def _rests(self):
+        """Whether nothing is to move; so torch.distributed.checkpoint makes a state, by a step."""
+        return all(float(group.get("lr", 1.0)) == 0.0 for group in self.param_groups)
 
     @torch._disable_dynamo
     @torch.no_grad()
@@ -309,23 +356,26 @@ class Escape(Optimizer):
                 if name in vars(self) and name in vars(self.inner):
                     delattr(self.inner, name)
         s = self._s
-        if all(float(group.get("lr", 1.0)) == 0.0 for group in self.param_groups):
+        if self._rests():
             return
         s["steps"] += 1
         if s["testing"]:
             s["testing"] = False
             if not self._advances(s, closure, loss if before is None else before):
                 self._look(s, closure)
-        elif self._stands(s) and s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
-            if s["looked"] or s["best"] == 0.0:
+        elif s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
+            standing = self._stands(s)
+            if standing:
                 self._look(s, closure)
-            else:
+            elif standing is None:
                 s["testing"] = True
+        else:
+            self._stands(s)
 
     def _stands(self, s):
-        """Whether the run stands still, by ratios of inner products of gradients."""
+        """Whether the run stands still, by ratios of inner products of gradients; None: perhaps."""
         k = s["steps"]
-        if self._first is None:
+        if self._held["first"] is None:
             if k < s["first"]:
                 return False
             pairs = [(p, p.grad) for p in self._all() if p.grad is not None]
@@ -335,17 +385,24 @@ class Escape(Optimizer):
             if not s["pairs"] and vector.norm(grads) == 0.0:
                 self._restart(s)
                 return True
-            self._first = [(p, g.detach().clone()) for p, g in pairs]
+            self._held["first"] = [(p, _sample(g, len(pairs))) for p, g in pairs]
             return False
-        first, self._first = self._first, None
+        first, self._held["first"] = self._held["first"], None
         early = [e for e in _EARLY if s["since"] + e + 1 >= k]
         s["first"] = s["since"] + early[0] + 1 if early else k - 1 + _EVERY
-        now = [p.grad for p, _ in first]
-        if any(g is None or g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
+        if any(p.grad is None for p, _ in first):
+            return False
+        now = [_sample(p.grad, len(first), copy=False) for p, _ in first]
+        if any(g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
+            return False
+        inner = torch.tensor(quick_dot([f for _, f in first], now), dtype=torch.float64,
+                             device=first[0][1].device)
+        inner = float(vector.mean_over_ranks(inner, self.process_group))  # none looks alone
+        if not math.isfinite(inner):
             return False
         s["times"] = [*s["times"], k][-_PAIRS:]
-        s["pairs"] = q = [*s["pairs"], quick_dot([f for _, f in first], now)][-_PAIRS:]
-        return self._idle(s, q)
+        s["pairs"] = [*s["pairs"], inner][-_PAIRS:]
+        return self._idle(s, s["pairs"])
 
     @staticmethod
     def _idle(s, q):
@@ -353,22 +410,20 @@ class Escape(Optimizer):
         n = len(q)
         mean = math.fsum(q) / n
         s["best"] = max(s["best"], mean)
-        if not math.isfinite(mean) or n < (_PAIRS if s["looked"] else 2):
+        if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1] / q[-2]) > (
+                math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
             return False
-        if q[-1] > 0 and q[-2] > 0 and (math.log(q[-1] / q[-2])
-                                        > math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
-            return False
-        noise = math.sqrt(math.fsum((x - mean) ** 2 for x in q) / (n - 1) / n)
-        return not s["looked"] or mean <= 2 * noise or mean <= 0.01 * s["best"]
+        noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
+        if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):
+            return True
+        return False if s["looked"] else None
 
     def _advances(self, s, closure, before):
         """Whether the step that was just made lowered the loss of its own mini-batch notably."""
-        if before is None:
-            return False
-        before = float(before)
-        after = self._asking(s, closure, lambda ask: ask.value())
-        if after is None:
+        values = self._asking(s, closure, lambda ask: (ask.number(before), ask.value()))
+        if values is None:
             return True  # nobody can look
+        before, after = values
         scale = max(abs(before), abs(after))
         return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
 
@@ -376,14 +431,13 @@ class Escape(Optimizer):
         """Watch as at the beginning."""
         s.update(since=s["steps"], first=s["steps"] + 1, pairs=[], times=[], best=0.0, looked=False,
                  testing=False)
-        self._first = None
+        self._held["first"] = None
 
     def _asking(self, s, closure, question, params=None):
         """The answer to a question about the loss; None where nobody can be asked."""
         if self.loss is None and closure is None:
             self._cannot(s, "blind")
             return None
-        many = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         params = params or [p for p in self._all() if p.requires_grad and p.grad is not None]
         sign = -1.0 if self.param_groups[0].get("maximize") else 1.0
         ask = Evaluator(params, self.loss, closure if self.loss is None else None,
@@ -391,9 +445,7 @@ class Escape(Optimizer):
         try:
             with ask:
                 return question(ask)
-        except Unusable as why:
-            if many:  # the other ranks would wait
-                raise
+        except Unusable as why:  # on all ranks
             s["why"] = str(why)
             self._cannot(s, "unusable")
             return None
@@ -414,15 +466,23 @@ class Escape(Optimizer):
         s["looks"] += 1
         s["vain_before"] = s["in_vain"]
         params = [p for p in self._all() if p.requires_grad and p.grad is not None]
-        found = self._asking(s, closure, lambda ask: look(
-            ask, sizes_of(params), self.seed, s["looks"], careful=s["looks"] == 1), params)
+
+        def question(ask):
+            found = look(ask, sizes_of(params), self.seed, s["looks"], careful=not s["checked"])
+            if found.move is not None:
+                ask.average(found.move)  # processors may differ, and replicas must not
+            return found
+
+        found = self._asking(s, closure, question, params)
         if found is None:
             return
-        s.update(looked=True, at=s["steps"], value=found.value, grad_norm=found.grad_norm,
-                 min_eig=found.min_eig)
+        seen = {name: getattr(found, name) for name in ("value", "grad_norm", "min_eig")}
+        s.update(looked=True, checked=True, at=s["steps"], **{
+            name: number if math.isfinite(number) else None for name, number in seen.items()})
         if found.move is not None:
-            s.update(status="moving", length=vector.norm(found.move))
-            self._move = list(zip(params, found.move, strict=True))
+            s.update(status="moving", agreed=0, quiet=found.slope <= _SILENT * found.fall,
+                     length=vector.norm(found.move))
+            self._held["move"] = list(zip(params, found.move, strict=True))
         else:
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
             s["status"] = "none" if finite else "nonfinite"
@@ -430,24 +490,41 @@ class Escape(Optimizer):
 
     def _judge(self, s, closure):
         """Let the present mini-batch decide about a move, and make it; whether it was made."""
-        pairs, self._move = self._move, None
+        pairs, self._held["move"] = self._held["move"], None
         params, move = [p for p, _ in pairs], [t for _, t in pairs]
         verdict = self._asking(s, closure, lambda ask: agrees(ask, move), params)
         if verdict is None:
             return False
-        stays, s["fall"] = verdict
-        if not stays:
-            s.update(status="refused", refused=s["refused"] + 1)
+        falls, fall, slope = verdict
+        s["fall"] = fall if math.isfinite(fall) else None
+        if not falls:
+            # Most likely that mini-batch had bad luck: look again soon, while the budget lasts.
+            s.update(status="refused", refused=s["refused"] + 1, looked=False,
+                     first=s["steps"] + 1)
             _log.info("%s", self.message)
+            return False
+        s["agreed"] += 1
+        s["quiet"] = s["quiet"] and slope <= _SILENT * fall
+        if not s["quiet"] and s["agreed"] < _AGREE:
+            self._held["move"] = pairs  # noise may have spoken: ask the next mini-batch too
             return False
         vector.add_(params, move)
         s.update(status="moved", moves=s["moves"] + 1)
         s["in_vain"] = s["vain_before"]
         if self._forgettable:
-            self.inner.state.clear()  # moments and secants belong to another place
+            s["forget"] = True  # moments and secants belong to another place
         self._restart(s)
         _log.info("%s", self.message)
         return True
 
 
-_MOVED = object()
+def _sample(g, tensors, copy=True):
+    """All of a small gradient, some evenly spaced numbers of a large one; shards are kept whole."""
+    most = max(64, _SAMPLE // tensors)
+    if g.numel() > most and vector.local([g])[0] is g and g.is_contiguous():
+        # An odd stride meets all columns of a matrix.
+        g, copy = g.view(-1)[::-(-g.numel() // most) | 1], True
+    return g.detach().clone() if copy else g.detach()
+
+
+_MOVED, _SIZE = object(), len(_memory())
