@@ -2,8 +2,9 @@
 
 `PSD` for full-batch gradients, `PSGD` for mini-batches, and `GDPolyak` and `OrderAwareNewton` for
 ravines are `torch.optim.Optimizer` classes. `OrderAwareNewton` lets the method of that name in
-`saddlelib.methods` step on a closure; each of the others has a plain twin, `PSDReference`,
-`PSGDReference` and `GDPolyakReference`, to read and to test against.
+`saddlelib.methods` step on a closure; each of the others has plain twins, `QuickPSDReference`,
+`PSDReference`, `PSGDReference` and `GDPolyakReference`, to read and to test against. `Escape` wraps
+any optimizer.
 """
 
 try:
@@ -13,7 +14,7 @@ except ModuleNotFoundError as error:
         "saddlelib.optim needs PyTorch, which saddlelib does not install by itself: "
         "pip install saddlelib[torch]") from error
 
-from ._reference import GDPolyakReference, PSDReference, PSGDReference
+from ._reference import GDPolyakReference, PSDReference, PSGDReference, QuickPSDReference
 from ._saddle import Status
 from .escape import Escape
 from .gdpolyak import EpochStatus, GDPolyak
@@ -22,4 +23,4 @@ from .psd import PSD
 from .psgd import PSGD
 
 __all__ = ["PSD", "PSGD", "EpochStatus", "Escape", "GDPolyak", "GDPolyakReference", "NewtonStatus",
-           "OrderAwareNewton", "PSDReference", "PSGDReference", "Status"]
+           "OrderAwareNewton", "PSDReference", "PSGDReference", "QuickPSDReference", "Status"]
