@@ -92,7 +92,8 @@ class Task:
 
 def wrapped(task, name="SGD", **more):
     kind, settings = INNERS[name]
-    return Escape(kind(task.params, **settings), loss=task.loss, **more)
+    own = {"loss": task.loss} if kind in (PSD, PSGD) else {}
+    return Escape(kind(task.params, **settings, **own), loss=task.loss, **more)
 
 
 # It leaves.
