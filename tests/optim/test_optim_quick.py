@@ -166,11 +166,11 @@ def test_what_has_not_helped_is_undone_to_the_last_bit(kind):
 
 def test_the_loss_of_another_batch_decides():
     """It is the batch of the step that judges, on which the episode has not been."""
-    for helps in (True, False):
+    for rise in (-1e-3, 1e-3, 0.0, -1e-15):  # the last is rounding
         run = Run(PSD, lambda x: 1 + 0 * x.sum(), [0.0] * 3)
         run.steps(11)
-        shift = run.x.detach().clone()
-        run.f = lambda x, helps=helps, shift=shift: 1 + (-1e-3 if helps else 1e-3) * (
+        shift, helps = run.x.detach().clone(), rise == -1e-3
+        run.f = lambda x, rise=rise, shift=shift: 1 + rise * (
             x.detach() @ shift) / (shift @ shift) + 0 * x.sum()
         counts = run.steps(1)
         assert (counts["kept"], counts["undone"]) == ((1, 0) if helps else (0, 1))
