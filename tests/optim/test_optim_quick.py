@@ -118,6 +118,11 @@ def test_of_two_signs_the_one_with_the_smaller_loss_is_taken(slope):
         run = Run(PSD, lambda x: 1 + slope * x.sum(), [0.0] * 3, seed=seed)
         run.steps(1)
         assert run.optimizer.counts["left"] == 10 and slope * run.x.sum() < 0
+        # However high the other side is.
+        run = Run(PSD, lambda x: 1 + 1e4 * slope * x.detach().sum() + 0 * x.sum(), [0.0] * 3,
+                  seed=seed, perturbation_radius=10.0)
+        run.steps(1)
+        assert run.optimizer.counts["left"] == 10 and slope * run.x.sum() < 0
 
 
 def test_a_kick_that_costs_more_than_a_quarter_of_the_loss_is_not_made():
