@@ -12,6 +12,7 @@ import contextlib
 import functools
 import math
 import random
+import sys
 import types
 
 import numpy as np
@@ -37,6 +38,9 @@ class Evaluator:
     The gradient comes from `torch.autograd.grad` where that sees all of it. It does not under
     re-entrant checkpointing, nor do the hooks of many machines see it; then it comes from
     ``backward``, and gradients that other optimizers own are put aside.
+
+    On many machines f is the mean over ranks, and so is the gradient of tensors that are whole: a
+    loss may go past DistributedDataParallel, as by ``model.module``. Every rank has to ask.
 
     Use it in a ``with``; nested or after an exception too, leaving puts everything back.
 
@@ -70,9 +74,10 @@ class Evaluator:
         self.params, self.loss, self.closure = list(params), loss, closure
         self.process_group, self.sign, self.known = process_group, sign, known
         self.calls, self.noise = 0, 0.0
-        whole = all(a is b for a, b in zip(vector.local(self.params), self.params, strict=True))
-        many = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-        self.by_autograd = loss is not None and whole and not many
+        self.whole = [a is b for a, b in zip(vector.local(self.params), self.params, strict=True)]
+        self.ranks = (dist.get_world_size(process_group)
+                      if dist.is_available() and dist.is_initialized() else 1)
+        self.by_autograd = loss is not None and all(self.whole) and self.ranks == 1
         self.unused_checked = False
 
     def __enter__(self):
@@ -118,21 +123,21 @@ class Evaluator:
             self.random.set()
             with torch.enable_grad():
                 loss = self.loss()
-        return self._number(loss)
+        return self.number(loss)
 
     def gradient(self) -> tuple[float, list[torch.Tensor]]:
         """f and ∇f at the present parameters, as new tensors; zero where nothing depends on one."""
         self._begin()
         with torch.enable_grad():
             if self.closure is not None:
-                loss = self.closure()
+                value = self.number(self.closure())
                 found = [p.grad for p in self.params]
             else:
-                loss, found = self._differentiate()
-        value = self._number(loss)
+                value, found = self._differentiate()
         found = [torch.zeros_like(p, requires_grad=False) if g is None else g.detach().clone()
                  for p, g in zip(self.params, found, strict=True)]
         self._clear()
+        self.average(found)
         return value, found if self.sign == 1.0 else vector.scale_(found, self.sign)
 
     def check(self, value) -> None:
@@ -149,34 +154,78 @@ class Evaluator:
                 f"has to be that of the present mini-batch each time it is called, and a closure "
                 f"has to clear the gradients")
 
+    def number(self, loss, graph=False) -> float:
+        """A loss as f, the mean over ranks; `Unusable` on all of them where it is none on one.
+
+        With ``graph`` it has to depend on the parameters as well: a rank without a backward would
+        let the others wait in theirs.
+        """
+        why, value = None, math.nan
+        if loss is None:
+            why = "the loss returned None; let it end with `return loss`"
+        elif isinstance(loss, torch.Tensor) and loss.numel() != 1:
+            why = (f"the loss must be one number, got shape {tuple(loss.shape)}; take its mean or "
+                   f"sum")
+        elif graph and not (isinstance(loss, torch.Tensor) and loss.requires_grad):
+            why = "the loss depends on no parameter; let it be what backward() is called on"
+        else:
+            loss = loss.detach() if isinstance(loss, torch.Tensor) else loss
+            value = float(getattr(loss, "full_tensor", lambda: loss)())
+        if self.ranks > 1:
+            both = torch.tensor([value, why is not None], dtype=torch.float64,
+                                device=self.params[0].device)
+            value, failed = vector.mean_over_ranks(both, self.process_group).tolist()
+            if failed and why is None:
+                why = (f"on {round(failed * self.ranks)} of {self.ranks} ranks the loss returned "
+                       f"no number; let it end with `return loss` on each")
+        if why is not None:
+            raise Unusable(why)
+        return self.sign * value
+
+    def average(self, grads) -> None:
+        """Tensors like the parameters ← their mean over ranks; shards stay, no other has them."""
+        if self.ranks == 1:
+            return
+        kinds = {}
+        for g, whole in zip(grads, self.whole, strict=True):
+            if whole:
+                kinds.setdefault((g.dtype, g.device), []).append(g)
+        for same in kinds.values():
+            mean = vector.mean_over_ranks(torch.cat([g.reshape(-1) for g in same]),
+                                          self.process_group)
+            for g, part in zip(same, mean.split([g.numel() for g in same]), strict=True):
+                g.copy_(part.view(g.shape))
+
     # Evaluations.
 
     def _begin(self):
         self.calls += 1
+        self._reshard()
         self.random.set()
         self._clear()
 
     def _clear(self):
-        for p, _ in self.grads.values():
+        for p, *_ in self.grads.values():
             p.grad = None
 
-    def _number(self, loss):
-        if loss is None:
-            raise Unusable("the loss returned None; let it end with `return loss`")
-        if not isinstance(loss, torch.Tensor):
-            loss = torch.tensor(float(loss), dtype=torch.float64, device=self.params[0].device)
-        if loss.numel() != 1:
-            raise Unusable(f"the loss must be one number, got shape {tuple(loss.shape)}; take its "
-                           f"mean or sum")
-        loss = getattr(loss, "full_tensor", lambda: loss)()
-        return self.sign * float(vector.mean_over_ranks(loss.detach().double(),
-                                                        self.process_group))
+    def _reshard(self):
+        """Let FSDP2 gather the parameters anew.
+
+        It keeps what it gathered for a forward until there is a backward, and would not see that
+        parameters have moved.
+        """
+        kind = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
+        if kind is not None:
+            for module, _ in self.buffers.values():
+                if isinstance(module, kind):
+                    module.reshard()
 
     def _differentiate(self):
-        """The loss, and its gradient with None where there is none."""
+        """f, and its gradient with None where there is none."""
         loss = self.loss()
-        if not isinstance(loss, torch.Tensor) or not loss.requires_grad or loss.numel() != 1:
-            return loss, [None] * len(self.params)
+        value = self.number(loss, graph=self.ranks > 1)
+        if not isinstance(loss, torch.Tensor) or not loss.requires_grad:
+            return value, [None] * len(self.params)
         if self.by_autograd:
             asked = [i for i, p in enumerate(self.params) if p.requires_grad]
             try:
@@ -189,7 +238,7 @@ class Evaluator:
                 found = dict(zip(asked, got, strict=True))
                 found = [found.get(i) for i in range(len(self.params))]
                 if self.unused_checked or all(g is not None for g in got):
-                    return loss, found
+                    return value, found
             # A tensor that nothing depends on, or a gradient that autograd does not see?
             self.random.set()
             loss = self.loss()
@@ -197,8 +246,8 @@ class Evaluator:
             self.unused_checked = True
             self.by_autograd = got is not None and all(
                 (a is None) == (b is None) for a, b in zip(found, by_backward, strict=True))
-            return loss, by_backward
-        return loss, self._backward(loss)
+            return value, by_backward
+        return value, self._backward(loss)
 
     def _backward(self, loss):
         self._put_aside(leaves(loss))
@@ -211,7 +260,9 @@ class Evaluator:
         """Keep the gradients of tensors, and clear them."""
         for p in tensors:
             if id(p) not in self.grads:
-                self.grads[id(p)] = p, p.grad
+                # A view, as DistributedDataParallel makes of its buckets, is written over.
+                view = p.grad is not None and p.grad._is_view()
+                self.grads[id(p)] = p, p.grad, p.grad.clone() if view else None
                 p.grad = None
 
     def _know(self, modules):
@@ -237,10 +288,14 @@ class Evaluator:
     def _put_back_params(self):
         if self.start is not None:
             vector.copy_(self.params, self.start)
+        self._reshard()
 
     def _put_back_grads(self):
-        for p, g in self.grads.values():
-            p.grad = g
+        with torch.no_grad():
+            for p, g, was in self.grads.values():
+                if was is not None:
+                    g.copy_(was)
+                p.grad = g
 
     def _put_back_buffers(self):
         with torch.no_grad():

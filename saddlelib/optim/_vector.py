@@ -14,8 +14,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-__all__ = ["add_", "clone", "copy_", "dot", "flat", "gaussian", "like", "local", "mean_over_ranks",
-           "norm", "numel", "read", "scale_", "uniform_ball", "uniform_sphere", "zeros_like"]
+__all__ = ["add_", "clone", "copy_", "cut", "dot", "flat", "gaussian", "like", "local",
+           "mean_over_ranks", "norm", "numel", "read", "scale_", "uniform_ball", "uniform_sphere",
+           "zeros_like"]
 
 # On a CPU, torch sums in the dtype of its input, in so few lanes that the norm of 10⁷ equal float32
 # numbers is off by 1 in 100. Sums of this many numbers are right to 1 in 10⁴ at worst.
@@ -238,6 +239,25 @@ def copy_(a, b):
     return a
 
 
+def cut(whole, like) -> torch.Tensor:
+    """A tensor that every rank has, as another one is cut; itself where that is not cut.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.ones(3)
+    >>> cut(x, torch.zeros(3)) is x
+    True
+    """
+    kind = _dtensor()
+    if kind is None or not isinstance(like, kind) or isinstance(whole, kind):
+        return whole
+    from torch.distributed.tensor import distribute_tensor
+
+    # Every rank has it, so nothing needs to be sent.
+    return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)
+
+
 def zeros_like(tensors) -> list[torch.Tensor]:
     """Zeros of the same shape, dtype, device and placement.
 
@@ -323,13 +343,7 @@ class _Normals:
         # Not the dtype of t: to float16 the numbers go only once, with their final length.
         full = torch.empty(t.shape, dtype=torch.promote_types(t.dtype, torch.float32))
         self.fill(full.view(-1))
-        kind = _dtensor()
-        if kind is not None and isinstance(t, kind):
-            from torch.distributed.tensor import distribute_tensor
-
-            # Every rank has drawn the same, so nothing needs to be sent.
-            return distribute_tensor(full, t.device_mesh, t.placements, src_data_rank=None)
-        return full.to(t.device)
+        return cut(full, t).to(t.device)
 
 
 def _draw(params, seed, counter, length):

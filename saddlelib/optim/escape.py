@@ -8,7 +8,6 @@ import math
 import warnings
 
 import torch
-import torch.distributed as dist
 from torch.optim import Optimizer
 
 from .._arguments import integer
@@ -24,6 +23,7 @@ _log = logging.getLogger(__name__)
 _PAIRS = 5  # of gradients, that the watch judges
 _EARLY = (0, 3, 7, 15, 31, 63)  # steps after a start at which pairs begin; then every _EVERY
 _EVERY = 50
+_SAMPLE = 1 << 14  # numbers of a gradient that a pair compares, or all
 _CREDIT = 64  # evaluations that looks in vain may cost beyond their share
 _GROWING = 1.05  # a squared gradient that grows by so much a step leaves by itself
 _AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
@@ -52,9 +52,9 @@ def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
             "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, "pairs": [], "times": [],
-            "best": 0.0, "looked": False, "testing": False,
-            "checked": False, "quiet": False, "status": "watching", "at": 0,
-            "value": None, "grad_norm": None, "min_eig": None, "length": None, "fall": None,
+            "best": 0.0, "looked": False, "testing": False, "checked": False, "quiet": False,
+            "forget": False, "status": "watching", "at": 0, "value": None, "grad_norm": None,
+            "min_eig": None, "length": None, "fall": None,
             "why": ""}
 
 
@@ -79,7 +79,7 @@ class Escape(Optimizer):
     where its slope shows noise, after six in a row. So a false alarm changes nothing, not by a
     bit, and on mini-batches whose loss is convex nothing ever moves.
 
-    **What it costs.** Nothing while the run moves but a copy and an inner product every 50 steps.
+    **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
     while it lasts. Looks in vain, moves that were refused counted in, cost at most ``overhead`` of
     all gradients, and 64 evaluations and one look more.
@@ -219,6 +219,10 @@ class Escape(Optimizer):
                 if p in index:
                     i = index[p]
                     found["state"][i] = {**found["state"].get(i, {}), f"escape_{key}": t}
+        if self._held["move"] or self._held["first"]:
+            for i, p in enumerate(self._all()):
+                if p.requires_grad:  # torch.distributed.checkpoint asks for all or for none
+                    found["state"].setdefault(i, {})
         for hook in self._optimizer_state_dict_post_hooks.values():
             changed = hook(self, found)
             found = found if changed is None else changed
@@ -236,7 +240,7 @@ class Escape(Optimizer):
             own = self.inner.state.get(p, {})
             for key, pairs in loaded.items():
                 if f"escape_{key}" in own:
-                    pairs.append((p, own.pop(f"escape_{key}")))
+                    pairs.append((p, vector.cut(own.pop(f"escape_{key}"), p)))
             if not own:
                 self.inner.state.pop(p, None)
         self._held.update({key: pairs or None for key, pairs in loaded.items()})
@@ -251,7 +255,7 @@ class Escape(Optimizer):
         """The memory; what an older checkpoint lacks is as at the beginning."""
         group = self.param_groups[0]
         s = group.get("escape")
-        if not isinstance(s, dict) or s.keys() != _memory().keys():
+        if not isinstance(s, dict) or len(s) != _SIZE:
             s = group["escape"] = {**_memory(), **(s if isinstance(s, dict) else {})}
         return s
 
@@ -284,6 +288,27 @@ class Escape(Optimizer):
         first. A closure then gives the gradient at the new point; gradients computed before belong
         to the old one and are cleared, and ``inner`` waits for the next.
         """
+        args, kwargs = (self, closure), {}
+        for hook in tuple(self._optimizer_step_pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                args, kwargs = changed
+                closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        s, held = (None, None) if torch.compiler.is_compiling() else (self._s, self._held)
+        if s is not None and s["steps"] + 1 < s["first"] and held["first"] is None and (
+                held["move"] is None and not s["testing"] and "found_inf" not in vars(self)):
+            s["steps"] += 1  # nothing to see: what most steps are has to be quick
+            loss = self.inner.step() if closure is None else self.inner.step(closure)
+        else:
+            loss = self._watched(closure)
+        for hook in tuple(self._optimizer_step_post_hooks.values()):
+            hook(self, args, kwargs)
+        return loss
+
+    # The inner optimizer has the profile and the hooks of all optimizers.
+    step.hooked = True
+
+    def _watched(self, closure):
         before = self._before(closure)
         if before is _MOVED:
             return None
@@ -296,19 +321,31 @@ class Escape(Optimizer):
     def _before(self, closure):
         """Judge a move; or the loss before a step whose progress is in question."""
         s = self._s
+        if s["status"] == "moving" and self._held["move"] is None:  # lost with a checkpoint
+            s["status"] = "watching"
+            self._restart(s)
         if "found_inf" in vars(self):  # from a GradScaler, for an optimizer that asked for it
             for name in ("grad_scale", "found_inf"):
                 if name in vars(self):
                     setattr(self.inner, name, vars(self)[name])
+        if not (self._held["move"] or s["testing"] or s["forget"]) or self._rests():
+            return None
         if self._held["move"] is not None and self._judge(s, closure):
             for p in self._all():
                 p.grad = None
             if closure is None:
                 s["steps"] += 1
                 return _MOVED
+        if s["forget"]:  # only now: torch.distributed.checkpoint would make a state by a step
+            s["forget"] = False
+            self.inner.state.clear()
         if s["testing"] and self.loss is not None:
-            return self._asking(s, None, lambda ask: ask.value())
+            return self._asking(s, None, lambda ask: ask.sign * ask.value())
         return None
+
+    def _rests(self):
+        """Whether nothing is to move; so torch.distributed.checkpoint makes a state, by a step."""
+        return all(float(group.get("lr", 1.0)) == 0.0 for group in self.param_groups)
 
     @torch._disable_dynamo
     @torch.no_grad()
@@ -319,7 +356,7 @@ class Escape(Optimizer):
                 if name in vars(self) and name in vars(self.inner):
                     delattr(self.inner, name)
         s = self._s
-        if all(float(group.get("lr", 1.0)) == 0.0 for group in self.param_groups):
+        if self._rests():
             return
         s["steps"] += 1
         if s["testing"]:
@@ -348,15 +385,19 @@ class Escape(Optimizer):
             if not s["pairs"] and vector.norm(grads) == 0.0:
                 self._restart(s)
                 return True
-            self._held["first"] = [(p, g.detach().clone()) for p, g in pairs]
+            self._held["first"] = [(p, _sample(g, len(pairs))) for p, g in pairs]
             return False
         first, self._held["first"] = self._held["first"], None
         early = [e for e in _EARLY if s["since"] + e + 1 >= k]
         s["first"] = s["since"] + early[0] + 1 if early else k - 1 + _EVERY
-        now = [p.grad for p, _ in first]
-        if any(g is None or g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
+        if any(p.grad is None for p, _ in first):
             return False
-        inner = quick_dot([f for _, f in first], now)
+        now = [_sample(p.grad, len(first), copy=False) for p, _ in first]
+        if any(g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
+            return False
+        inner = torch.tensor(quick_dot([f for _, f in first], now), dtype=torch.float64,
+                             device=first[0][1].device)
+        inner = float(vector.mean_over_ranks(inner, self.process_group))  # none looks alone
         if not math.isfinite(inner):
             return False
         s["times"] = [*s["times"], k][-_PAIRS:]
@@ -379,12 +420,10 @@ class Escape(Optimizer):
 
     def _advances(self, s, closure, before):
         """Whether the step that was just made lowered the loss of its own mini-batch notably."""
-        if before is None:
-            return False
-        before = float(before)
-        after = self._asking(s, closure, lambda ask: ask.value())
-        if after is None:
+        values = self._asking(s, closure, lambda ask: (ask.number(before), ask.value()))
+        if values is None:
             return True  # nobody can look
+        before, after = values
         scale = max(abs(before), abs(after))
         return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
 
@@ -399,7 +438,6 @@ class Escape(Optimizer):
         if self.loss is None and closure is None:
             self._cannot(s, "blind")
             return None
-        many = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         params = params or [p for p in self._all() if p.requires_grad and p.grad is not None]
         sign = -1.0 if self.param_groups[0].get("maximize") else 1.0
         ask = Evaluator(params, self.loss, closure if self.loss is None else None,
@@ -407,9 +445,7 @@ class Escape(Optimizer):
         try:
             with ask:
                 return question(ask)
-        except Unusable as why:
-            if many:  # the other ranks would wait
-                raise
+        except Unusable as why:  # on all ranks
             s["why"] = str(why)
             self._cannot(s, "unusable")
             return None
@@ -430,8 +466,14 @@ class Escape(Optimizer):
         s["looks"] += 1
         s["vain_before"] = s["in_vain"]
         params = [p for p in self._all() if p.requires_grad and p.grad is not None]
-        found = self._asking(s, closure, lambda ask: look(
-            ask, sizes_of(params), self.seed, s["looks"], careful=not s["checked"]), params)
+
+        def question(ask):
+            found = look(ask, sizes_of(params), self.seed, s["looks"], careful=not s["checked"])
+            if found.move is not None:
+                ask.average(found.move)  # processors may differ, and replicas must not
+            return found
+
+        found = self._asking(s, closure, question, params)
         if found is None:
             return
         seen = {name: getattr(found, name) for name in ("value", "grad_norm", "min_eig")}
@@ -470,10 +512,19 @@ class Escape(Optimizer):
         s.update(status="moved", moves=s["moves"] + 1)
         s["in_vain"] = s["vain_before"]
         if self._forgettable:
-            self.inner.state.clear()  # moments and secants belong to another place
+            s["forget"] = True  # moments and secants belong to another place
         self._restart(s)
         _log.info("%s", self.message)
         return True
 
 
-_MOVED = object()
+def _sample(g, tensors, copy=True):
+    """All of a small gradient, some evenly spaced numbers of a large one; shards are kept whole."""
+    most = max(64, _SAMPLE // tensors)
+    if g.numel() > most and vector.local([g])[0] is g and g.is_contiguous():
+        # An odd stride meets all columns of a matrix.
+        g, copy = g.view(-1)[::-(-g.numel() // most) | 1], True
+    return g.detach().clone() if copy else g.detach()
+
+
+_MOVED, _SIZE = object(), len(_memory())
