@@ -298,7 +298,7 @@ def test_a_refused_move_changes_nothing_not_by_a_bit():
         optimizer.step()
         assert not task.flat().any()
         messages.add(optimizer.message)
-    assert optimizer.counts["refused"] >= 2 and optimizer.counts["moves"] == 0
+    assert optimizer.counts["refused"] >= 1 and optimizer.counts["moves"] == 0
     assert any("did not agree: nothing was moved" in message for message in messages)
 
 
