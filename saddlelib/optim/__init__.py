@@ -1,9 +1,11 @@
 """Optimizers for PyTorch that escape saddle points and run down ravines.
 
-`PSD` for full-batch gradients, `PSGD` for mini-batches, and `GDPolyak` and `OrderAwareNewton` for
-ravines are `torch.optim.Optimizer` classes. `OrderAwareNewton` lets the method of that name in
-`saddlelib.methods` step on a closure; each of the others has a plain twin, `PSDReference`,
-`PSGDReference` and `GDPolyakReference`, to read and to test against.
+`Escape` wraps any optimizer and lets it leave the saddles it would stand still at, and `certify`
+says of a training loss whether there is negative curvature. `PSD` for full-batch gradients, `PSGD`
+for mini-batches, and `GDPolyak` and `OrderAwareNewton` for ravines are optimizers of their own.
+`OrderAwareNewton` lets the method of that name in `saddlelib.methods` step on a closure; each of
+the others has a plain twin, `PSDReference`, `PSGDReference` and `GDPolyakReference`, to read and to
+test against.
 """
 
 try:
@@ -13,6 +15,7 @@ except ModuleNotFoundError as error:
         "saddlelib.optim needs PyTorch, which saddlelib does not install by itself: "
         "pip install saddlelib[torch]") from error
 
+from ._certificate import TrainingCertificate, certify
 from ._reference import GDPolyakReference, PSDReference, PSGDReference
 from ._saddle import Status
 from .escape import Escape
@@ -22,4 +25,5 @@ from .psd import PSD
 from .psgd import PSGD
 
 __all__ = ["PSD", "PSGD", "EpochStatus", "Escape", "GDPolyak", "GDPolyakReference", "NewtonStatus",
-           "OrderAwareNewton", "PSDReference", "PSGDReference", "Status"]
+           "OrderAwareNewton", "PSDReference", "PSGDReference", "Status", "TrainingCertificate",
+           "certify"]

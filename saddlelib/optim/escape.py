@@ -9,9 +9,12 @@ import warnings
 
 import torch
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks as _hooks_after
+from torch.optim.optimizer import _global_optimizer_pre_hooks as _hooks_before
 
 from .._arguments import integer
 from . import _vector as vector
+from ._certificate import certify, conclude, groups_for, look_at_group
 from ._curvature import quick_dot
 from ._evaluator import Evaluator, Unusable
 from ._look import agrees, look, sizes_of
@@ -23,11 +26,13 @@ _log = logging.getLogger(__name__)
 _PAIRS = 5  # of gradients, that the watch judges
 _EARLY = (0, 3, 7, 15, 31, 63)  # steps after a start at which pairs begin; then every _EVERY
 _EVERY = 50
+_AGAIN = 8  # steps from a look in vain to the next pair
 _SAMPLE = 1 << 14  # numbers of a gradient that a pair compares, or all
 _CREDIT = 64  # evaluations that looks in vain may cost beyond their share
 _GROWING = 1.05  # a squared gradient that grows by so much a step leaves by itself
 _AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
 _SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
+_DELTA = 0.01  # how often a certificate may err
 _STANDS = 1e-3  # a step that lowers the loss by less than this share of it hardly moves
 
 _SENTENCES = {
@@ -104,6 +109,10 @@ class Escape(Optimizer):
         used. With neither nobody can look, and the first look that would be due warns.
     overhead : float
         In (0, 1]: the share of evaluations that looks in vain may cost.
+    certify : bool
+        After a look in vain also certify the curvature at that point, on the eight mini-batches
+        that follow; see ``certificate``. This needs ``loss``, and costs up to 40 Hessian-vector
+        products each, which count as looks in vain.
     seed : int
         Not negative; all that is drawn depends on it and on a counter in the memory.
     process_group
@@ -120,6 +129,8 @@ class Escape(Optimizer):
         What it saw and did.
     message : str
         The same as a sentence.
+    certificate : TrainingCertificate or None
+        The last one that ``certify=True`` has made.
 
     Examples
     --------
@@ -138,7 +149,8 @@ class Escape(Optimizer):
     (-0.75, 1)
     """
 
-    def __init__(self, inner, loss=None, *, overhead=0.02, seed=0, process_group=None):
+    def __init__(self, inner, loss=None, *, overhead=0.02, certify=False, seed=0,
+                 process_group=None):
         for name in ("param_groups", "state", "step", "state_dict"):
             if not hasattr(inner, name):
                 raise TypeError(f"inner must be an optimizer such as torch.optim.AdamW("
@@ -149,7 +161,7 @@ class Escape(Optimizer):
         if isinstance(overhead, bool) or not 0 < float(overhead) <= 1:
             raise ValueError(f"overhead must be in (0, 1], got {overhead!r}: the share of "
                              f"evaluations that looks in vain may cost")
-        self.inner, self.overhead = inner, float(overhead)
+        self.inner, self.overhead, self._certifies = inner, float(overhead), bool(certify)
         self.seed, self.process_group = integer("seed", seed, least=0), process_group
         # A state made in the first step can be forgotten; one made at construction is needed.
         self._forgettable = not inner.state or isinstance(inner, torch.optim.LBFGS)
@@ -184,14 +196,15 @@ class Escape(Optimizer):
         return getattr(self.inner, name)
 
     def __getstate__(self):
-        return {key: vars(self)[key] for key in ("inner", "overhead", "seed", "_forgettable")}
+        return {key: vars(self)[key] for key in ("inner", "overhead", "seed", "_forgettable",
+                                            "_certifies")}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
         self.__dict__.setdefault("process_group", None)
         # Changed in place and never assigned: frameworks make subclasses that read through to this
         # object, and what is assigned to those is lost.
-        self._held = {"loss": None, "first": None, "move": None}
+        self._held = {"loss": None, "first": None, "move": None, "open": None, "certificate": None}
         super().__setstate__({})  # hooks, and the profile of steps
 
     def __repr__(self):
@@ -278,6 +291,35 @@ class Escape(Optimizer):
         return _SENTENCES[s["status"]].format(**{**self.counts, "agreed": s["agreed"],
                                                  "why": s["why"]})
 
+    @property
+    def certificate(self):
+        """The last certificate that ``certify=True`` has made, or None."""
+        return self._held["certificate"]
+
+    def certify(self, loss=None, batches=None, **options):
+        """Certify the curvature of a loss at the present parameters, which stay what they are.
+
+        "No negative curvature down to −γ, checked on n samples", with a probability of error and
+        no constants; or a direction of negative curvature. ``loss`` and ``batches``, and the
+        options ``curvature_tol``, ``failure_prob``, ``lanczos_steps`` and ``lipschitz_hess`` are
+        those of `saddlelib.optim.certify`. Without ``loss`` it is that of the present mini-batch.
+
+        Examples
+        --------
+        >>> import torch
+        >>> x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+        >>> optimizer = Escape(torch.optim.SGD([x], lr=0.1))
+        >>> print(optimizer.certify(lambda: (x**2).sum()).message[:52])
+        no negative curvature down to -0, for the loss given
+        """
+        loss = self.loss if loss is None else loss
+        if loss is None:
+            raise TypeError("loss must be given: optimizer.certify(lambda: criterion(model(x), y)) "
+                            "for one batch, or certify(loss_of_a_batch, loader)")
+        sign = -1.0 if self.param_groups[0].get("maximize") else 1.0
+        return certify(self._all(), loss, batches, **{
+            "seed": self.seed, "process_group": self.process_group, "sign": sign, **options})
+
     # A step.
 
     def step(self, closure=None):
@@ -288,24 +330,27 @@ class Escape(Optimizer):
         to the old one, and ``inner`` waits for the next.
         """
         args, kwargs = (self, closure), {}
-        for hook in tuple(self._optimizer_step_pre_hooks.values()):
+        for hook in (*_hooks_before.values(), *self._optimizer_step_pre_hooks.values()):
             changed = hook(self, args, kwargs)
             if changed is not None:
                 args, kwargs = changed
                 closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
-        s, held = (None, None) if torch.compiler.is_compiling() else (self._s, self._held)
-        if s is not None and s["steps"] + 1 < s["first"] and held["first"] is None and (
-                held["move"] is None and not s["testing"] and "found_inf" not in vars(self)):
-            s["steps"] += 1  # nothing to see: what most steps are has to be quick
+        if not torch.compiler.is_compiling() and self._sees_nothing():
+            self._s["steps"] += 1
             loss = self.inner.step() if closure is None else self.inner.step(closure)
         else:
             loss = self._watched(closure)
-        for hook in tuple(self._optimizer_step_post_hooks.values()):
+        for hook in (*self._optimizer_step_post_hooks.values(), *_hooks_after.values()):
             hook(self, args, kwargs)
         return loss
 
-    # The inner optimizer has the profile and the hooks of all optimizers.
-    step.hooked = True
+    step.hooked = True  # not by torch, whose wrapper costs more than all of this
+
+    def _sees_nothing(self):
+        """Whether a step has nothing to look at, as most have; so this is quick."""
+        s, held = self._s, self._held
+        return s["steps"] + 1 < s["first"] and not (
+            held["first"] or held["move"] or held["open"] or s["testing"] or "found_inf" in vars(self))
 
     def _watched(self, closure):
         before = self._before(closure)
@@ -327,8 +372,11 @@ class Escape(Optimizer):
             for name in ("grad_scale", "found_inf"):
                 if name in vars(self):
                     setattr(self.inner, name, vars(self)[name])
-        if not (self._held["move"] or s["testing"] or s["forget"]) or self._rests():
+        if not (self._held["move"] or self._held["open"] or s["testing"] or s["forget"]
+                ) or self._rests():
             return None
+        if self._held["open"] is not None:
+            self._certify_on(s)
         if self._held["move"] is not None and self._judge(s, closure):
             if closure is None:
                 s["steps"] += 1
@@ -485,8 +533,41 @@ class Escape(Optimizer):
             self._held["move"] = list(zip(params, found.move, strict=True))
         else:
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
-            s["status"] = "none" if finite else "nonfinite"
+            s.update(status="none" if finite else "nonfinite",
+                     first=max(s["first"], s["steps"] + _AGAIN))
+            if self._certifies and finite and self.loss is not None:
+                self._held["open"] = {"at": list(zip(params, vector.clone(params), strict=True)),
+                                      "found": [], "step": s["steps"]}
         _log.info("%s", self.message)
+
+    def _certify_on(self, s):
+        """Let the present mini-batch be the next group of the certificate that is open."""
+        opened = self._held["open"]
+        params, found = [p for p, _ in opened["at"]], opened["found"]
+        options = {"tol": None, "rho": None, "steps": 40, "seed": self.seed}
+
+        def question(ask):
+            try:
+                return look_at_group(ask, len(found), _DELTA, groups_for(_DELTA), options,
+                                     found[:1])
+            except ValueError as error:
+                raise Unusable(str(error)) from error
+
+        now = vector.clone(params)
+        vector.copy_(params, [x for _, x in opened["at"]])
+        try:
+            seen = self._asking(s, None, question, params)
+        finally:
+            vector.copy_(params, now)
+        if seen is None:
+            self._held["open"] = None
+            return
+        for name in ("in_vain", "evaluations"):
+            s[name] += 2 * seen.products  # what double backward costs
+        found.append(seen)
+        if len(found) == groups_for(_DELTA):
+            self._held.update(open=None, certificate=conclude(found, None, _DELTA))
+            _log.info("at step %d: %s", opened["step"], self.certificate.message)
 
     def _judge(self, s, closure):
         """Let the present mini-batch decide about a move, and make it; whether it was made."""
