@@ -456,3 +456,13 @@ def test_adapters_of_a_language_model_leave_their_saddle(tmp_path):
 
     (stuck, moved), (better, left) = train(bare()), train(wrapped())
     assert not moved and left and better < stuck - 0.05
+
+
+@LOOPS
+def test_the_curvature_seen_is_the_loss_s_whatever_is_accumulated_or_clipped(loop):
+    """−2λ of the mini-batch's second moments at W = 0; a closure of Lightning returns loss/N."""
+    [x] = batches(1)
+    least = -2 * torch.linalg.eigvalsh(x.T @ x / len(x))[-1].item()
+    seen = {loop(Job(at_saddle(), wrapped(), [x] * n, accumulate=n, clip=clip))
+            .optimizer.counts["min_eig"] for n in (1, 2, 4) for clip in (None, 1e-3)}
+    assert len(seen) == 1 and 1.01 * least <= seen.pop() <= 0.7 * least
