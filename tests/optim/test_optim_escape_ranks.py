@@ -1,0 +1,324 @@
+"""Escape on many processes: replicas and shards watch, look, move and refuse as one.
+
+Built as test_optim_ranks.py: one program forks four processes and then two, which run everything
+and leave their results in files.
+"""
+
+import contextlib
+import copy
+import functools
+import math
+import pathlib
+import sys
+import time
+import warnings
+
+import pytest
+import torch
+import torch.distributed as dist
+from test_optim_ranks import LIMIT, LOST, STALL, call, fork_all, results, seconds
+from torch import nn
+
+from saddlelib.optim import Escape
+
+HERE = pathlib.Path(__file__).resolve()
+STEPS = 36
+WRONG = (1, 3)  # steps whose mini-batch asks for the opposite: what the last one found is refused
+
+
+class Net(nn.Module):
+    """x ↦ W₂ tanh(W₁x) + u tanh(v·x), float64; on two ranks W₁ is cut unevenly, and v not at all.
+
+    At 0 the gradient vanishes. "trap": one hidden unit is awake, and only that has a gradient.
+    """
+
+    def __init__(self, start):
+        super().__init__()
+        torch.manual_seed(0)
+        self.enc, self.dec = (nn.Linear(8, 5, bias=False).double(),
+                              nn.Linear(5, 8, bias=False).double())
+        self.down, self.up = (nn.Linear(8, 1, bias=False).double(),
+                              nn.Linear(1, 8, bias=False).double())
+        for p in self.parameters():
+            nn.init.zeros_(p)
+        if start == "trap":
+            nn.init.normal_(self.enc.weight[0], std=0.5)
+            nn.init.normal_(self.dec.weight[:, 0], std=0.5)
+
+    def forward(self, x, both=True):
+        y = self.dec(torch.tanh(self.enc(x)))
+        return y + self.up(torch.tanh(self.down(x))) if both else y
+
+
+class Normed(nn.Module):
+    """Buffers that every forward changes, and random numbers; a saddle at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.net = nn.BatchNorm1d(8, affine=False).double(), Net("zero")
+
+    def forward(self, x):
+        return self.net(nn.functional.dropout(self.norm(x), 0.2, self.training))
+
+
+def samples():
+    rng = torch.Generator().manual_seed(1)
+    return torch.randn(32, 8, dtype=torch.float64, generator=rng) / torch.arange(1, 9)
+
+
+INNERS = {
+    "SGD": lambda params: torch.optim.SGD(params, lr=0.1, momentum=0.9),
+    "AdamW": lambda params: torch.optim.AdamW(params, lr=0.01),
+    "Muon": lambda params: torch.optim.Muon(params, lr=0.02),
+    "LBFGS": lambda params: torch.optim.LBFGS(params, lr=0.5, max_iter=4),
+    "plain SGD": lambda params: torch.optim.SGD(params, lr=0.1),
+}
+# Name: (inner, start, closure or loss). L-BFGS decides by losses, so its closure returns the mean.
+RUNS = {"SGD": ("SGD", "zero", "loss"), "AdamW": ("AdamW", "zero", "closure"),
+        "Muon": ("Muon", "zero", "loss"), "trap": ("SGD", "trap", "loss"),
+        "LBFGS": ("LBFGS", "zero", "closure")}
+REPLICAS, SHARDS = list(RUNS), [name for name in RUNS if name != "LBFGS"]
+
+
+def mean_of(loss, size):
+    """A loss with the value of the mean over ranks."""
+    mean = loss.detach() / size
+    if size > 1:
+        dist.all_reduce(mean)
+    return loss + (mean - loss.detach())
+
+
+def go(name, model, optimizer, steps, rank=0, size=1, wrong=WRONG, loss=None, both=None):
+    """The parameters, the counts and the message after every step; ``loss`` wraps the loss."""
+    trace, way = [], RUNS.get(name, (None, None, "loss"))[2]
+    for k in steps:
+        order = torch.randperm(32, generator=torch.Generator().manual_seed(k))[:16]
+        batch, sign = samples()[order[rank::size]], -1 if k in wrong else 1
+
+        def value(batch=batch, sign=sign, k=k):
+            out = model(batch) if both is None else model(batch, both(k))
+            found = (out - sign * batch).square().sum(1).mean()
+            return mean_of(found, size) if name == "LBFGS" else found
+
+        def closure(value=value):
+            optimizer.zero_grad()
+            found = value()
+            found.backward()
+            return found
+
+        if way == "loss":
+            if isinstance(optimizer, Escape):
+                optimizer.loss = value if loss is None else functools.partial(loss, value, k)
+            closure()
+            optimizer.step()
+        else:
+            optimizer.step(closure)
+        seen = (dict(optimizer.counts), optimizer.message) if isinstance(optimizer, Escape) else 0
+        trace.append((flat(model.parameters()), seen))
+    return trace
+
+
+def flat(tensors):
+    whole = [getattr(p, "full_tensor", lambda p=p: p)() for p in tensors]
+    return torch.cat([p.detach().reshape(-1) for p in whole])
+
+
+def wrapped(name, model):
+    return Escape(INNERS[RUNS[name][0]](model.parameters()))
+
+
+# What the processes do.
+
+
+def four(rank, size, folder):
+    """Replicas with different data; then a rank that waits, and one that raises."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/four", rank=rank,
+                            world_size=size, timeout=seconds(LIMIT))
+    hasty = dist.new_group(timeout=seconds(STALL))
+    replica = nn.parallel.DistributedDataParallel
+    found = {}
+    for name in REPLICAS:
+        model = replica(Net(RUNS[name][1]))
+        found[name] = go(name, model, wrapped(name, model), range(STEPS), rank, size)
+
+    # The loss of a look may be asked past the wrapper that adds gradients up.
+    model = Net("zero")
+    around = replica(model)
+
+    def past(value, k):
+        order = torch.randperm(32, generator=torch.Generator().manual_seed(k))[:16]
+        batch = samples()[order[rank::size]]
+        return (model(batch) - (-1 if k in WRONG else 1) * batch).square().sum(1).mean()
+
+    found["past DDP"] = go("SGD", around, wrapped("SGD", around), range(8), rank, size, loss=past)
+
+    # A branch that only some ranks use, and in some steps none of them.
+    model = replica(Net("trap"), find_unused_parameters=True)
+    found["unused"] = go("trap", model, wrapped("trap", model), range(STEPS), rank, size,
+                         both=lambda k: k >= 8 and rank % 2 == 0)
+    found["unused left"] = float(model.module.up.weight.abs().max())
+
+    # Two mini-batches to a step, the first without a sum over ranks.
+    model = replica(Net("zero"))
+    optimizer = Escape(INNERS["AdamW"](model.parameters()))
+    found["accumulated"] = accumulated(model, optimizer, rank, size)
+
+    # Every move refused: as if nobody had looked. Buckets, buffers and generators tell.
+    for bare in (True, False):
+        torch.manual_seed(rank)
+        model = replica(Normed(), gradient_as_bucket_view=True)
+        optimizer = INNERS["SGD"](model.parameters())
+        optimizer = optimizer if bare else Escape(optimizer)
+        with torch.no_grad():
+            model.module.net.dec.weight[0, 0] = 0.1  # some gradient is not zero
+        trace = go("SGD", model, optimizer, range(8), rank, size, wrong=range(1, 99, 2))
+        found["bare" if bare else "refused"] = (
+            [x for x, _ in trace], [b.clone() for b in model.buffers()], torch.get_rng_state())
+    found["refusals"] = dict(optimizer.counts)
+
+    # A loss that is no number, or none at all, on one rank or on each.
+    spoilt = {"nan at a look": lambda value, k: value() * (math.nan if rank == 2 else 1.0),
+              "nan at a judgement": lambda value, k: value() * (math.nan if rank == k == 1 else 1),
+              "none on one": lambda value, k: None if rank == 1 else value(),
+              "none on all": lambda value, k: value() and None,
+              "no graph on one": lambda value, k: value().detach() if rank == 1 else value()}
+    for name, loss in spoilt.items():
+        model = replica(Net("zero"))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found[name] = go("SGD", model, wrapped("SGD", model), range(3), rank, size, wrong=(),
+                             loss=loss)
+        found[name].append([str(w.message) for w in said])
+
+    # A rank that is late at a look, and one that fails in it.
+    def late(value, k):
+        time.sleep(STALL + 2 if rank == 3 else 0)
+        return value()
+
+    def fails(value, k):
+        if rank == 3:
+            raise ArithmeticError("this rank fails")
+        return value()
+
+    model = replica(Net("zero"))
+    optimizer = Escape(INNERS["SGD"](model.parameters()), process_group=hasty)
+    start = time.monotonic()
+    with contextlib.nullcontext() if rank == 3 else pytest.raises(RuntimeError) as caught:
+        go("SGD", model, optimizer, [0], rank, size, loss=late)
+    found["stalled"] = time.monotonic() - start, str(caught and caught.value)
+    torch.save(found, f"{folder}/four.{rank}.pt")
+    model = replica(Net("zero"))
+    go("SGD", model, wrapped("SGD", model), range(2), rank, size, loss=fails)
+
+
+def accumulated(model, optimizer, rank=0, size=1):
+    trace = []
+    for k in range(12):
+        order = torch.randperm(32, generator=torch.Generator().manual_seed(k))
+        parts = [samples()[part[rank::size]] for part in order.split(16)]
+
+        def value(parts=parts):
+            return sum((model(x) - x).square().sum(1).mean() / 2 for x in parts)
+
+        optimizer.loss = value
+        optimizer.zero_grad()
+        for x, last in zip(parts, (False, True), strict=True):
+            with model.no_sync() if size > 1 and not last else contextlib.nullcontext():
+                ((model(x) - x).square().sum(1).mean() / 2).backward()
+        optimizer.step()
+        trace.append((flat(model.parameters()), (dict(optimizer.counts), optimizer.message)))
+    return trace
+
+
+def sharded(start):
+    from torch.distributed.fsdp import fully_shard
+
+    model = Net(start)
+    fully_shard(model.enc)
+    fully_shard(model.down)
+    return fully_shard(model)
+
+
+def two(rank, size, folder):
+    """Shards."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/two", rank=rank,
+                            world_size=size, timeout=seconds(LIMIT))
+    found = {}
+    for name in SHARDS:
+        model = sharded(RUNS[name][1])
+        found[name] = go(name, model, wrapped(name, model), range(STEPS), rank, size)
+    found["rows"] = [len(p.to_local()) for p in model.parameters()]
+    torch.save(found, f"{folder}/two.{rank}.pt")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    fork_all(pathlib.Path(sys.argv[1]), four, two)
+    sys.exit()
+
+
+# The tests.
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("escape_ranks")
+    call([str(HERE), str(folder)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def replicas(forked):
+    return results(forked, "four", 4)
+
+
+@pytest.fixture(scope="module")
+def shards(forked):
+    found = results(forked, "two", 2)
+    assert (forked / "two.ended").read_text() == "0 0"
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """One process with the whole of the data."""
+    found = {}
+    for name in RUNS:
+        model = Net(RUNS[name][1])
+        found[name] = go(name, model, wrapped(name, model), range(STEPS))
+    return found
+
+
+def assert_same_bits(found, expected):
+    for (x, seen), (y, other) in zip(found, expected, strict=True):
+        assert torch.equal(x, y)
+        assert repr(seen) == repr(other)  # nan is nan
+
+
+COUNTS = ["steps", "looks", "moves", "refused", "at"]
+
+
+def assert_same_run(found, expected):
+    for (x, (counts, _)), (y, (others, _)) in zip(found, expected, strict=True):
+        assert [counts[key] for key in COUNTS] == [others[key] for key in COUNTS]
+        torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_runs_go_through_all_that_can_happen(alone, name):
+    """Otherwise the comparisons below would say little."""
+    counts = alone[name][-1][1][0]
+    assert counts["moves"] == 1 and (name == "trap" or counts["refused"] >= 2), counts
+
+
+@pytest.mark.parametrize("name", REPLICAS)
+def test_replicas_agree_bit_for_bit_and_do_what_one_process_does(replicas, alone, name):
+    for other in replicas[1:]:
+        assert_same_bits(other[name], replicas[0][name])
+    assert_same_run(replicas[0][name], alone[name])
+
+
+@pytest.mark.parametrize("name", SHARDS)
+def test_shards_do_what_one_process_does(shards, alone, name):
+    assert_same_bits(shards[1][name], shards[0][name])
+    assert_same_run(shards[0][name], alone[name])
