@@ -5,6 +5,7 @@ PORT ?= 8000
 VENV := .venv
 READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
+FRAMEWORKS := .venv-frameworks
 
 # Nothing from the caller's own set-up may change what the notebooks print.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
@@ -27,11 +28,12 @@ SOURCE := $(shell find saddlelib -type f -name '*.py' -o -type f -name '*.js' \
 PAGES := $(wildcard *.md *.yml *.bib) $(shell find chapters figures _site -type f \
 	-not -path '*/.*' -not -path '*/__pycache__/*')
 
-.PHONY: help book test serve lint record clean distclean
+.PHONY: help book test frameworks serve lint record clean distclean
 
 help:
 	@echo "make book       execute the notebooks and write the site to _build/html"
 	@echo "make test       build the book, then run every test"
+	@echo "make frameworks run optimizers inside Lightning, Fabric, Accelerate and transformers"
 	@echo "make serve      build the book and show it on http://127.0.0.1:$(PORT)/"
 	@echo "make lint       check the Python style"
 	@echo "make record     execute the notebooks and store their printed results in them"
@@ -45,6 +47,11 @@ test: book
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval \
 		-m "not timing" tests saddlelib chapters
 	@$(PY) -m pytest -m timing tests/test_site_timing.py
+
+# Optimizers inside other people's training loops, and the examples that show them there.
+frameworks: $(FRAMEWORKS)/.ready
+	@$(FRAMEWORKS)/bin/python -m pytest -n 2 tests/test_examples.py \
+		tests/optim/test_optim_frameworks.py
 
 serve: book
 	@echo "The book is on http://127.0.0.1:$(PORT)/ until you press Ctrl-C."
@@ -61,7 +68,7 @@ clean:
 	find saddlelib tests chapters figures _site -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(FRAMEWORKS)
 
 # The cache of executed notebooks knows their cells but not saddlelib, so new code empties it.
 _build/.code: $(READY) $(SOURCE)
@@ -95,3 +102,15 @@ $(READY): requirements.txt pyproject.toml
 	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(PY) -c 'import matplotlib.font_manager' 2>/dev/null || true
 	@echo '$(CURDIR)' > $@
+
+# The environment above with more packages on top: no second PyTorch, and no package of $(VENV)
+# in another version. It takes seconds, so whatever has changed, it is made anew.
+$(FRAMEWORKS)/.ready: $(READY) examples/frameworks.txt
+	@echo "Making the environment in $(FRAMEWORKS)"
+	@$(PY) -m venv --clear --without-pip $(FRAMEWORKS)
+	@cd $(FRAMEWORKS) && for packages in lib/python*/site-packages; do \
+		echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$$packages')" > $$packages/below.pth; \
+	done
+	@$(FRAMEWORKS)/bin/python -m pip install -q --disable-pip-version-check --no-deps \
+		-r examples/frameworks.txt
+	@touch $@

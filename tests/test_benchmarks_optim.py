@@ -1,4 +1,4 @@
-"""The benchmark against the peer's optimizers on tiny sizes, in counts: that it runs, and how."""
+"""The benchmark of who leaves a saddle when, on tiny sizes, in counts: that it runs, and how."""
 
 import importlib
 import sys
@@ -17,69 +17,73 @@ optim_peer = importlib.import_module("optim_peer")
 sys.path.pop(0)
 
 
-class Patient(torch.optim.SGD):
-    """A stand-in for PSDOptimizer: wants a closure."""
-
-    def __init__(self, params, epsilon=1e-3, r=1e-3, T=10):
-        super().__init__(params)
-        self.radius = r
-
-    def step(self, closure):
-        with torch.enable_grad():
-            closure()
-        super().step()
-
-
-class Quiet(torch.optim.Adam):
-    """A stand-in for PerturbedAdam."""
-
-    def __init__(self, params, r=1e-3):
-        super().__init__(params)
-        self.radius = r
-
-
 @pytest.fixture(scope="module")
 def task():
     torch.set_num_threads(1)
     return tasks.completion(images=4, rank=1)
 
 
-def test_everybody_has_the_same_number_of_rates(task):
-    entries = optim_peer.ours() | optim_peer.theirs((Patient, Quiet), task.dim)
-    assert len(entries) == 8
-    assert len({len(entry.lrs) for entry in entries.values()}) == 1
+def test_everybody_has_the_same_number_of_rates_and_bare_and_wrapped_the_same_ones():
+    entries = optim_peer.entries((torch.optim.SGD, torch.optim.Adam), tame=0.5)
+    assert len(entries) == 2 * len(optim_peer.INNERS) + 4
+    assert {len(entry.lrs) for entry in entries.values()} == {3}
+    for name in optim_peer.INNERS:
+        assert entries[name].lrs == entries[f"Escape({name})"].lrs
+    assert entries["SGD"].lrs == [0.05, 0.25, 1.25]
 
 
-def test_the_peer_gets_a_perturbation_as_large_as_ours():
-    """Gaussian numbers of r/√d have a norm of r, about; so has the uniform law on the ball."""
-    dim = 400
-    built = optim_peer.theirs((Patient, Quiet), dim)
-    groups = [{"params": [torch.zeros(dim, requires_grad=True)], "lr": 0.1}]
-    for name in ("PSDOptimizer", "PerturbedAdam"):
-        number = built[name].build(groups).radius
-        noise = number * np.random.default_rng(0).normal(size=(100, dim))
-        assert np.linalg.norm(noise, axis=1) == pytest.approx(optim_peer.RADIUS, rel=0.2)
-        assert built[name + ", defaults"].build(groups).radius == 1e-3
+@pytest.mark.parametrize("name", optim_peer.TASKS)
+def test_every_bare_inner_stays_where_every_part_sleeps_and_nobody_has_left(name):
+    """Exactly: no rate, momentum or line search makes a gradient of zero into a step."""
+    task = optim_peer.TASKS[name]()
+    entries = optim_peer.entries(tame=optim_peer.TAME.get(name, 1.0))
+    for inner in optim_peer.INNERS:
+        result = optim_peer.compete(task, entries[inner], 0.0, 640, seeds=1, lrs=[0.01])
+        row = optim_peer.leaving(task, name, 0.0, inner, result)
+        assert len(row) == len(optim_peer.LEAVE) and row[4:7] == ["0/1", "–", "–"]
+        first = result.params[""][0][0]
+        assert not first[1:].any() if name == "sleeping units" else name == "dead head" or (
+            not first.any())
 
 
-def test_a_table_has_a_row_for_each_method_and_says_who_never_left(task, monkeypatch):
-    monkeypatch.setattr(optim_peer, "SEEDS", range(100, 102))
-    entries = {"SGD": tasks.Entry(torch.optim.SGD, [0.1]),
-               "PSGD, no look": optim_peer.ours()["PSGD, no look"]}
-    at = list(optim_peer.rows(task, entries, "at", 0.0, 1280))
-    assert [len(row) for row in at] == [len(optim_peer.HEADER)] * 2
-    stuck, away = at
-    assert stuck[4:8] == ["0/2", "–", "–", "1.000"]
-    assert away[4] == "2/2" and 0 < int(away[5].replace(",", "")) <= 1280
-    assert float(away[7]) < 0.9
+def test_a_wrapped_inner_leaves_where_the_bare_one_stays_and_its_looks_are_on_the_bill(task):
+    entries = optim_peer.entries()
+    for inner in ("SGD", "Adam", "Muon", "L-BFGS"):
+        bare = optim_peer.compete(task, entries[inner], 0.0, 2560, seeds=1)
+        result = optim_peer.compete(task, entries[f"Escape({inner})"], 0.0, 2560, seeds=1)
+        assert np.isinf(bare.leaves("")).all() and np.isfinite(result.leaves("")).all()
+        if inner != "L-BFGS":
+            assert result.steps[""] < bare.steps[""] == 40
+    row = optim_peer.leaving(task, "x", 0.0, inner, result)
+    assert row[4] == "1/1" and float(row[7]) < 0.9
 
 
-def test_on_completion_a_look_leaves_with_fewer_samples_than_sgd_and_at_zero_only_it_leaves():
-    real = tasks.completion()
-    entries = {name: tasks.Entry(entry.build, [0.1], closure=entry.closure)
-               for name, entry in optim_peer.ours().items() if name in ("SGD", "PSGD")}
-    setting = dict(samples=3840, batch_size=64, curvature_batch=64, points=61, seeds=[100, 101])
-    near = tasks.race(real, entries, **setting)
-    assert (near.leaves("PSGD") < near.leaves("SGD")).all()
-    at = tasks.race(real, entries, scale=0, **setting)
-    assert np.isfinite(at.leaves("PSGD")).all() and np.isinf(at.leaves("SGD")).all()
+def test_near_a_saddle_wrapped_and_bare_have_one_rate_and_the_same_streams(task):
+    entries = optim_peer.entries()
+    result = optim_peer.compete(task, entries["Adam"], 0.1, 1280, seeds=2)
+    same = optim_peer.near(task, entries["Adam"], "x", 0.1, "Adam", result, 1280)
+    assert same[6:] == ["1.00", "1.00"] and same[3] == f"{result.lr['']:g}"
+    assert len(same) == len(optim_peer.NEAR)
+    stuck = optim_peer.compete(task, entries["SGD"], 0.0, 640, seeds=1)
+    assert optim_peer.near(task, entries["SGD"], "x", 0.0, "SGD", stuck, 640) is None
+
+
+def test_outside_looks_a_wrapped_step_asks_for_no_loss():
+    for build in (torch.optim.SGD, optim_peer.muon, optim_peer.all_inners()["L-BFGS"]):
+        found, asked = optim_peer.step_times(build, matrices=2, width=4, rounds=1)
+        assert asked == 0 and found["bare"][0] > 0 and found["wrapped"][0] > 0
+
+
+def test_the_table_of_looks_has_a_way_down_at_a_saddle_and_none_at_a_minimum():
+    strict, _, minimum = optim_peer.looks(width=2)
+    assert strict[2] == "a way down" and minimum[2] == "none"
+    assert 0 < int(strict[3]) <= 60 and 0 < int(minimum[3]) <= 60
+
+
+def test_an_ordinary_run_has_the_same_start_and_batches_bare_and_wrapped():
+    """Where nothing is moved the two are the same run, bit for bit, also past a look in vain."""
+    for inner in optim_peer.ORDINARY:
+        bare, wrapped = (optim_peer.train(optim_peer.INNERS[inner][1], 3, wrap, epochs=1, lr=1e-3)
+                         for wrap in (False, True))
+        assert wrapped["moves"] == 0 < wrapped["gradients"]
+        assert {key: wrapped[key] for key in bare} == bare

@@ -53,7 +53,8 @@ class Project:
         for folder in ("saddlelib", "chapters", "figures", "_site", "wheels"):
             (root / folder).mkdir(parents=True)
         shutil.copy(ROOT / "Makefile", root)
-        for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("mine", "1.0")]:
+        for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("mine", "1.0"), ("more", "1.0"),
+                              ("more", "2.0")]:
             write_wheel(root / "wheels", name, version)
         (root / "backend.py").write_text(BACKEND)
         (root / "pyproject.toml").write_text(
@@ -155,6 +156,23 @@ def test_a_failed_installation_is_not_taken_for_finished(project):
     project.require("1.0")
     assert project.make().returncode == 0
     assert project.version() == "1.0"
+
+
+def test_the_frameworks_stand_on_the_same_environment(project):
+    """Their packages come on top of those of .venv, and follow their own pins."""
+    folder, code = project.root / "examples", "import mine, tiny, more; print(more.version)"
+    folder.mkdir()
+    for version, times in [("1.0", (1, 1)), ("2.0", None)]:
+        (folder / "frameworks.txt").write_text(f"more=={version}\n")
+        if times:
+            os.utime(folder / "frameworks.txt", times)
+        done = project.make(".venv-frameworks/.ready")
+        assert done.returncode == 0, done.stderr
+        done = subprocess.run([project.root / ".venv-frameworks/bin/python", "-c", code],
+                              capture_output=True, text=True)
+        assert done.stdout.strip() == version, done.stderr
+    os.utime(folder / "frameworks.txt", (1, 1))
+    assert "up to date" in project.make(".venv-frameworks/.ready").stdout
 
 
 def test_without_a_python_one_line_says_what_to_do(project, tmp_path):

@@ -14,10 +14,17 @@ from saddlelib.optim import PSGD  # noqa: E402
 from saddlelib.tasks import Entry, race  # noqa: E402
 
 KINDS = {"tanh network": tasks.tanh_network, "completion": tasks.completion,
-         "autoencoder": tasks.autoencoder}
+         "autoencoder": tasks.autoencoder, "two linear layers": tasks.linear_network,
+         "three linear layers": functools.partial(tasks.linear_network, 3),
+         "sleeping units": tasks.sleeping_units, "dead head": tasks.dead_head}
 SMALL = {"tanh network": functools.partial(tasks.tanh_network, width=3),
          "completion": functools.partial(tasks.completion, images=8, rank=2),
-         "autoencoder": functools.partial(tasks.autoencoder, images=40, width=1)}
+         "autoencoder": functools.partial(tasks.autoencoder, images=40, width=1),
+         "two linear layers": functools.partial(tasks.linear_network, width=1, images=40),
+         "three linear layers": functools.partial(tasks.linear_network, 3, width=2, images=40),
+         "sleeping units": functools.partial(tasks.sleeping_units, width=2, images=40),
+         "dead head": functools.partial(tasks.dead_head, images=60)}
+NOISY = "sleeping units", "dead head"  # whose saddle is not at zero
 SGD = Entry(torch.optim.SGD, [0.1], elementwise=True)
 
 each_task = pytest.mark.parametrize("name", KINDS)
@@ -45,7 +52,7 @@ def test_the_saddle_is_where_the_gradient_vanishes_with_the_loss_it_states(name)
     assert np.abs(task.grad(x)).max() < 1e-14
 
 
-@each_task
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in NOISY])
 def test_every_sample_has_no_gradient_in_the_weights_at_the_saddle(name):
     """So the noise of mini-batches is zero there, and plain SGD, or Adam, never leaves."""
     task = KINDS[name]()
@@ -53,6 +60,31 @@ def test_every_sample_has_no_gradient_in_the_weights_at_the_saddle(name):
     for index in range(0, task.n, task.n // 10):
         grads = torch.autograd.grad(task.loss(params, torch.tensor([index])), params)
         assert all(not g.any() for p, g in zip(params, grads, strict=True) if p.ndim == 2)
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_where_a_part_is_awake_no_sample_has_a_gradient_in_what_sleeps(name):
+    """The rest has, and they are what mini-batches of a trained network look like."""
+    task = KINDS[name]()
+    params = [p.requires_grad_() for p in task.start(0, scale=0)]
+    grads = torch.autograd.grad(task.loss(params, torch.tensor([3])), params)
+    if name == "dead head":
+        asleep, awake = grads[:4], grads[4:]
+    else:
+        asleep = grads[0][1:], grads[1][:, 1:]
+        awake = grads[0][:1], grads[1][:, :1]
+        # Awake, and not yet in its place.
+        assert task.fun(task.flatten(params)) > 1.1 * task.saddle_loss
+    assert not any(g.any() for g in asleep) and all(g.any() for g in awake)
+
+
+def test_training_takes_the_unit_awake_to_the_saddle_and_no_further():
+    task = tasks.sleeping_units()
+    result = race(task, {"x": Entry(functools.partial(torch.optim.SGD, momentum=0.95), [0.5],
+                                    full_batch=True)}, samples=150_000, batch_size=300,
+                  points=2, scale=0, seeds=[1])
+    assert result.loss["x"][0, -1] == pytest.approx(task.saddle_loss, rel=1e-6)
+    assert not any(p.any() for p in (result.params["x"][0][0][1:], result.params["x"][0][1][:, 1:]))
 
 
 @each_task
@@ -64,8 +96,9 @@ def test_the_smallest_eigenvalue_at_the_saddle_is_the_closed_form(name):
     assert np.linalg.eigvalsh(hess)[0] == pytest.approx(task.saddle_min_eig, rel=1e-10, abs=1e-14)
 
 
-@pytest.mark.parametrize("name, strict", [("tanh network", False), ("completion", True),
-                                          ("autoencoder", True)])
+@pytest.mark.parametrize("name, strict", [
+    ("tanh network", False), ("three linear layers", False), ("completion", True),
+    ("autoencoder", True), ("two linear layers", True), ("dead head", True)])
 def test_negative_curvature_grows_with_the_start_only_where_the_saddle_is_not_strict(name, strict):
     task = SMALL[name]()
 
@@ -236,14 +269,59 @@ def test_a_run_has_left_at_the_first_count_below_the_line():
     counts, loss = np.array([0, 10, 20, 30]), np.array([[1.0, 0.95, 0.9, 0.5],
                                                        [1.0, 0.99, 0.98, 0.97],
                                                        [1.0, 0.7, 0.95, 0.8]])
-    found = tasks.Race(task, counts, {}, {}, {"x": loss}, {}, {}, {})
+    found = tasks.Race(task, counts, {}, {}, {"x": loss}, {}, {}, {}, {})
     assert found.leaves("x").tolist() == [20, math.inf, 10]
     assert found.leaves("x", share=0.4).tolist() == [30, math.inf, math.inf]
+    found.seconds["x"] = np.array([[0.0, 1.0, 2.0, 4.0]] * 3)
+    assert found.leaves_in("x").tolist() == [2.0, math.inf, 1.0]
     assert found.band("x").tolist() == [[1.0, 0.7, 0.9, 0.5], [1.0, 0.95, 0.95, 0.8],
                                         [1.0, 0.99, 0.98, 0.97]]
 
 
-@each_task
+def test_the_tuning_may_take_the_rate_that_leaves_first_and_among_equals_the_least_loss():
+    task, setting = SMALL["completion"](), dict(samples=1600, batch_size=8, seeds=[1], points=201)
+    rates = [1e-3, 0.03, 0.6]
+    result = race(task, {"x": Entry(torch.optim.SGD, rates, elementwise=True)}, scale=0.1,
+                  tune="leaving", **setting)
+    alone = [float(np.median(race(task, {"x": Entry(torch.optim.SGD, [rate])}, scale=0.1,
+                                  samples=1600, batch_size=8, seeds=[0], points=201,
+                                  tuning_seeds=[5]).leaves("x"))) for rate in rates]
+    assert result.tuning["x"].tolist() == alone and result.lr["x"] == rates[np.argmin(alone)]
+    never = race(task, {"x": Entry(torch.optim.SGD, rates, elementwise=True)}, scale=1e-6,
+                 tune="leaving", samples=80, batch_size=8, seeds=[1])
+    assert never.tuning["x"].tolist() == [math.inf] * 3 and never.lr["x"] == 0.6
+    with pytest.raises(ValueError, match="tune must be"):
+        race(task, {"x": SGD}, tune="luck", **setting)
+
+
+class Asking(torch.optim.SGD):
+    """Asks twice for the loss given at its making, which has to be the one just differentiated."""
+
+    def __init__(self, groups, loss):
+        super().__init__(groups)
+        self.loss, self.seen = loss, []
+
+    def step(self):
+        params = self.param_groups[0]["params"]
+        with torch.no_grad():
+            self.loss()
+        again = torch.autograd.grad(self.loss(), params)
+        assert all(torch.equal(g, p.grad) for g, p in zip(again, params, strict=True))
+        super().step()
+
+
+def test_a_loss_given_at_the_making_is_that_of_the_present_batch_and_costs_it_each_time():
+    result = race(SMALL["completion"](), {"x": Entry(Asking, [0.1], closure="given")},
+                  samples=240, batch_size=8, points=31, scale=0.1, seeds=[1])
+    plain = race(SMALL["completion"](), {"x": Entry(torch.optim.SGD, [0.1])},
+                 samples=80, batch_size=8, points=11, scale=0.1, seeds=[1])
+    assert result.steps["x"].tolist() == [10] and result.spent["x"].tolist() == [240]
+    assert result.loss["x"][0, ::3].tolist() == plain.loss["x"][0].tolist()
+    clock = result.seconds["x"][0]
+    assert len(clock) == len(result.counts) and clock[0] == 0 and (np.diff(clock) >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["tanh network", "completion", "autoencoder"])
 def test_at_the_saddle_only_a_perturbation_gets_away(name):
     """SGD with momentum, Adam and Muon have nothing to go by; PSGD draws its way out."""
     task = KINDS[name]()

@@ -37,6 +37,8 @@ class Found:
         The least Ritz value of the Hessian of the mini-batch, and what it may be off by.
     fall : float
         By how much the loss falls along the move; 0 where there is none.
+    slope : float
+        |⟨∇f, move⟩|.
     move : list of Tensor or None
     curved : bool
         Whether the move follows negative curvature; if not, it was drawn.
@@ -47,6 +49,7 @@ class Found:
     min_eig: float = math.nan
     error: float = math.inf
     fall: float = 0.0
+    slope: float = 0.0
     move: list | None = None
     curved: bool = False
 
@@ -143,6 +146,8 @@ def look(ask, sizes, seed, counter, careful=True) -> Found:
             _begin_anew(place, found, seed, next(draws), mask)
         if found.fall >= _NOTABLE * abs(value) > 0:
             break
+    if found.move is not None:
+        found.slope = abs(quick_dot(found.move, grad))
     return found
 
 
@@ -266,8 +271,13 @@ def _begin_anew(place, found, seed, counter, mask):
         _masked(y, mask)
     for wall in place.walls:
         vector.add_(y, wall, alpha=-quick_dot(wall, y))
-    ask.at(y)
-    value, grad = ask.gradient()
+
+    def at(y):
+        ask.at(y)
+        value, grad = ask.gradient()
+        return value, grad if mask is None else _masked(grad, mask)
+
+    value, grad = at(y)
     rise, size = abs(value - place.value), vector.norm(grad)
     if not math.isfinite(value) or not 0 < size < math.inf:
         return
@@ -279,8 +289,7 @@ def _begin_anew(place, found, seed, counter, mask):
             if fall > 0.5 * rise:
                 break
         z = vector.add_(vector.clone(y), grad, alpha=-step)
-        ask.at(z)
-        new, slope = ask.gradient()
+        new, slope = at(z)
         if not new < value:
             step /= 4
             continue

@@ -23,10 +23,11 @@ _log = logging.getLogger(__name__)
 _PAIRS = 5  # of gradients, that the watch judges
 _EARLY = (0, 3, 7, 15, 31, 63)  # steps after a start at which pairs begin; then every _EVERY
 _EVERY = 50
+_SAMPLE = 1 << 14  # numbers of a gradient that a pair compares, or all
 _CREDIT = 64  # evaluations that looks in vain may cost beyond their share
 _GROWING = 1.05  # a squared gradient that grows by so much a step leaves by itself
-_AGREE = 4  # mini-batches in a row that have to agree with a move where gradients are noisy,
-_SILENT = 1e-3  # and one does where the slope along the move is so small a share of the fall
+_AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
+_SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
 _STANDS = 1e-3  # a step that lowers the loss by less than this share of it hardly moves
 
 _SENTENCES = {
@@ -51,9 +52,9 @@ def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
             "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, "pairs": [], "times": [],
-            "best": 0.0, "looked": False, "testing": False, "forget": False, "status": "watching",
-            "at": 0, "value": None, "grad_norm": None, "min_eig": None, "length": None,
-            "fall": None,
+            "best": 0.0, "looked": False, "testing": False, "checked": False, "quiet": False,
+            "forget": False, "status": "watching", "at": 0, "value": None, "grad_norm": None,
+            "min_eig": None, "length": None, "fall": None,
             "why": ""}
 
 
@@ -75,10 +76,10 @@ class Escape(Optimizer):
     degenerate saddle, random directions in the proportions of an initialization take its place.
     The length comes from the loss. *Judge*: only a fall counts that the slope does not explain, and
     the parameters move only after the loss of the *next* mini-batch falls along the same move too;
-    where its slope shows noise, after four in a row. So a false alarm changes nothing, not by a
+    where its slope shows noise, after six in a row. So a false alarm changes nothing, not by a
     bit, and on mini-batches whose loss is convex nothing ever moves.
 
-    **What it costs.** Nothing while the run moves but a copy and an inner product every 50 steps.
+    **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
     while it lasts. Looks in vain, moves that were refused counted in, cost at most ``overhead`` of
     all gradients, and 64 evaluations and one look more.
@@ -254,7 +255,7 @@ class Escape(Optimizer):
         """The memory; what an older checkpoint lacks is as at the beginning."""
         group = self.param_groups[0]
         s = group.get("escape")
-        if not isinstance(s, dict) or s.keys() != _memory().keys():
+        if not isinstance(s, dict) or len(s) != _SIZE:
             s = group["escape"] = {**_memory(), **(s if isinstance(s, dict) else {})}
         return s
 
@@ -287,6 +288,27 @@ class Escape(Optimizer):
         first. A closure then gives the gradient at the new point; gradients computed before belong
         to the old one and are cleared, and ``inner`` waits for the next.
         """
+        args, kwargs = (self, closure), {}
+        for hook in tuple(self._optimizer_step_pre_hooks.values()):
+            changed = hook(self, args, kwargs)
+            if changed is not None:
+                args, kwargs = changed
+                closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
+        s, held = (None, None) if torch.compiler.is_compiling() else (self._s, self._held)
+        if s is not None and s["steps"] + 1 < s["first"] and held["first"] is None and (
+                held["move"] is None and not s["testing"] and "found_inf" not in vars(self)):
+            s["steps"] += 1  # nothing to see: what most steps are has to be quick
+            loss = self.inner.step() if closure is None else self.inner.step(closure)
+        else:
+            loss = self._watched(closure)
+        for hook in tuple(self._optimizer_step_post_hooks.values()):
+            hook(self, args, kwargs)
+        return loss
+
+    # The inner optimizer has the profile and the hooks of all optimizers.
+    step.hooked = True
+
+    def _watched(self, closure):
         before = self._before(closure)
         if before is _MOVED:
             return None
@@ -341,14 +363,17 @@ class Escape(Optimizer):
             s["testing"] = False
             if not self._advances(s, closure, loss if before is None else before):
                 self._look(s, closure)
-        elif self._stands(s) and s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
-            if s["looked"] or s["best"] == 0.0:
+        elif s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
+            standing = self._stands(s)
+            if standing:
                 self._look(s, closure)
-            else:
+            elif standing is None:
                 s["testing"] = True
+        else:
+            self._stands(s)
 
     def _stands(self, s):
-        """Whether the run stands still, by ratios of inner products of gradients."""
+        """Whether the run stands still, by ratios of inner products of gradients; None: perhaps."""
         k = s["steps"]
         if self._held["first"] is None:
             if k < s["first"]:
@@ -360,13 +385,15 @@ class Escape(Optimizer):
             if not s["pairs"] and vector.norm(grads) == 0.0:
                 self._restart(s)
                 return True
-            self._held["first"] = [(p, g.detach().clone()) for p, g in pairs]
+            self._held["first"] = [(p, _sample(g, len(pairs))) for p, g in pairs]
             return False
         first, self._held["first"] = self._held["first"], None
         early = [e for e in _EARLY if s["since"] + e + 1 >= k]
         s["first"] = s["since"] + early[0] + 1 if early else k - 1 + _EVERY
-        now = [p.grad for p, _ in first]
-        if any(g is None or g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
+        if any(p.grad is None for p, _ in first):
+            return False
+        now = [_sample(p.grad, len(first), copy=False) for p, _ in first]
+        if any(g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
             return False
         inner = torch.tensor(quick_dot([f for _, f in first], now), dtype=torch.float64,
                              device=first[0][1].device)
@@ -383,13 +410,13 @@ class Escape(Optimizer):
         n = len(q)
         mean = math.fsum(q) / n
         s["best"] = max(s["best"], mean)
-        if not math.isfinite(mean) or n < (_PAIRS if s["looked"] else 3):
-            return False
-        if q[-1] > 0 and q[-2] > 0 and (math.log(q[-1] / q[-2])
-                                        > math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
+        if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1] / q[-2]) > (
+                math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
             return False
         noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
-        return not s["looked"] or mean <= 2 * noise or mean <= 0.01 * s["best"]
+        if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):
+            return True
+        return False if s["looked"] else None
 
     def _advances(self, s, closure, before):
         """Whether the step that was just made lowered the loss of its own mini-batch notably."""
@@ -441,7 +468,7 @@ class Escape(Optimizer):
         params = [p for p in self._all() if p.requires_grad and p.grad is not None]
 
         def question(ask):
-            found = look(ask, sizes_of(params), self.seed, s["looks"], careful=s["looks"] == 1)
+            found = look(ask, sizes_of(params), self.seed, s["looks"], careful=not s["checked"])
             if found.move is not None:
                 ask.average(found.move)  # processors may differ, and replicas must not
             return found
@@ -450,10 +477,11 @@ class Escape(Optimizer):
         if found is None:
             return
         seen = {name: getattr(found, name) for name in ("value", "grad_norm", "min_eig")}
-        s.update(looked=True, at=s["steps"], **{
+        s.update(looked=True, checked=True, at=s["steps"], **{
             name: number if math.isfinite(number) else None for name, number in seen.items()})
         if found.move is not None:
-            s.update(status="moving", agreed=0, length=vector.norm(found.move))
+            s.update(status="moving", agreed=0, quiet=found.slope <= _SILENT * found.fall,
+                     length=vector.norm(found.move))
             self._held["move"] = list(zip(params, found.move, strict=True))
         else:
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
@@ -476,7 +504,8 @@ class Escape(Optimizer):
             _log.info("%s", self.message)
             return False
         s["agreed"] += 1
-        if slope > _SILENT * fall and s["agreed"] < _AGREE:
+        s["quiet"] = s["quiet"] and slope <= _SILENT * fall
+        if not s["quiet"] and s["agreed"] < _AGREE:
             self._held["move"] = pairs  # noise may have spoken: ask the next mini-batch too
             return False
         vector.add_(params, move)
@@ -489,4 +518,13 @@ class Escape(Optimizer):
         return True
 
 
-_MOVED = object()
+def _sample(g, tensors, copy=True):
+    """All of a small gradient, some evenly spaced numbers of a large one; shards are kept whole."""
+    most = max(64, _SAMPLE // tensors)
+    if g.numel() > most and vector.local([g])[0] is g and g.is_contiguous():
+        # An odd stride meets all columns of a matrix.
+        g, copy = g.view(-1)[::-(-g.numel() // most) | 1], True
+    return g.detach().clone() if copy else g.detach()
+
+
+_MOVED, _SIZE = object(), len(_memory())
