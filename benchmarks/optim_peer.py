@@ -98,9 +98,9 @@ def entries(classes=None, tame=1.0) -> dict:
         found[name] = tasks.Entry(build, rates[kind], closure=closure)
         found[f"Escape({name})"] = tasks.Entry(wrapped(build), rates[kind],
                                                closure=closure or "given")
-    found["PSGD"] = tasks.Entry(PSGD, rates["gradient"], closure="curvature")
-    found["PSD, all samples"] = tasks.Entry(PSD, rates["gradient"], closure="curvature",
-                                            full_batch=True)
+    for name, kind, full in (("PSGD", PSGD, False), ("PSD, all samples", PSD, True)):
+        found[name] = tasks.Entry(lambda groups, loss=None, kind=kind: kind(groups, loss=loss),
+                                  rates["gradient"], closure="given", full_batch=full)
     if classes:
         found["peer's PSD"] = tasks.Entry(classes[0], rates["gradient"], closure="loss")
         found["peer's Adam"] = tasks.Entry(classes[1], rates["adaptive"])

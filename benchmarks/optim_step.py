@@ -33,7 +33,7 @@ def make(kind, size, tensors):
         p.grad = torch.full_like(p, 1.0)
     if kind is torch.optim.SGD:
         return kind(params, lr=1e-6, foreach=True)
-    return kind(params, lr=1e-6, epsilon=EPSILON, episode_length=1)
+    return kind(params, lr=1e-6, loss=lambda: torch.zeros(()), epsilon=EPSILON)
 
 
 def times(size, tensors, repeats):
@@ -75,7 +75,7 @@ def peak_copies(kind, size, tensors):
     optimizer = make(torch.optim.SGD, size, tensors)
     params = optimizer.param_groups[0]["params"]
     with quiet(), torch.autograd.profiler.profile(profile_memory=True) as profile:
-        optimizer = kind(params, lr=1e-6, epsilon=EPSILON, episode_length=1)
+        optimizer = kind(params, lr=1e-6, loss=lambda: torch.zeros(()), epsilon=EPSILON)
         for _ in range(2 * optimizer.defaults["check_every"] + 2):
             optimizer.step()
     held = peak = 0
@@ -100,7 +100,7 @@ def count(kind, autograd, steps=200):
     """A run from the saddle of x⁴/4 − x²/2 + y²; what it took, and what the algorithm needs."""
     z = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     optimizer = kind([z], lr=0.2, epsilon=EPSILON, curvature_tol=0.1, check_every=5, rest=20,
-                     **({"window": 2} if kind is PSGD else {}))
+                     **({"window": 2, "rule": "pairs"} if kind is PSGD else {"rule": "published"}))
     calls = 0
 
     def closure():
@@ -115,8 +115,10 @@ def count(kind, autograd, steps=200):
         optimizer.step(closure)
     c = optimizer.counts
     # A step takes one gradient, the first of an episode another at the perturbed point. A product
-    # by differences takes two, and each check two more to learn how large the products are.
-    needed = steps + c["episodes"] + (0 if autograd else 2 * (c["hvp"] + c["checks"]))
+    # by differences takes two, and two more of each check tell how large the products are; one
+    # tells whether the closure clears the gradients.
+    needed = steps + c["episodes"] + c["checks"] + (
+        0 if autograd else 2 * (c["hvp"] + c["checks"]))
     return {"by": c["hvp_by"], "steps": steps, "episodes": c["episodes"], "checks": c["checks"],
             "products": c["hvp"], "calls": calls, "needed": needed, "x": float(z[0].detach())}
 

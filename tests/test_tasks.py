@@ -206,8 +206,9 @@ def test_the_products_of_psgd_are_on_the_bill():
 
     class Counting(PSGD):
         def __init__(self, groups):
-            super().__init__(groups, epsilon=1.0, curvature_tol=0.05, lanczos_steps=4, window=1,
-                             check_every=2, escape="direction", perturbation_radius=0.1)
+            super().__init__(groups, rule="pairs", epsilon=1.0, curvature_tol=0.05, window=1,
+                             lanczos_steps=4, check_every=2, escape="direction",
+                             perturbation_radius=0.1)
             counted.append(self)
 
     result = race(SMALL["autoencoder"](), {"x": Entry(Counting, [0.1], closure="curvature")},

@@ -13,8 +13,8 @@ except ModuleNotFoundError as error:
         "saddlelib.optim needs PyTorch, which saddlelib does not install by itself: "
         "pip install saddlelib[torch]") from error
 
-from ._base import Status
 from ._reference import GDPolyakReference, PSDReference, PSGDReference
+from ._saddle import Status
 from .escape import Escape
 from .gdpolyak import EpochStatus, GDPolyak
 from .order_aware import NewtonStatus, OrderAwareNewton

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import math
 from dataclasses import dataclass
@@ -52,49 +51,35 @@ class Products:
     r"""v ↦ Hv at the present parameters, by double backward or by differences of gradients.
 
     Differences are (∇f(x + hv) − ∇f(x − hv))/(2h). Their error is at most ρh/2 + e/h for gradients
-    with an error e, least at h = √(2e/ρ); so the error of a product is known. Every evaluation sees
-    the same random numbers, so that dropout is the same function each time, and the generators are
-    afterwards as they were before.
+    with an error e, least at h = √(2e/ρ); so the error of a product is known.
 
-    Use it in a ``with``: on leaving, parameters and gradients are what they were.
+    Double backward is for what autograd sees as a whole. Where a gradient is None it may have
+    passed by autograd, as under re-entrant checkpointing, and its products would be zero: then
+    gradients are differenced.
 
     Parameters
     ----------
-    params, grads : list of Tensor
-        The parameters, and their gradients now.
-    evaluate : callable
-        Computes the loss, with gradients in ``.grad`` if its argument is true, and returns it.
-    loss : Tensor or None
-        The loss at the parameters, for double backward. None: only differences.
+    ask : Evaluator
+        Entered; on leaving it, parameters and gradients are what they were.
+    grads : list of Tensor
+        The gradients now.
     lipschitz_hess : float
         ρ > 0.
-    sign : float
-        −1 for the Hessian of −f.
+    known : Tensor or None
+        A loss at the parameters whose graph may still be there. None: one is made, if ``ask`` has a
+        loss without ``backward``.
+    decay : list of float, optional
+        For each parameter, what is added to the diagonal of H.
     """
 
-    def __init__(self, params, grads, evaluate, loss, lipschitz_hess, sign=1.0):
-        self.params, self.evaluate, self.rho, self.sign = params, evaluate, lipschitz_hess, sign
-        self.start, self.grads = None, vector.clone(grads)
-        self.size, self.grad_norm = max(vector.norm(params), 1e-8), vector.norm(grads)
-        self.unit = max(torch.finfo(p.dtype).eps for p in params) / 2
+    def __init__(self, ask, grads, lipschitz_hess, known=None, decay=None):
+        self.ask, self.params, self.rho = ask, ask.params, lipschitz_hess
+        self.decay = decay if decay is not None and any(decay) else None
+        self.size, self.grad_norm = max(vector.norm(self.params), 1e-8), vector.norm(grads)
+        self.unit = max(torch.finfo(p.dtype).eps for p in self.params) / 2
         self.norm = self.difference_error = 0.0
         self.calls, self.source = 0, Source.DIFFERENCES
-        self.graph = self._graph(loss)
-
-    def __enter__(self):
-        devices = sorted({p.device.index for p in self.params if p.device.type == "cuda"})
-        self.generators = contextlib.ExitStack()
-        self.generators.enter_context(torch.random.fork_rng(devices))
-        self.random = torch.get_rng_state(), [(i, torch.cuda.get_rng_state(i)) for i in devices]
-        return self
-
-    def __exit__(self, *exception):
-        self.graph = None
-        self.generators.close()
-        if self.start is not None:
-            vector.copy_(self.params, self.start)
-        for p, g in zip(self.params, self.grads, strict=True):
-            p.grad = g
+        self.graph = self._graph(known) if can_use_autograd(self.params) else None
 
     def __call__(self, v):
         self.calls += 1
@@ -104,6 +89,8 @@ class Products:
         if hv is None:
             self.source = Source.DIFFERENCES
             hv = self._difference(v)
+        if self.decay is not None:
+            vector.add_(hv, [d * u for d, u in zip(self.decay, v, strict=True)])
         self.norm = max(self.norm, vector.norm(hv))
         return hv
 
@@ -113,28 +100,29 @@ class Products:
 
     def _graph(self, loss):
         """Gradients that can be differentiated again, or None."""
-        if loss is None:
+        if self.ask.loss is not None:
+            self.ask.calls += 1
+            self.ask.random.set()
+            with torch.enable_grad():
+                loss = self.ask.loss()
+        if not (isinstance(loss, torch.Tensor) and loss.requires_grad and loss.numel() == 1):
             return None
         graph = _backward(loss, self.params, create_graph=True)
-        if graph is None or not _twice_differentiable(graph):
+        if graph is None or any(g is None for g in graph) or not _twice_differentiable(graph):
             return None
         self.source = Source.AUTOGRAD
         return graph
 
     def _double_backward(self, v):
-        used = [(g, u) for g, u in zip(self.graph, v, strict=True) if g is not None]
-        hv = _backward([g for g, _ in used], self.params, grad_outputs=[u for _, u in used],
-                       retain_graph=True)
+        hv = _backward(self.graph, self.params, grad_outputs=v, retain_graph=True)
         if hv is None:
             self.graph = None
             return None
         hv = [torch.zeros_like(u) if h is None else h.detach()
               for h, u in zip(hv, v, strict=True)]
-        return vector.scale_(vector.clone(hv), self.sign)
+        return vector.scale_(vector.clone(hv), self.ask.sign)
 
     def _difference(self, v):
-        if self.start is None:
-            self.start = vector.clone(self.params)
         if self.norm == 0.0:  # one wide difference, for the scale of the Hessian
             self.norm = vector.norm(self._central(v, math.sqrt(self.unit) * self.size))
         grad_error = 4 * self.unit * (self.grad_norm + self.norm * self.size)
@@ -144,21 +132,11 @@ class Products:
         return self._central(v, h)
 
     def _central(self, v, h):
-        plus = self._gradient(v, h)
-        vector.add_(plus, self._gradient(v, -h), alpha=-1.0)
-        return vector.scale_(plus, self.sign / (2 * h))
-
-    def _gradient(self, v, h):
-        vector.copy_(self.params, self.start)
-        vector.add_(self.params, v, alpha=h)
-        torch.set_rng_state(self.random[0])
-        for index, state in self.random[1]:
-            torch.cuda.set_rng_state(state, index)
-        for p in self.params:
-            p.grad = None
-        self.evaluate(True)
-        return [torch.zeros_like(p, requires_grad=False) if p.grad is None
-                else p.grad.detach().clone() for p in self.params]
+        self.ask.at(v, h)
+        plus = self.ask.gradient()[1]
+        self.ask.at(v, -h)
+        vector.add_(plus, self.ask.gradient()[1], alpha=-1.0)
+        return vector.scale_(plus, 1 / (2 * h))
 
 
 def _backward(outputs, params, **options):

@@ -20,7 +20,8 @@ __all__ = ["Found", "agrees", "look", "sizes_of"]
 
 _PRODUCTS, _FEW = 16, 6  # most Hessian-vector products of a look, and among silent parameters
 _VALUES = 8  # most values along one direction
-_STEPS = 5  # most steps down from a draw
+_START = 0.7  # of an initialization: at its full size, what a random network says costs too much
+_STEPS = 8  # most steps down from a draw
 _NOTABLE = 0.01  # a fall by this share of the loss ends a look at once
 
 
@@ -264,7 +265,8 @@ def _begin_anew(place, found, seed, counter, mask):
     but the loss has a slope at the distance of an initialization, as it has in any training.
     """
     ask = place.ask
-    y = vector.gaussian(ask.params, seed, counter, math.sqrt(vector.numel(ask.params)))
+    y = vector.gaussian(ask.params, seed, counter,
+                        _START * math.sqrt(vector.numel(ask.params)))
     for part, size in zip(vector.local(y), place.sizes, strict=True):
         part.mul_(size)
     if mask is not None:

@@ -53,9 +53,8 @@ def _memory():
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
             "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, "pairs": [], "times": [],
             "best": 0.0, "looked": False, "testing": False, "checked": False, "quiet": False,
-            "forget": False, "status": "watching", "at": 0, "value": None, "grad_norm": None,
-            "min_eig": None, "length": None, "fall": None,
-            "why": ""}
+            "scale": math.inf, "forget": False, "status": "watching", "at": 0, "why": "",
+            "value": None, "grad_norm": None, "min_eig": None, "length": None, "fall": None}
 
 
 class Escape(Optimizer):
@@ -286,7 +285,7 @@ class Escape(Optimizer):
 
         Where a move was found in the last step and this mini-batch agrees, the parameters move
         first. A closure then gives the gradient at the new point; gradients computed before belong
-        to the old one and are cleared, and ``inner`` waits for the next.
+        to the old one, and ``inner`` waits for the next.
         """
         args, kwargs = (self, closure), {}
         for hook in tuple(self._optimizer_step_pre_hooks.values()):
@@ -331,11 +330,11 @@ class Escape(Optimizer):
         if not (self._held["move"] or s["testing"] or s["forget"]) or self._rests():
             return None
         if self._held["move"] is not None and self._judge(s, closure):
-            for p in self._all():
-                p.grad = None
             if closure is None:
                 s["steps"] += 1
                 return _MOVED
+            for p in self._all():  # and a closure without a backward leaves it so
+                p.grad = None
         if s["forget"]:  # only now: torch.distributed.checkpoint would make a state by a step
             s["forget"] = False
             self.inner.state.clear()
@@ -424,7 +423,8 @@ class Escape(Optimizer):
         if values is None:
             return True  # nobody can look
         before, after = values
-        scale = max(abs(before), abs(after))
+        # A constant in the loss is no scale; what it fell by at a move is one.
+        scale = min(max(abs(before), abs(after)), s["scale"])
         return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
 
     def _restart(self, s):
@@ -509,7 +509,7 @@ class Escape(Optimizer):
             self._held["move"] = pairs  # noise may have spoken: ask the next mini-batch too
             return False
         vector.add_(params, move)
-        s.update(status="moved", moves=s["moves"] + 1)
+        s.update(status="moved", moves=s["moves"] + 1, scale=fall)
         s["in_vain"] = s["vain_before"]
         if self._forgettable:
             s["forget"] = True  # moments and secants belong to another place

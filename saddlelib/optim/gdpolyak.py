@@ -7,9 +7,10 @@ import math
 
 import torch
 
-from .._arguments import integer, positive
+from .._arguments import integer, nonnegative, positive
 from . import _vector as vector
 from ._base import DescentOptimizer, descend_
+from ._evaluator import Evaluator
 
 __all__ = ["EpochStatus", "GDPolyak"]
 
@@ -33,6 +34,7 @@ class EpochStatus(enum.IntEnum):
     STATIONARY = 7
     PRECISION = 8
     NONFINITE = 9
+    UNSEEN = 10
 
     @property
     def message(self) -> str:
@@ -58,7 +60,12 @@ _MESSAGES = {
                            "lost in rounding",
     EpochStatus.NONFINITE: "the gradient is not finite; the parameters stay where they are: "
                            "lower lr, or go back to an earlier state",
+    EpochStatus.UNSEEN: "nobody has given the loss that a look needs: give loss=lambda: "
+                        "criterion(model(x), y); short steps until there is one",
 }
+_NOBODY = ("a look needs the loss, and step() got neither a closure that returns it nor loss=loss: "
+           "give the optimizer loss=lambda: criterion(model(x), y), once, when you make it. Until "
+           "then it only takes the short steps of torch.optim.SGD")
 
 
 class GDPolyak(DescentOptimizer):
@@ -92,9 +99,13 @@ class GDPolyak(DescentOptimizer):
     heard again at the next look; it is given up only where the loss is below it. `counts` says what
     the last long step went by.
 
-    **How to use.** ``optimizer.step(closure)`` with the usual closure, or ``step(loss=loss)`` after
-    ``loss.backward()``. Exactly one of both. Each step costs one evaluation, so an epoch costs
-    K + 1 of them; a long step that is taken back costs none of its own. ``lr`` has to be safe for
+    **How to use.** ``GDPolyak(params, lr, loss=lambda: criterion(model(x), y))``, and then
+    ``optimizer.step()`` after ``backward``, as always: the function, which returns the loss without
+    ``backward``, is called where a step is long, judged or taken back, and nowhere else. Or
+    ``optimizer.step(closure)`` with the usual closure, or ``step(loss=loss)`` after
+    ``loss.backward()``. Where nobody gives the loss, the first step says so by a warning, and all
+    steps are short ones. Each step costs one evaluation, so an epoch costs K + 1 of them; a long
+    step that is taken back costs none of its own. ``lr`` has to be safe for
     plain gradient descent. Groups may have an ``lr`` each: the method is then that in the
     coordinates where all are equal, so that the long step is λτ times a short one, with
     τ = (f − f*)/Σ lr‖∇f‖² over the groups. Without ``safe`` nothing is kept outside the
@@ -116,10 +127,13 @@ class GDPolyak(DescentOptimizer):
     those where `at_look` is true. A loss that differs at the same point is noticed where a step was
     taken back, the only point that is evaluated twice; it raises if the difference is more than
     half of what was judged. A finite ``cap`` makes long steps constant in the end, and the rate
-    slow. With a fixed K and without ``safe`` the run stalls at a floor; see ``growth``. Dropout and
+    slow. With a fixed K and without ``safe`` the run stalls at a floor; see ``growth``.
+    ``weight_decay`` belongs to the loss: f and f* are those of f + weight_decay·‖x‖²/2. ``loss`` is
+    in no checkpoint, pickle or copy: give it again, or set ``optimizer.loss``. Dropout and
     batch normalization in training mode are no functions of the parameters alone. Do not clip
     gradients: the quotient is that of the gradient of the loss. With a `torch.amp.GradScaler` call
-    ``scaler.step(optimizer, loss=loss)`` with the loss before scaling. A gradient that is not
+    ``scaler.step(optimizer)`` if it has ``loss``, and else ``scaler.step(optimizer, loss=loss)``
+    with the loss before scaling. A gradient that is not
     finite is noticed at looks; before, only if the loss is not finite too. Every step reads the
     loss, which makes a GPU wait.
 
@@ -132,9 +146,12 @@ class GDPolyak(DescentOptimizer):
     Parameters
     ----------
     params : iterable
-        Parameters or groups. A group may set ``lr`` and ``foreach``; all else is of the whole.
+        Parameters or groups. A group may set ``lr``, ``weight_decay`` and ``foreach``; all else is
+        of the whole.
     lr : float or Tensor
         Short step, at most 1/ℓ.
+    loss : callable, optional
+        Without arguments; see above.
     f_star : float, optional
         Least value of the loss (the greatest with ``maximize``). None: not known, for ``safe``.
     epoch_length : int, optional
@@ -149,6 +166,8 @@ class GDPolyak(DescentOptimizer):
         Most long step, as a multiple of the gradient; ``inf`` for none.
     gain, guard : float
         See above; ``gain`` in (0, 1).
+    weight_decay : float
+        At least 0; as for `torch.optim.SGD`.
     maximize : bool
     foreach : bool, optional
         False: one tensor after the other, with the same result.
@@ -174,12 +193,18 @@ class GDPolyak(DescentOptimizer):
     (True, 500, True)
     """
 
-    def __init__(self, params, lr=1e-3, *, f_star=None, epoch_length=None, safe=True, factor=None,
-                 growth=0.0, cap=math.inf, gain=0.2, guard=10.0, maximize=False, foreach=None):
-        super().__init__(params, _settings(lr, f_star, epoch_length, safe, factor, growth, cap,
-                                           gain, guard, maximize, foreach))
-        length = self.defaults["epoch_length"]
-        self._scalars.update({
+    def __init__(self, params, lr=1e-3, *, loss=None, f_star=None, epoch_length=None, safe=True,
+                 factor=None, growth=0.0, cap=math.inf, gain=0.2, guard=10.0, weight_decay=0.0,
+                 maximize=False, foreach=None):
+        super().__init__(params, {
+            **_settings(f_star, epoch_length, safe, factor, growth, cap, gain, guard),
+            "lr": lr, "weight_decay": nonnegative("weight_decay", weight_decay),
+            "maximize": bool(maximize), "foreach": foreach}, loss)
+
+    def _fresh(self):
+        settings = self.param_groups[0]
+        length = settings["epoch_length"]
+        return {
             "steps": 0, "closure_calls": 0, "looks": 0, "epochs": 0, "accepted": 0, "rejected": 0,
             "left": length, "length": length, "taken": 0, "in_a_row": 0,
             "status": int(EpochStatus.START), "loss": math.inf, "least": math.inf,
@@ -188,18 +213,14 @@ class GDPolyak(DescentOptimizer):
             "trial": False, "again": False, "before_loss": math.nan, "before_gap": math.nan,
             "before_norm": math.nan, "before_curvature": math.nan,
             "kept": 0, "kept_lr": 0.0, "curvature": math.nan, "last_curvature": math.nan,
-            "look_curvature": math.inf, "doubted": False, "without": f_star is None})
+            "look_curvature": math.inf, "doubted": False, "without": settings["f_star"] is None}
 
-    def add_param_group(self, param_group):
-        """Add a group; it may set ``lr`` and ``foreach``, all else is of the whole vector."""
-        super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        if group["safe"]:
-            # Now and not when needed: a distributed checkpoint then finds everything in its place.
-            for p in group["params"]:
-                if p.requires_grad:
-                    for key in ("before", "last_grad"):
-                        self._copy(p, key)
+    def _prepare(self, p, group):
+        state = super()._prepare(p, group)
+        if group["safe"] and p.requires_grad:
+            for key in ("before", "last_grad"):
+                self._copy(p, key)
+        return state
 
     def _copy(self, p, key):
         state = self.state[p]
@@ -211,13 +232,13 @@ class GDPolyak(DescentOptimizer):
     def counts(self) -> dict:
         """What the run has cost so far and what the last look saw, by name.
 
-        ``steps``, calls of `step`; ``closure_calls``; ``looks``; ``epochs``, long steps taken;
-        ``accepted`` and ``rejected``, those that were judged; ``left``, short steps to the next
-        look; ``epoch_length``, the present K; ``status``, an `EpochStatus`; ``loss``, ``grad_norm``
-        and ``curvature`` at the last look, the norm with groups weighted by their ``lr``, as parts
-        of the largest; ``best_loss`` of all steps; ``quotient`` and ``long_step``, of the last long
-        step; ``f_star``, nan where it is not known, was too high, or disagreed with the curvature
-        that the last long step went by.
+        ``steps``, calls of `step`; ``closure_calls``, also of ``loss``; ``looks``; ``epochs``, long
+        steps taken; ``accepted`` and ``rejected``, those that were judged; ``left``, short steps to
+        the next look; ``epoch_length``, the present K; ``status``, an `EpochStatus`; ``loss``,
+        ``grad_norm`` and ``curvature`` at the last look, the norm with groups weighted by their
+        ``lr``, as parts of the largest; ``best_loss`` of all that was seen; ``quotient`` and
+        ``long_step``, of the last long step; ``f_star``, nan where it is not known, was too high,
+        or disagreed with the curvature that the last long step went by.
         """
         s, settings = self._scalars, self.param_groups[0]
         sign = -1.0 if settings["maximize"] else 1.0
@@ -256,18 +277,20 @@ class GDPolyak(DescentOptimizer):
         closure : callable
             Clears the gradients, computes the loss, calls ``backward`` and returns the loss.
         loss : Tensor or float
-            Instead of a closure: the loss whose gradients the parameters have.
+            Instead of a closure: the loss whose gradients the parameters have. With neither the
+            ``loss`` of the constructor is called, where a look needs it; with none of the three all
+            steps are short ones.
 
         Raises
         ------
         TypeError
-            Without any of them, or with both.
+            With both.
         RuntimeError
-            Where no parameter has a gradient, a gradient is sparse, the loss is not finite and no
-            long step can be taken back, or a loss is not the same at the same point.
+            Where a gradient is sparse, the loss is not finite and no long step can be taken back,
+            or a loss is not the same at the same point.
         """
-        if (closure is None) == (loss is None):
-            raise TypeError("step() needs the loss, once: either step(closure), or step(loss=loss) "
+        if closure is not None and loss is not None:
+            raise TypeError("step() takes the loss once: either step(closure), or step(loss=loss) "
                             "after loss.backward()")
         if closure is not None and not callable(closure):
             raise TypeError(f"closure must be a function, got {type(closure).__name__}; a loss is "
@@ -278,15 +301,17 @@ class GDPolyak(DescentOptimizer):
         s, settings = self._scalars, self.param_groups[0]
         if closure is not None:
             loss = self._evaluate(s, closure)
-        value = self._value(settings, loss)
+        work = self._gather(scale)
+        if not work:  # as after a batch that was skipped
+            return loss
+        value = self._loss_here(s, settings, work, loss)
+        if value is None:
+            self._unseen(s, settings, work)
+            return loss
         if not math.isfinite(value) and not s["trial"]:
             raise RuntimeError(f"the loss is {value}; the parameters are unchanged; lower lr, look "
                                f"at the last mini-batch, or set safe=True, which takes long steps "
                                f"that go too far back")
-        work = self._gather()
-        if scale != 1.0:
-            for _, _, grads in work:
-                torch._foreach_mul_(grads, scale)
         if s["again"]:
             self._compare(s, settings, value, loss)
         if not math.isfinite(value):
@@ -303,6 +328,32 @@ class GDPolyak(DescentOptimizer):
                 self._look(s, settings, work, value)
         s["steps"] += 1
         return loss
+
+    def _loss_here(self, s, settings, work, loss):
+        """What is minimized, here; None where nobody says."""
+        if loss is None:
+            if self.loss is None or not (s["left"] == 0 or s["again"]):
+                return None
+            params = [p for _, ps, _ in work for p in ps]
+            with Evaluator(params, loss=self.loss, process_group=self.process_group,
+                           sign=-1.0 if settings["maximize"] else 1.0) as ask:
+                value = ask.value()
+            s["closure_calls"] += ask.calls
+        else:
+            value = self._value(settings, loss)
+        return value + self._penalty(work)
+
+    def _unseen(self, s, settings, work):
+        """A short step without a loss; where a look needs one, it waits."""
+        if self.loss is None:
+            self._say_once(_NOBODY)
+        if settings["safe"]:
+            self._follow(s, work)
+        if s["left"] == 0:
+            s["status"], s["left"] = int(EpochStatus.UNSEEN), s["length"]
+        self._descend(settings, work)
+        s["left"], s["taken"] = max(s["left"] - 1, 0), s["taken"] + 1
+        s["steps"] += 1
 
     def _compare(self, s, settings, value, loss):
         """The loss where a step was taken back to has to be what it was."""
@@ -528,8 +579,8 @@ class GDPolyak(DescentOptimizer):
         return max(torch.finfo(p.dtype).eps for p in self._movable())
 
 
-def _settings(lr, f_star, epoch_length, safe, factor, growth, cap, gain, guard, maximize, foreach):
-    """All settings, checked, for ``defaults``."""
+def _settings(f_star, epoch_length, safe, factor, growth, cap, gain, guard):
+    """The settings of epochs and long steps, checked, for ``defaults``."""
     safe = bool(safe)
     if f_star is None and not safe:
         raise ValueError("safe=False needs f_star, the least value of the loss; give it, or set "
@@ -549,11 +600,11 @@ def _settings(lr, f_star, epoch_length, safe, factor, growth, cap, gain, guard, 
     if positive("gain", gain) >= 1:
         raise ValueError(f"gain must lie strictly between 0 and 1, got {gain!r}")
     return {
-        "lr": lr, "f_star": None if f_star is None else float(f_star),
+        "f_star": None if f_star is None else float(f_star),
         "epoch_length": 10 if epoch_length is None else integer("epoch_length", epoch_length,
                                                                 least=2 if safe else 0),
         "safe": safe, "factor": (1.9 if safe else 1.0) if factor is None else positive("factor",
                                                                                        factor),
         "growth": float(growth), "cap": float(cap), "gain": float(gain),
-        "guard": positive("guard", guard), "maximize": bool(maximize), "foreach": foreach,
+        "guard": positive("guard", guard),
     }

@@ -151,7 +151,9 @@ class OrderAwareNewton(VectorOptimizer):
             "epsilon": nonnegative("epsilon", epsilon),
             # Two of the first step are for the start.
             "max_eval": integer("max_eval", max_eval, least=3), "maximize": bool(maximize)})
-        self._scalars.update({"steps": 0, "closure_calls": 0, "run": None})
+
+    def _fresh(self):
+        return {"steps": 0, "closure_calls": 0, "run": None}
 
     def add_param_group(self, param_group):
         """The one group of the constructor; a second one raises `ValueError`."""
@@ -317,12 +319,15 @@ class _Loss:
         """f and ∇f at x (d,)."""
         vector.copy_(self.params, vector.like(x, self.params))
         loss = self.optimizer._evaluate(self.optimizer._scalars, self.closure)
+        if loss is None:
+            raise RuntimeError("the closure returned None; let it end with `return loss`")
         if isinstance(loss, torch.Tensor):
             self.like = loss.detach()
             if loss.is_floating_point():
                 self.unit = max(self.unit, torch.finfo(loss.dtype).eps / 2)
         value = self.optimizer._value(self.settings, loss)
-        self.optimizer._gather()  # raises for gradients that are missing or sparse
+        if not self.optimizer._gather():  # which raises for gradients that are sparse
+            raise RuntimeError("no parameter has a gradient: let the closure call loss.backward()")
         grad = self.sign * vector.flat([torch.zeros_like(p) if p.grad is None else p.grad
                                         for p in self.params])
         return value, grad

@@ -99,7 +99,7 @@ def test_twin_of_psd_takes_the_steps_of_the_numpy_method(make):
 @PROBLEMS
 def test_psd_takes_the_steps_of_its_twin(make):
     problem, x0, value = make()
-    run = Run(PSD, value, x0, episode_length=100, rest=40, check_every=3)
+    run = Run(PSD, value, x0, rule="published", episode_length=100, rest=40, check_every=3)
     twin = PSDReference(x0, ETA, EPSILON, GAMMA, T=100, rest=40, every=3, arrives=True)
     ended = 0
     for _ in range(250):
@@ -164,7 +164,8 @@ def test_psgd_its_twin_and_the_numpy_method_take_the_same_steps(make, monkeypatc
 def test_psgd_with_pairs_takes_the_steps_of_its_twin(make):
     problem, x0, value = make()
     noises = np.random.default_rng(1).standard_normal((4000, x0.size)) * NOISE
-    run = Run(PSGD, value, x0, noises, window=5, episode_length=100, rest=30, check_every=4)
+    run = Run(PSGD, value, x0, noises, rule="pairs", window=5, episode_length=100, rest=30,
+              check_every=4)
     twin = PSGDReference(x0, ETA, EPSILON, GAMMA, T=100, rest=30, every=4, W=5,
                          arrives=True)
     at = iter(range(10**6))
