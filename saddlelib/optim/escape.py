@@ -48,10 +48,14 @@ _SENTENCES = {
 }
 
 
+# Of a fixed length: torch.distributed.checkpoint takes lists apart, and fits them to a template.
+_NO_PAIRS = {"pairs": [None] * _PAIRS, "times": [None] * _PAIRS}
+
+
 def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
-            "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, "pairs": [], "times": [],
+            "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, **_NO_PAIRS,
             "best": 0.0, "looked": False, "testing": False, "checked": False, "quiet": False,
             "scale": math.inf, "forget": False, "status": "watching", "at": 0, "why": "",
             "value": None, "grad_norm": None, "min_eig": None, "length": None, "fall": None}
@@ -243,6 +247,7 @@ class Escape(Optimizer):
             if not own:
                 self.inner.state.pop(p, None)
         self._held.update({key: pairs or None for key, pairs in loaded.items()})
+        self._regain(self._s)
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
 
@@ -294,8 +299,10 @@ class Escape(Optimizer):
                 args, kwargs = changed
                 closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
         s, held = (None, None) if torch.compiler.is_compiling() else (self._s, self._held)
+        lr = self.param_groups[0].get("lr")
         if s is not None and s["steps"] + 1 < s["first"] and held["first"] is None and (
-                held["move"] is None and not s["testing"] and "found_inf" not in vars(self)):
+                held["move"] is None and not s["testing"] and "found_inf" not in vars(self)) and (
+                lr.__class__ is not float or lr != 0.0):
             s["steps"] += 1  # nothing to see: what most steps are has to be quick
             loss = self.inner.step() if closure is None else self.inner.step(closure)
         else:
@@ -320,9 +327,7 @@ class Escape(Optimizer):
     def _before(self, closure):
         """Judge a move; or the loss before a step whose progress is in question."""
         s = self._s
-        if s["status"] == "moving" and self._held["move"] is None:  # lost with a checkpoint
-            s["status"] = "watching"
-            self._restart(s)
+        self._regain(s)
         if "found_inf" in vars(self):  # from a GradScaler, for an optimizer that asked for it
             for name in ("grad_scale", "found_inf"):
                 if name in vars(self):
@@ -381,7 +386,7 @@ class Escape(Optimizer):
             if not pairs:
                 return False
             grads = [g for _, g in pairs]
-            if not s["pairs"] and vector.norm(grads) == 0.0:
+            if s["pairs"][-1] is None and vector.norm(grads) == 0.0:
                 self._restart(s)
                 return True
             self._held["first"] = [(p, _sample(g, len(pairs))) for p, g in pairs]
@@ -399,9 +404,9 @@ class Escape(Optimizer):
         inner = float(vector.mean_over_ranks(inner, self.process_group))  # none looks alone
         if not math.isfinite(inner):
             return False
-        s["times"] = [*s["times"], k][-_PAIRS:]
-        s["pairs"] = [*s["pairs"], inner][-_PAIRS:]
-        return self._idle(s, s["pairs"])
+        s["times"] = [*s["times"][1:], k]
+        s["pairs"] = [*s["pairs"][1:], inner]
+        return self._idle(s, [q for q in s["pairs"] if q is not None])
 
     @staticmethod
     def _idle(s, q):
@@ -429,9 +434,15 @@ class Escape(Optimizer):
 
     def _restart(self, s):
         """Watch as at the beginning."""
-        s.update(since=s["steps"], first=s["steps"] + 1, pairs=[], times=[], best=0.0, looked=False,
+        s.update(since=s["steps"], first=s["steps"] + 1, **_NO_PAIRS, best=0.0, looked=False,
                  testing=False)
         self._held["first"] = None
+
+    def _regain(self, s):
+        """Look again for a move that did not come with a checkpoint or a copy."""
+        if s["status"] == "moving" and self._held["move"] is None:
+            s["status"] = "watching"
+            self._restart(s)
 
     def _asking(self, s, closure, question, params=None):
         """The answer to a question about the loss; None where nobody can be asked."""
