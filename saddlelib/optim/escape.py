@@ -9,6 +9,8 @@ import warnings
 
 import torch
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks as _hooks_after
+from torch.optim.optimizer import _global_optimizer_pre_hooks as _hooks_before
 
 from .._arguments import integer
 from . import _vector as vector
@@ -293,7 +295,7 @@ class Escape(Optimizer):
         to the old one, and ``inner`` waits for the next.
         """
         args, kwargs = (self, closure), {}
-        for hook in tuple(self._optimizer_step_pre_hooks.values()):
+        for hook in (*_hooks_before.values(), *self._optimizer_step_pre_hooks.values()):
             changed = hook(self, args, kwargs)
             if changed is not None:
                 args, kwargs = changed
@@ -307,12 +309,11 @@ class Escape(Optimizer):
             loss = self.inner.step() if closure is None else self.inner.step(closure)
         else:
             loss = self._watched(closure)
-        for hook in tuple(self._optimizer_step_post_hooks.values()):
+        for hook in (*self._optimizer_step_post_hooks.values(), *_hooks_after.values()):
             hook(self, args, kwargs)
         return loss
 
-    # The inner optimizer has the profile and the hooks of all optimizers.
-    step.hooked = True
+    step.hooked = True  # not by torch, whose wrapper costs more than all of this
 
     def _watched(self, closure):
         before = self._before(closure)

@@ -26,10 +26,10 @@ class PSD(SaddleOptimizer):
        an *episode*. It is over sooner where ‖∇f‖ has been larger than ε and is not any longer: the
        point has arrived. At the step after it f is compared with f where it began, on the data of
        this step: if it has not fallen, x goes back there, and k becomes k + 1;
-    2. where k = 4, or a perturbation would raise f by more than a quarter of |f|, there is a look at
-       λ_min(∇²f(x)) instead. If it is < −γ, x goes along the direction that proves it, as far as f
-       falls. If not, or if that was undone too, k becomes 0, and the next look at ‖∇f‖ comes after
-       a rest;
+    2. where k = 4, or a perturbation would raise f by more than a quarter of |f|, there is a look
+       at λ_min(∇²f(x)) instead. If it is < −γ, x goes along the direction that proves it, as far
+       as f falls. If not, or if that was undone too, k becomes 0, and the next look at ‖∇f‖ comes
+       after a rest;
     3. x ← x − lr·∇f(x), the step of `torch.optim.SGD`, bit for bit.
 
     With ``rule="published"`` the look at λ_min comes first and decides alone: only where it is < −γ
@@ -45,12 +45,12 @@ class PSD(SaddleOptimizer):
         optimizer = PSD(model.parameters(), lr=0.1, loss=lambda: criterion(model(x), y))
 
     ``loss`` computes and returns the loss of the present batch, without ``backward``; it is called
-    at looks only. Without it the closure of ``optimizer.step(closure)`` is asked, which has to clear
-    the gradients, and for one step ``step(curvature_closure=f)`` takes the place of ``loss``. With
-    none of them nobody can look: the first step says so by a warning, and all steps are plain ones.
-    ``curvature_check=False`` never looks at λ_min; with nobody to ask it perturbs blindly, and rests
-    twice as long after each episode. Products are double backward where autograd sees the whole
-    loss, and otherwise differences of gradients, two evaluations each: under re-entrant
+    at looks only. Without it the closure of ``optimizer.step(closure)`` is asked, which has to
+    clear the gradients, and for one step ``step(curvature_closure=f)`` takes the place of ``loss``.
+    With none of them nobody can look: the first step says so by a warning, and all steps are plain
+    ones. ``curvature_check=False`` never looks at λ_min; with nobody to ask it perturbs blindly,
+    and rests twice as long after each episode. Products are double backward where autograd sees the
+    whole loss, and otherwise differences of gradients, two evaluations each: under re-entrant
     checkpointing, in compiled models, on many machines. `counts` says what was done and what it
     cost.
 
@@ -64,8 +64,8 @@ class PSD(SaddleOptimizer):
     steps are slow where momentum or Adam is fast: `Escape` lets those leave saddles too. One copy
     of the parameters is kept, the point to go back to; a look keeps up to ``lanczos_steps`` more
     while it lasts. Where training ends within an episode, `settle` judges it. ``loss`` is in no
-    checkpoint, pickle or copy: give it again, or set ``optimizer.loss``. ``weight_decay`` belongs to
-    the loss: ‖∇f‖, λ_min and judgements are of f + weight_decay·‖x‖²/2. Buffers of batch
+    checkpoint, pickle or copy: give it again, or set ``optimizer.loss``. ``weight_decay`` belongs
+    to the loss: ‖∇f‖, λ_min and judgements are of f + weight_decay·‖x‖²/2. Buffers of batch
     normalization and random numbers are after a look what they were; within an episode they move as
     in training. Between two looks a gradient that is not finite goes unnoticed unless the loss is
     not finite too; with ``check_every=1`` it never does. Clip gradients, if you must, between
