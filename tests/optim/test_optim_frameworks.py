@@ -466,3 +466,19 @@ def test_the_curvature_seen_is_the_loss_s_whatever_is_accumulated_or_clipped(loo
     seen = {loop(Job(at_saddle(), wrapped(), [x] * n, accumulate=n, clip=clip))
             .optimizer.counts["min_eig"] for n in (1, 2, 4) for clip in (None, 1e-3)}
     assert len(seen) == 1 and 1.01 * least <= seen.pop() <= 0.7 * least
+
+
+@loops(lambda name: name in ("lightning", "like lightning"))
+@pytest.mark.parametrize("given", [True, False])
+def test_batches_without_a_gradient_are_no_standing_still(loop, given):
+    """`training_step` returns None for them, and every .grad is None."""
+    def make(params, loss):
+        return Escape(torch.optim.AdamW(params, lr=0.01), loss=loss if given else None)
+
+    still, model = awake(), awake()
+    loop(Job(still, bare(), batches(21), skip=3))
+    loop(Job(model, make, batches(21), skip=3))
+    assert torch.equal(flat(still), flat(model))
+    model = at_saddle()
+    run = loop(Job(model, make, batches(120), skip=3))
+    assert run.optimizer.counts["moves"] >= 1
