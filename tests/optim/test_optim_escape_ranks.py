@@ -445,7 +445,7 @@ def test_accumulated_gradients_without_a_sum_are_those_of_one_process(replicas):
 def test_refused_moves_leave_every_replica_as_the_bare_optimizer_does(replicas):
     """Also buckets that gradients are views of, buffers of batch normalization, and generators."""
     for found in replicas:
-        assert found["refusals"]["refused"] >= 2 and found["refusals"]["moves"] == 0
+        assert found["refusals"]["refused"] >= 1 and found["refusals"]["moves"] == 0
         for a, b in zip(found["bare"], found["refused"], strict=True):
             for x, y in zip(a, b, strict=True):
                 assert torch.equal(x, y)
