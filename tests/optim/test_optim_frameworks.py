@@ -466,3 +466,24 @@ def test_the_curvature_seen_is_the_loss_s_whatever_is_accumulated_or_clipped(loo
     seen = {loop(Job(at_saddle(), wrapped(), [x] * n, accumulate=n, clip=clip))
             .optimizer.counts["min_eig"] for n in (1, 2, 4) for clip in (None, 1e-3)}
     assert len(seen) == 1 and 1.01 * least <= seen.pop() <= 0.7 * least
+
+
+@LOOPS
+def test_a_move_is_judged_by_a_mini_batch_that_did_not_find_it(loop):
+    """Lightning calls `training_step` within the step, too late to keep a batch for its loss."""
+    data, seen = batches(3), []
+
+    def make(params, loss):
+        params = list(params)
+
+        def recording():
+            value = loss()
+            if not any(p.any() for p in params):  # still at the saddle
+                seen.append(value.item())
+            return value
+        return Escape(torch.optim.AdamW(params, lr=0.01), loss=recording)
+
+    run = loop(Job(at_saddle(), make, data))
+    first, second, _ = (error(at_saddle(), x).item() for x in data)
+    assert run.optimizer.counts["moves"] == 1
+    assert seen[0] == pytest.approx(first) and seen[-1] == pytest.approx(second)
