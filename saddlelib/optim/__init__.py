@@ -1,11 +1,19 @@
 """Optimizers for PyTorch that escape saddle points and run down ravines.
 
+<<<<<<< HEAD
+`PSD` for full-batch gradients, `PSGD` for mini-batches, and `GDPolyak` and `OrderAwareNewton` for
+ravines are `torch.optim.Optimizer` classes. `OrderAwareNewton` lets the method of that name in
+`saddlelib.methods` step on a closure; each of the others has plain twins, `QuickPSDReference`,
+`PSDReference`, `PSGDReference` and `GDPolyakReference`, to read and to test against. `Escape` wraps
+any optimizer.
+=======
 `Escape` wraps any optimizer and lets it leave the saddles it would stand still at, and `certify`
 says of a training loss whether there is negative curvature. `PSD` for full-batch gradients, `PSGD`
 for mini-batches, and `GDPolyak` and `OrderAwareNewton` for ravines are optimizers of their own.
 `OrderAwareNewton` lets the method of that name in `saddlelib.methods` step on a closure; each of
 the others has a plain twin, `PSDReference`, `PSGDReference` and `GDPolyakReference`, to read and to
 test against.
+>>>>>>> main
 """
 
 try:
@@ -16,7 +24,7 @@ except ModuleNotFoundError as error:
         "pip install saddlelib[torch]") from error
 
 from ._certificate import TrainingCertificate, certify
-from ._reference import GDPolyakReference, PSDReference, PSGDReference
+from ._reference import GDPolyakReference, PSDReference, PSGDReference, QuickPSDReference
 from ._saddle import Status
 from .escape import Escape
 from .gdpolyak import EpochStatus, GDPolyak
@@ -25,5 +33,5 @@ from .psd import PSD
 from .psgd import PSGD
 
 __all__ = ["PSD", "PSGD", "EpochStatus", "Escape", "GDPolyak", "GDPolyakReference", "NewtonStatus",
-           "OrderAwareNewton", "PSDReference", "PSGDReference", "Status", "TrainingCertificate",
-           "certify"]
+           "OrderAwareNewton", "PSDReference", "PSGDReference", "QuickPSDReference", "Status",
+           "TrainingCertificate", "certify"]
