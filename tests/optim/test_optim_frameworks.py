@@ -445,7 +445,7 @@ def test_adapters_of_a_language_model_leave_their_saddle(tmp_path):
         args = TrainingArguments(str(tmp_path), max_steps=60, per_device_train_batch_size=8,
                                  use_cpu=True, report_to=[], disable_tqdm=True, save_strategy="no",
                                  logging_strategy="no", lr_scheduler_type="constant")
-        optimizer = kind(model.parameters(), lambda: trainer.loss())  # noqa: B023
+        optimizer = kind(model.parameters(), lambda: trainer.loss())
         trainer = Remembering(model, args, optimizers=(optimizer, None),
                               train_dataset=[{"input_ids": t, "labels": t} for t in tokens])
         trainer.train()
