@@ -39,14 +39,16 @@ def make(kind, size, tensors):
 def times(size, tensors, repeats):
     """Microseconds of processor time for one step; for each optimizer a list, in turns."""
     optimizers = {kind.__name__: make(kind, size, tensors) for kind in (torch.optim.SGD, PSD, PSGD)}
-    # Whole rounds from one look at the gradient to the next, and long enough to be timed.
-    every = optimizers["PSD"].defaults["check_every"]
-    steps = every * max(1, round(200_000 / (size + 2000 * tensors)))
+    # Whole rounds from one look at the gradient to the next: of PSGD's pairs, which are the longer.
+    settings = optimizers["PSGD"].defaults
+    every = settings["window"] * (settings["check_every"] + 2)
+    steps = every * max(1, round(40_000 / (size + 2000 * tensors)))
 
-    def run(optimizer):
+    def run(optimizer, steps=steps):
         for _ in range(steps):
             optimizer.step()
 
+    run(optimizers["PSGD"], 4 * every)  # at the start it looks more often
     found = in_turns({name: lambda seed, o=o: run(o) for name, o in optimizers.items()}, repeats)
     for name in ("PSD", "PSGD"):
         counts = optimizers[name].counts

@@ -33,6 +33,8 @@ def arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=256,
                         help="samples in a step, of all processes together")
     parser.add_argument("--lr", type=float, help="1, or 0.002 for Adam and AdamW")
+    parser.add_argument("--rule", choices=["quick", "pairs", "published"],
+                        help="PSD, PSGD: whether a kick comes first, or a look at the curvature")
     parser.add_argument("--epsilon", type=float, default=0.02,
                         help="PSD, PSGD: a gradient norm up to this is small")
     parser.add_argument("--curvature-tol", type=float, default=0.1,
@@ -115,6 +117,8 @@ def make_optimizer(params, args):
         return Escape(torch.optim.AdamW(params, lr=lr), seed=args.seed)
     settings = dict(lr=lr, epsilon=args.epsilon, curvature_tol=args.curvature_tol,
                     check_every=args.check_every, lanczos_steps=20, rest=50, seed=args.seed)
+    if args.rule:
+        settings["rule"] = args.rule
     if args.optimizer == "psd":
         return PSD(params, **settings)
     return PSGD(params, window=2, **settings)
@@ -179,8 +183,9 @@ def line(step, samples, loss, norm, optimizer):
     if not hasattr(optimizer, "counts"):
         return text
     c = optimizer.counts
-    return (f"{text}  episodes {c['episodes']}  checks {c['checks']} ({c['hvp']} products by "
-            f"{c['hvp_by']})  closure calls {c['closure_calls']}  {c['status'].name.lower()}")
+    return (f"{text}  episodes {c['episodes']} ({c['kept']} kept, {c['undone']} undone)  "
+            f"checks {c['checks']} ({c['hvp']} products by {c['hvp_by']})  "
+            f"closure calls {c['closure_calls']}  {c['status'].name.lower()}")
 
 
 def train(args, rank, size, device):

@@ -1,9 +1,19 @@
 """Optimizers for PyTorch that escape saddle points and run down ravines.
 
+<<<<<<< HEAD
 `PSD` for full-batch gradients, `PSGD` for mini-batches, and `GDPolyak` and `OrderAwareNewton` for
 ravines are `torch.optim.Optimizer` classes. `OrderAwareNewton` lets the method of that name in
-`saddlelib.methods` step on a closure; each of the others has a plain twin, `PSDReference`,
-`PSGDReference` and `GDPolyakReference`, to read and to test against.
+`saddlelib.methods` step on a closure; each of the others has plain twins, `QuickPSDReference`,
+`PSDReference`, `PSGDReference` and `GDPolyakReference`, to read and to test against. `Escape` wraps
+any optimizer.
+=======
+`Escape` wraps any optimizer and lets it leave the saddles it would stand still at, and `certify`
+says of a training loss whether there is negative curvature. `PSD` for full-batch gradients, `PSGD`
+for mini-batches, and `GDPolyak` and `OrderAwareNewton` for ravines are optimizers of their own.
+`OrderAwareNewton` lets the method of that name in `saddlelib.methods` step on a closure; each of
+the others has a plain twin, `PSDReference`, `PSGDReference` and `GDPolyakReference`, to read and to
+test against.
+>>>>>>> main
 """
 
 try:
@@ -13,7 +23,8 @@ except ModuleNotFoundError as error:
         "saddlelib.optim needs PyTorch, which saddlelib does not install by itself: "
         "pip install saddlelib[torch]") from error
 
-from ._reference import GDPolyakReference, PSDReference, PSGDReference
+from ._certificate import TrainingCertificate, certify
+from ._reference import GDPolyakReference, PSDReference, PSGDReference, QuickPSDReference
 from ._saddle import Status
 from .escape import Escape
 from .gdpolyak import EpochStatus, GDPolyak
@@ -22,4 +33,5 @@ from .psd import PSD
 from .psgd import PSGD
 
 __all__ = ["PSD", "PSGD", "EpochStatus", "Escape", "GDPolyak", "GDPolyakReference", "NewtonStatus",
-           "OrderAwareNewton", "PSDReference", "PSGDReference", "Status"]
+           "OrderAwareNewton", "PSDReference", "PSGDReference", "QuickPSDReference", "Status",
+           "TrainingCertificate", "certify"]

@@ -76,12 +76,14 @@ class VectorOptimizer(Optimizer):
                             f"the present mini-batch, got {type(loss).__name__}")
         super().__init__(params, defaults)
         self.loss = loss
+        self._complete()  # now: a distributed checkpoint asks a fresh optimizer what to load
 
     def __setstate__(self, state):
         super().__setstate__(state)
         for group in self.param_groups:  # saved before a setting was there
             for key, value in self.defaults.items():
-                group.setdefault(key, value)
+                if key != "differentiable":  # which torch adds to what was loaded, and nowhere else
+                    group.setdefault(key, value)
         self._complete()
 
     def state_dict(self):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["GDPolyakReference", "PSDReference", "PSGDReference"]
+__all__ = ["GDPolyakReference", "PSDReference", "PSGDReference", "QuickPSDReference"]
 
 
 @dataclass
@@ -127,6 +127,119 @@ class PSDReference:
             return
         pause = self.rest if self.pause is None else self.pause
         self.next_look, self.pause = self.steps + max(1, pause), 2 * pause
+
+
+@dataclass
+class QuickPSDReference:
+    """The quick rule of `PSD`: kick first, and go back where the loss has not fallen.
+
+    Parameters
+    ----------
+    x : ndarray, shape (d,)
+    eta, epsilon : float
+        η and ε.
+    T : int
+        Steps of an episode.
+    rest : int
+        Steps to the next look after one in vain; then twice as many, and so on.
+    every : int
+        Steps from one look to the next.
+
+    Examples
+    --------
+    >>> twin = QuickPSDReference(np.zeros(1), eta=0.5, epsilon=1e-3)
+    >>> for _ in range(60):
+    ...     twin.step(lambda x: float(x[0] ** 4 / 4 - x[0] ** 2 / 2), lambda x: x**3 - x,
+    ...               lambda k: np.array([0.1]) * 2**k, lambda x: None)
+    >>> twin.x.round(6).tolist(), twin.kept, twin.undone
+    ([1.0], 1, 0)
+    """
+
+    x: np.ndarray
+    eta: float
+    epsilon: float
+    T: int = 10
+    rest: int = 100
+    every: int = 50
+    steps: int = 0
+    left: int = 0
+    rung: int = 0
+    kept: int = 0
+    undone: int = 0
+    next_look: int = 0
+    pause: int | None = None
+    before: np.ndarray | None = None
+    away: bool = False
+    proven: bool = False
+
+    def step(self, fun, grad, draw, look):
+        """One step. ``draw(k)`` is ξ of rung k; ``look(x)`` a move along negative curvature."""
+        g = grad(self.x)
+        if self.left > 0:
+            if np.linalg.norm(g) > self.epsilon:
+                self.away = True
+            elif self.away:
+                self.left = 1
+        elif self.before is not None:
+            if not self.judge(fun):
+                return self.end()
+        elif self.steps >= self.next_look:
+            self.next_look = self.steps + self.every
+            if np.linalg.norm(g) > self.epsilon:
+                self.pause = self.rest if self.proven else self.pause
+                self.rung, self.proven = 0, False
+            elif self.at_small_gradient(fun, draw, look):
+                return self.end()
+        self.x = self.x - self.eta * g
+        if self.left > 0:
+            self.left -= 1
+            self.next_look = self.next_look if self.left else self.steps + 1
+        return self.end()
+
+    def end(self):
+        """Count."""
+        self.steps += 1
+
+    def at_small_gradient(self, fun, draw, look):
+        """Whether the perturbation took the place of the step."""
+        self.next_look = self.steps + 1
+        if self.proven:
+            return self.wait()
+        if self.rung >= 4:
+            move = look(self.x)
+            if move is None:
+                return self.wait()
+            self.rung, self.left = 5, 1
+            self.before, self.x, self.away = self.x, self.x + move, False
+            return True
+        xi = draw(self.rung)
+        f, there, back = fun(self.x), fun(self.x + xi), fun(self.x - xi)
+        self.rung += 1
+        if not min(there, back) - f <= abs(f) / 4:
+            self.rung = 4
+            return False
+        self.before, self.x = self.x, self.x + (xi if there <= back else -xi)
+        self.left, self.away = self.T, False
+        return True
+
+    def judge(self, fun):
+        """Whether the episode stays."""
+        before, self.before, self.next_look = self.before, None, self.steps + 1
+        old = fun(before)
+        if fun(self.x) < old - 8 * np.finfo(float).eps * abs(old):
+            self.kept, self.rung, self.proven = self.kept + 1, 0, True
+            return True
+        self.x, self.undone = before, self.undone + 1
+        if self.rung > 4:
+            self.wait()
+        return False
+
+    def wait(self):
+        """Look again later."""
+        pause = self.rest if self.pause is None else self.pause
+        self.next_look, self.pause = self.steps + max(1, pause), 2 * pause
+        self.rung, self.proven = 0, False
+        return False
 
 
 @dataclass

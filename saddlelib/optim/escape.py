@@ -14,22 +14,20 @@ from torch.optim.optimizer import _global_optimizer_pre_hooks as _hooks_before
 
 from .._arguments import integer
 from . import _vector as vector
-from ._curvature import quick_dot
+from ._certificate import certify, conclude, groups_for, look_at_group
 from ._evaluator import Evaluator, Unusable
 from ._look import agrees, look, sizes_of
+from ._watch import EVERY, beginning, restart, stands
 
 __all__ = ["Escape"]
 
 _log = logging.getLogger(__name__)
 
-_PAIRS = 5  # of gradients, that the watch judges
-_EARLY = (0, 3, 7, 15, 31, 63)  # steps after a start at which pairs begin; then every _EVERY
-_EVERY = 50
-_SAMPLE = 1 << 14  # numbers of a gradient that a pair compares, or all
-_CREDIT = 64  # evaluations that looks in vain may cost beyond their share
-_GROWING = 1.05  # a squared gradient that grows by so much a step leaves by itself
+_AGAIN = 8  # steps from a look in vain to the next pair
+_CREDIT = 64  # evaluations that looks in vain may cost beyond their share where nothing moves
 _AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
 _SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
+_DELTA = 0.01  # how often a certificate may err
 _STANDS = 1e-3  # a step that lowers the loss by less than this share of it hardly moves
 
 _SENTENCES = {
@@ -50,16 +48,12 @@ _SENTENCES = {
 }
 
 
-# Of a fixed length: torch.distributed.checkpoint takes lists apart, and fits them to a template.
-_NO_PAIRS = {"pairs": [None] * _PAIRS, "times": [None] * _PAIRS}
-
-
 def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
-            "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, **_NO_PAIRS,
-            "best": 0.0, "looked": False, "testing": False, "checked": False, "quiet": False,
-            "scale": math.inf, "forget": False, "status": "watching", "at": 0, "why": "",
+            "moves": 0, "refused": 0, "agreed": 0, "certifying": 0, "testing": False,
+            "checked": False, "quiet": False, "forget": False, "scale": math.inf,
+            "status": "watching", "at": 0, "why": "", **beginning(0),
             "value": None, "grad_norm": None, "min_eig": None, "length": None, "fall": None}
 
 
@@ -87,7 +81,7 @@ class Escape(Optimizer):
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
     while it lasts. Looks in vain, moves that were refused counted in, cost at most ``overhead`` of
-    all gradients, and 64 evaluations and one look more.
+    all gradients and one look more; 64 evaluations more where the run does not move at all.
 
     **The contract.** It is an `torch.optim.Optimizer`. ``param_groups``, ``state`` and ``defaults``
     are those of ``inner``, so that schedulers may hold either. What the wrapper remembers is in
@@ -110,6 +104,10 @@ class Escape(Optimizer):
         used. With neither nobody can look, and the first look that would be due warns.
     overhead : float
         In (0, 1]: the share of evaluations that looks in vain may cost.
+    certify : bool
+        After a look in vain also certify the curvature at that point, on the eight mini-batches
+        that follow; see ``certificate``. This needs ``loss``. It costs up to 43 Hessian-vector
+        products on each, of which all together cost at most ``overhead``, and one certificate more.
     seed : int
         Not negative; all that is drawn depends on it and on a counter in the memory.
     process_group
@@ -126,6 +124,8 @@ class Escape(Optimizer):
         What it saw and did.
     message : str
         The same as a sentence.
+    certificate : TrainingCertificate or None
+        The last one that ``certify=True`` has made.
 
     Examples
     --------
@@ -144,7 +144,8 @@ class Escape(Optimizer):
     (-0.75, 1)
     """
 
-    def __init__(self, inner, loss=None, *, overhead=0.02, seed=0, process_group=None):
+    def __init__(self, inner, loss=None, *, overhead=0.02, certify=False, seed=0,
+                 process_group=None):
         for name in ("param_groups", "state", "step", "state_dict"):
             if not hasattr(inner, name):
                 raise TypeError(f"inner must be an optimizer such as torch.optim.AdamW("
@@ -155,7 +156,7 @@ class Escape(Optimizer):
         if isinstance(overhead, bool) or not 0 < float(overhead) <= 1:
             raise ValueError(f"overhead must be in (0, 1], got {overhead!r}: the share of "
                              f"evaluations that looks in vain may cost")
-        self.inner, self.overhead = inner, float(overhead)
+        self.inner, self.overhead, self._certifies = inner, float(overhead), bool(certify)
         self.seed, self.process_group = integer("seed", seed, least=0), process_group
         # A state made in the first step can be forgotten; one made at construction is needed.
         self._forgettable = not inner.state or isinstance(inner, torch.optim.LBFGS)
@@ -190,14 +191,15 @@ class Escape(Optimizer):
         return getattr(self.inner, name)
 
     def __getstate__(self):
-        return {key: vars(self)[key] for key in ("inner", "overhead", "seed", "_forgettable")}
+        return {key: vars(self)[key] for key in ("inner", "overhead", "seed", "_forgettable",
+                                            "_certifies")}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
         self.__dict__.setdefault("process_group", None)
         # Changed in place and never assigned: frameworks make subclasses that read through to this
         # object, and what is assigned to those is lost.
-        self._held = {"loss": None, "first": None, "move": None}
+        self._held = {"loss": None, "first": None, "move": None, "open": None, "certificate": None}
         super().__setstate__({})  # hooks, and the profile of steps
 
     def __repr__(self):
@@ -285,6 +287,35 @@ class Escape(Optimizer):
         return _SENTENCES[s["status"]].format(**{**self.counts, "agreed": s["agreed"],
                                                  "why": s["why"]})
 
+    @property
+    def certificate(self):
+        """The last certificate that ``certify=True`` has made, or None."""
+        return self._held["certificate"]
+
+    def certify(self, loss=None, batches=None, **options):
+        """Certify the curvature of a loss at the present parameters, which stay what they are.
+
+        "No negative curvature down to −γ, checked on n samples", with a probability of error and
+        no constants; or a direction of negative curvature. ``loss`` and ``batches``, and the
+        options ``curvature_tol``, ``failure_prob``, ``lanczos_steps`` and ``lipschitz_hess`` are
+        those of `saddlelib.optim.certify`. Without ``loss`` it is that of the present mini-batch.
+
+        Examples
+        --------
+        >>> import torch
+        >>> x = torch.ones(2, dtype=torch.float64, requires_grad=True)
+        >>> optimizer = Escape(torch.optim.SGD([x], lr=0.1))
+        >>> print(optimizer.certify(lambda: (x**2).sum()).message[:52])
+        no negative curvature down to -0, for the loss given
+        """
+        loss = self.loss if loss is None else loss
+        if loss is None:
+            raise TypeError("loss must be given: optimizer.certify(lambda: criterion(model(x), y)) "
+                            "for one batch, or certify(loss_of_a_batch, loader)")
+        sign = -1.0 if self.param_groups[0].get("maximize") else 1.0
+        return certify(self._all(), loss, batches, **{
+            "seed": self.seed, "process_group": self.process_group, "sign": sign, **options})
+
     # A step.
 
     def step(self, closure=None):
@@ -300,12 +331,8 @@ class Escape(Optimizer):
             if changed is not None:
                 args, kwargs = changed
                 closure = kwargs.get("closure", args[1] if len(args) > 1 else None)
-        s, held = (None, None) if torch.compiler.is_compiling() else (self._s, self._held)
-        lr = self.param_groups[0].get("lr")
-        if s is not None and s["steps"] + 1 < s["first"] and held["first"] is None and (
-                held["move"] is None and not s["testing"] and "found_inf" not in vars(self)) and (
-                lr.__class__ is not float or lr != 0.0):
-            s["steps"] += 1  # nothing to see: what most steps are has to be quick
+        if not torch.compiler.is_compiling() and self._sees_nothing():
+            self._s["steps"] += 1
             loss = self.inner.step() if closure is None else self.inner.step(closure)
         else:
             loss = self._watched(closure)
@@ -314,6 +341,13 @@ class Escape(Optimizer):
         return loss
 
     step.hooked = True  # not by torch, whose wrapper costs more than all of this
+
+    def _sees_nothing(self):
+        """Whether a step has nothing to look at, as most have; so this is quick."""
+        s, held, lr = self._s, self._held, self.param_groups[0].get("lr")
+        return s["steps"] + 1 < s["first"] and not (
+            held["first"] or held["move"] or held["open"] or s["testing"]
+            or "found_inf" in vars(self) or lr.__class__ is float and lr == 0.0)
 
     def _watched(self, closure):
         before = self._before(closure)
@@ -333,8 +367,11 @@ class Escape(Optimizer):
             for name in ("grad_scale", "found_inf"):
                 if name in vars(self):
                     setattr(self.inner, name, vars(self)[name])
-        if not (self._held["move"] or s["testing"] or s["forget"]) or self._rests():
+        if not (self._held["move"] or self._held["open"] or s["testing"] or s["forget"]
+                ) or self._rests():
             return None
+        if self._held["open"] is not None:
+            self._certify_on(s)
         if self._held["move"] is not None and self._judge(s, closure):
             if closure is None:
                 s["steps"] += 1
@@ -361,67 +398,20 @@ class Escape(Optimizer):
                 if name in vars(self) and name in vars(self.inner):
                     delattr(self.inner, name)
         s = self._s
-        if self._rests():
-            return
+        if self._rests() or all(p.grad is None for p in self._all()):
+            return  # as for a batch that was skipped
         s["steps"] += 1
         if s["testing"]:
             s["testing"] = False
             if not self._advances(s, closure, loss if before is None else before):
                 self._look(s, closure)
-        elif s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
-            standing = self._stands(s)
-            if standing:
+            return
+        seen = stands(s, self._held, self._all(), self.process_group)
+        earned = self.overhead * s["steps"] + (0 if seen == "noise" else _CREDIT)
+        if seen is not None and s["in_vain"] <= earned:
+            s["testing"] = seen == "perhaps"
+            if not s["testing"]:
                 self._look(s, closure)
-            elif standing is None:
-                s["testing"] = True
-        else:
-            self._stands(s)
-
-    def _stands(self, s):
-        """Whether the run stands still, by ratios of inner products of gradients; None: perhaps."""
-        k = s["steps"]
-        if self._held["first"] is None:
-            if k < s["first"]:
-                return False
-            pairs = [(p, p.grad) for p in self._all() if p.grad is not None]
-            if not pairs:
-                return False
-            grads = [g for _, g in pairs]
-            if s["pairs"][-1] is None and vector.norm(grads) == 0.0:
-                self._restart(s)
-                return True
-            self._held["first"] = [(p, _sample(g, len(pairs))) for p, g in pairs]
-            return False
-        first, self._held["first"] = self._held["first"], None
-        early = [e for e in _EARLY if s["since"] + e + 1 >= k]
-        s["first"] = s["since"] + early[0] + 1 if early else k - 1 + _EVERY
-        if any(p.grad is None for p, _ in first):
-            return False
-        now = [_sample(p.grad, len(first), copy=False) for p, _ in first]
-        if any(g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
-            return False
-        inner = torch.tensor(quick_dot([f for _, f in first], now), dtype=torch.float64,
-                             device=first[0][1].device)
-        inner = float(vector.mean_over_ranks(inner, self.process_group))  # none looks alone
-        if not math.isfinite(inner):
-            return False
-        s["times"] = [*s["times"][1:], k]
-        s["pairs"] = [*s["pairs"][1:], inner]
-        return self._idle(s, [q for q in s["pairs"] if q is not None])
-
-    @staticmethod
-    def _idle(s, q):
-        """What the pairs say: zero, lost in noise, or a hundredth of what they were."""
-        n = len(q)
-        mean = math.fsum(q) / n
-        s["best"] = max(s["best"], mean)
-        if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1] / q[-2]) > (
-                math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
-            return False
-        noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
-        if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):
-            return True
-        return False if s["looked"] else None
 
     def _advances(self, s, closure, before):
         """Whether the step that was just made lowered the loss of its own mini-batch notably."""
@@ -433,17 +423,11 @@ class Escape(Optimizer):
         scale = min(max(abs(before), abs(after)), s["scale"])
         return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
 
-    def _restart(self, s):
-        """Watch as at the beginning."""
-        s.update(since=s["steps"], first=s["steps"] + 1, **_NO_PAIRS, best=0.0, looked=False,
-                 testing=False)
-        self._held["first"] = None
-
     def _regain(self, s):
         """Look again for a move that did not come with a checkpoint or a copy."""
         if s["status"] == "moving" and self._held["move"] is None:
             s["status"] = "watching"
-            self._restart(s)
+            restart(s, self._held)
 
     def _asking(self, s, closure, question, params=None):
         """The answer to a question about the loss; None where nobody can be asked."""
@@ -472,7 +456,7 @@ class Escape(Optimizer):
         if not again:
             warnings.warn(self.message, RuntimeWarning, stacklevel=6)
         # To try again is cheap, and the loss may be given by then.
-        s["first"] = s["steps"] + _EVERY
+        s["first"] = s["steps"] + EVERY
 
     def _look(self, s, closure):
         s["looks"] += 1
@@ -497,8 +481,42 @@ class Escape(Optimizer):
             self._held["move"] = list(zip(params, found.move, strict=True))
         else:
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
-            s["status"] = "none" if finite else "nonfinite"
+            s.update(status="none" if finite else "nonfinite",
+                     first=max(s["first"], s["steps"] + _AGAIN))
+            if self._certifies and finite and self.loss is not None and (
+                    s["certifying"] <= self.overhead * s["steps"]):
+                self._held["open"] = {"at": list(zip(params, vector.clone(params), strict=True)),
+                                      "found": [], "step": s["steps"]}
         _log.info("%s", self.message)
+
+    def _certify_on(self, s):
+        """Let the present mini-batch be the next group of the certificate that is open."""
+        opened = self._held["open"]
+        params, found = [p for p, _ in opened["at"]], opened["found"]
+        options = {"tol": None, "rho": None, "steps": 40, "seed": self.seed}
+
+        def question(ask):
+            try:
+                return look_at_group(ask, len(found), _DELTA, groups_for(_DELTA), options,
+                                     found[:1])
+            except ValueError as error:
+                raise Unusable(str(error)) from error
+
+        now = vector.clone(params)
+        vector.copy_(params, [x for _, x in opened["at"]])
+        try:
+            seen = self._asking(s, None, question, params)
+        finally:
+            vector.copy_(params, now)
+        if seen is None:
+            self._held["open"] = None
+            return
+        s["evaluations"] += 2 * seen.products  # what double backward costs
+        s["certifying"] += 2 * seen.products
+        found.append(seen)
+        if len(found) == groups_for(_DELTA):
+            self._held.update(open=None, certificate=conclude(found, None, _DELTA))
+            _log.info("at step %d: %s", opened["step"], self.certificate.message)
 
     def _judge(self, s, closure):
         """Let the present mini-batch decide about a move, and make it; whether it was made."""
@@ -506,6 +524,8 @@ class Escape(Optimizer):
         params, move = [p for p, _ in pairs], [t for _, t in pairs]
         verdict = self._asking(s, closure, lambda ask: agrees(ask, move), params)
         if verdict is None:
+            if self.loss is None:  # a closure may have skipped this batch
+                self._held["move"] = pairs
             return False
         falls, fall, slope = verdict
         s["fall"] = fall if math.isfinite(fall) else None
@@ -525,18 +545,9 @@ class Escape(Optimizer):
         s["in_vain"] = s["vain_before"]
         if self._forgettable:
             s["forget"] = True  # moments and secants belong to another place
-        self._restart(s)
+        restart(s, self._held)
         _log.info("%s", self.message)
         return True
-
-
-def _sample(g, tensors, copy=True):
-    """All of a small gradient, some evenly spaced numbers of a large one; shards are kept whole."""
-    most = max(64, _SAMPLE // tensors)
-    if g.numel() > most and vector.local([g])[0] is g and g.is_contiguous():
-        # An odd stride meets all columns of a matrix.
-        g, copy = g.view(-1)[::-(-g.numel() // most) | 1], True
-    return g.detach().clone() if copy else g.detach()
 
 
 _MOVED, _SIZE = object(), len(_memory())

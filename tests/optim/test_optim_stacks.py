@@ -405,6 +405,31 @@ def test_all_of_the_state_is_there_from_the_start(kind, settings):
     assert {i: set(state) for i, state in optimizer.state_dict()["state"].items()} == fresh
 
 
+@ALL
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_distributed_checkpoint_goes_on_bit_for_bit(kind, settings, flat):
+    from torch.distributed.checkpoint import state_dict as dcp
+
+    options = dcp.StateDictOptions(flatten_optimizer_state_dict=flat)
+    model, x = Net(), data()
+    other = copy.deepcopy(model)
+    settings = {"f_star": 0.0} if kind is GDPolyak else settings
+    runs = []
+    for net, lr in ((model, 0.1), (other, 7.0)):
+        def loss(_=None, net=net):
+            return (net(x) - x).square().sum(1).mean()
+        runs.append((kind(net.parameters(), lr=lr, loss=loss, **settings), net.parameters(), loss))
+    for steps in (7, 20):  # within an episode, and over
+        train(runs[0][0], None, steps, loss=runs[0][2])
+        saved = dcp.get_optimizer_state_dict(model, runs[0][0], options=options)
+        other.load_state_dict(model.state_dict())
+        dcp.set_optimizer_state_dict(other, runs[1][0], saved, options=options)
+        for optimizer, _, loss in runs:
+            train(optimizer, None, 30, loss=loss)
+        assert repr(runs[0][0].counts) == repr(runs[1][0].counts)
+        assert all(map(torch.equal, model.parameters(), other.parameters()))
+
+
 # Weight decay --------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from saddlelib.optim import (
     GDPolyakReference,
     PSDReference,
     PSGDReference,
+    QuickPSDReference,
     Status,
 )
 from saddlelib.optim._vector import uniform_ball
@@ -113,6 +114,47 @@ def test_psd_takes_the_steps_of_its_twin(make):
     assert run.optimizer.counts["hvp_by"] == "autograd" and run.s["checks"] >= 4
     assert run.s["episodes"] >= 1 and problem.fun(twin.x) < problem.fun(x0) - 0.4
     assert ended >= 1  # of its episodes was over before it had 100 steps
+
+
+@PROBLEMS
+@pytest.mark.parametrize("radius, walls", [(0.02, 0.0), (0.3, 0.0), (0.02, 40.0)])
+def test_quick_psd_takes_the_steps_of_its_twin(make, radius, walls):
+    """Kept, undone, refused, and along a direction where walls are too steep for a kick."""
+    problem, x0, value = make()
+    here = torch.from_numpy(np.linspace(0.2, 1, x0.size))
+    here /= here.norm()
+
+    def loss(x):
+        step = x - torch.from_numpy(x0)
+        return value(x) + walls / 2 * (step - (step @ here) * here).square().sum() + 0.1
+
+    def fun(x):
+        return float(loss(torch.from_numpy(x)))
+
+    def grad(x):
+        x = torch.from_numpy(x).requires_grad_()
+        return torch.autograd.grad(loss(x), x)[0].numpy()
+    x = torch.tensor(x0, requires_grad=True)
+    eta = 0.05 / (1 + walls / 10)
+    optimizer = PSD([x], lr=eta, epsilon=EPSILON, curvature_tol=GAMMA, perturbation_radius=radius,
+                    loss=lambda: loss(x), check_every=3, rest=20)
+    s = optimizer._scalars
+    twin = QuickPSDReference(x0, eta, EPSILON, rest=20, every=3)
+    for _ in range(500):
+        episodes = s["episodes"]
+        optimizer.zero_grad()
+        loss(x).backward()
+        optimizer.step()
+        after = x.detach().numpy()
+        twin.step(fun, grad,
+                  lambda k: uniform_ball([x], radius * 2**k, 0, s["draws"])[0].numpy(),
+                  lambda x, after=after, new=s["episodes"] > episodes: after - x if new else None)
+        np.testing.assert_allclose(after, twin.x, rtol=0, atol=1e-11)
+        assert (s["steps"], s["left"], s["rung"], s["kept"], s["undone"], s["next_look"]) == (
+            twin.steps, twin.left, twin.rung, twin.kept, twin.undone, twin.next_look)
+        assert s["pause"] == (twin.pause or 20)
+    assert s["checks"] >= 1 and twin.undone + s["checks"] >= 2
+    assert walls or (s["kept"] >= 1 and fun(twin.x) < fun(x0) - 0.05)
 
 
 def recorded(oracle):

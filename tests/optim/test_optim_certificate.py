@@ -1,0 +1,176 @@
+"""A certificate from mini-batches: how often it errs, and what it refuses to say."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from saddlelib.curvature.certificate import Verdict
+from saddlelib.optim import Escape, certify
+from saddlelib.optim._certificate import groups_for
+
+H = torch.tensor([-0.5, 0.3, 1.0, 2.0], dtype=torch.float64)
+
+
+def quadratic(x, z=0.0):
+    """Mean over samples z of xᵀ(diag(H) + diag(z))x/2."""
+    return ((H[:len(x)] + z) * x * x).sum(-1).mean() / 2
+
+
+def batches(rng, number, size=4, dim=4, spread=1.0):
+    return [spread * torch.randn(size, dim, dtype=torch.float64, generator=rng)
+            for _ in range(number)]
+
+
+def point(dim=4):
+    return nn.Parameter(0.1 * torch.ones(dim, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("failure_prob", [0.5, 0.2])
+def test_gamma_is_too_small_as_often_as_two_to_the_minus_k(failure_prob):
+    """In one dimension λ_min is the mean, and all K groups are above it once in 2^K times."""
+    K, times = groups_for(failure_prob), 600
+    rng, wrong = torch.Generator().manual_seed(1), 0
+    x = point(1)
+    for seed in range(times):
+        seen = certify([x], lambda z: quadratic(x, z), batches(rng, K, dim=1),
+                       failure_prob=failure_prob, curvature_tol=1e-3, seed=seed)
+        wrong += seen.gamma < 0.5 - 1e-9
+    expected, error = 2.0**-K, math.sqrt(2.0**-K / times)
+    assert abs(wrong / times - expected) < 4 * error and expected <= failure_prob / 2
+
+
+def test_both_verdicts_err_seldom_over_many_draws():
+    rng, wrong, decided = torch.Generator().manual_seed(2), 0, 0
+    x = point()
+    for seed in range(150):
+        shift = 0.5 * (seed % 3)  # λ_min is -0.5, 0 or 0.5
+        seen = certify([x], lambda z: quadratic(x, z + shift), batches(rng, 8), seed=seed)  # noqa: B023
+        low = shift - 0.5
+        wrong += seen.verdict is Verdict.NEGATIVE_CURVATURE and low >= 0
+        wrong += seen.gamma < -low - 1e-9
+        decided += seen.verdict is not Verdict.CANNOT_TELL
+        assert seen.groups == 8 and seen.nsamples == 32
+    assert wrong <= 4 and decided >= 140  # δ = 0.01
+
+
+def test_a_saddle_is_named_by_its_curvature_and_a_minimum_by_its_bound():
+    rng = torch.Generator().manual_seed(3)
+    x, data = point(), batches(rng, 64, size=32)
+    seen = certify([x], lambda z: quadratic(x, z), data)
+    assert seen.verdict is Verdict.NEGATIVE_CURVATURE and -0.6 < seen.min_eig < -0.1
+    text = f"curvature {seen.min_eig:.3g} along a direction, checked on 2048 samples"
+    assert text in seen.message
+    seen = certify([x], lambda z: quadratic(x, z + 1.0), data)
+    assert seen.verdict is Verdict.SOSP and seen.gamma == 0.0
+    assert "no negative curvature down to -0, checked on 2048 samples in 8 groups" in seen.message
+    assert abs(seen.grad_norm - (0.1 * (H + 1)).norm().item()) < 0.02
+
+
+@pytest.mark.parametrize("tol, verdict", [(0.4, Verdict.NEGATIVE_CURVATURE), (0.6, Verdict.SOSP)])
+def test_a_whole_loss_is_decided_on_the_right_side_of_the_tolerance(tol, verdict):
+    x = point()
+    seen = certify([x], lambda: quadratic(x), curvature_tol=tol)
+    assert seen.verdict is verdict and seen.nsamples is None
+    assert "for the loss given" in seen.message
+    assert seen.gamma >= 0.5 - 1e-9 or verdict is Verdict.NEGATIVE_CURVATURE
+
+
+def test_too_few_products_decide_nothing():
+    x = nn.Parameter(torch.zeros(400, dtype=torch.float64))
+    h = torch.linspace(-1e-3, 1, 400, dtype=torch.float64)
+    seen = certify([x], lambda: (h * x * x).sum() / 2, curvature_tol=1e-4, lanczos_steps=3)
+    assert seen.verdict is Verdict.CANNOT_TELL and "lanczos_steps" in seen.message
+
+
+def test_batches_are_unpacked_like_those_of_a_loader_and_weighed():
+    model = nn.Linear(3, 1).double()
+    rng = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(57, n, dtype=torch.float64, generator=rng) for n in (3, 1))
+
+    def loss(x, y):
+        return (model(x) - y).square().mean()
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=5)
+    named = [{"x": a, "y": b} for a, b in loader]
+    first, second = (certify(model.parameters(), loss, data) for data in (loader, named))
+    assert first == second and first.verdict is Verdict.SOSP and first.nsamples == 57
+
+
+def test_nothing_is_different_afterwards():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 1))
+    optimizer = Escape(torch.optim.SGD(model.parameters(), lr=0.1))
+    before = [t.clone() for t in model.state_dict().values()]
+    state = torch.get_rng_state()
+    optimizer.certify(lambda z: model(z).square().mean(), torch.randn(
+        16, 8, 3, generator=torch.Generator().manual_seed(1)))
+    assert all(map(torch.equal, before, model.state_dict().values()))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("given, error, match", [
+    ({"loss": 3}, TypeError, "loss must be callable"),
+    ({"batches": [torch.zeros(2)] * 3}, ValueError, "at least 8 mini-batches.*got 3"),
+    ({"failure_prob": 0.0}, ValueError, "failure_prob"),
+    ({"curvature_tol": -1.0}, ValueError, "curvature_tol"),
+    ({"lanczos_steps": 0}, ValueError, "lanczos_steps"), ({"seed": -1}, ValueError, "seed"),
+])
+def test_settings_out_of_range_are_named(given, error, match):
+    x = point()
+    with pytest.raises(error, match=match):
+        certify([x], **{"loss": lambda *z: quadratic(x), **given})
+
+
+def test_differences_need_a_bound_of_their_error():
+    from torch.utils.checkpoint import checkpoint
+
+    x = point()
+
+    def loss():
+        return checkpoint(quadratic, x * 1.0, use_reentrant=True)
+    with pytest.raises(ValueError, match="lipschitz_hess must be given"):
+        certify([x], loss)
+    assert certify([x], loss, lipschitz_hess=1e-6).verdict is Verdict.NEGATIVE_CURVATURE
+
+
+class Regression:
+    """A convex loss at its minimum: looks find nothing."""
+
+    def __init__(self):
+        rng = torch.Generator().manual_seed(0)
+        self.x = torch.randn(512, 3, dtype=torch.float64, generator=rng)
+        self.w = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+        self.batch = slice(0, 16)
+
+    def loss(self):
+        return (self.x[self.batch] @ self.w).square().mean()
+
+    def run(self, optimizer, steps):
+        for k in range(steps):
+            self.batch = slice(16 * (k % 32), 16 * (k % 32) + 16)
+            optimizer.zero_grad()
+            self.loss().backward()
+            optimizer.step()
+
+
+def test_the_wrapper_certifies_where_it_looked_in_vain():
+    task = Regression()
+    optimizer = Escape(torch.optim.SGD([task.w], lr=0.1), loss=task.loss, certify=True)
+    before = task.w.detach().clone()
+    task.run(optimizer, 8)
+    assert optimizer.certificate is None
+    task.run(optimizer, 2)
+    seen = optimizer.certificate
+    assert seen.verdict is Verdict.SOSP and seen.groups == 8 and seen.products >= 8
+    assert "checked on 8 mini-batches" in seen.message
+    c = optimizer.counts
+    assert torch.equal(task.w, before) and c["evaluations"] >= c["in_vain"] + 2 * seen.products
+    task.run(optimizer, 60)  # and no second one before its share is earned
+    assert optimizer.certificate is seen
+    assert Escape(torch.optim.SGD([task.w], lr=0.1), loss=task.loss).certificate is None
+
+
+def test_certify_without_a_loss_says_what_to_give():
+    with pytest.raises(TypeError, match="loss must be given"):
+        Escape(torch.optim.SGD([point()], lr=0.1)).certify()
