@@ -113,7 +113,7 @@ def compete(task, entry, scale, samples, seeds=SEEDS, lrs=None):
                         full_batch=entry.full_batch)
     return tasks.race(task, {"": entry}, samples=samples, batch_size=64, curvature_batch=64,
                       points=samples // 64 + 1, scale=scale, seeds=range(100, 100 + seeds),
-                      tune="leaving")
+                      tuning_seeds=range(2), tune="leaving")
 
 
 def leaving(task, name, scale, method, result):
@@ -140,9 +140,24 @@ def near(task, entry, name, scale, inner, result, samples):
             f"{ratio.max():.2f}"]
 
 
+def summary(rows, start):
+    """Of the rows from one start: methods down, tasks across; samples / ms / loss at the end."""
+    rows = [row for row in rows if row[1] == f"{start:g}"]
+    names, methods = (list(dict.fromkeys(row[i] for row in rows)) for i in (0, 2))
+    cells = {(row[2], row[0]): row for row in rows}
+
+    def cell(method, name):
+        _, _, _, _, left, samples, ms, end, _ = cells[method, name]
+        some = "" if left[0] in ("0", left[-1]) else f" ({left})"
+        return f"– / – / {end}" if samples == "–" else f"{samples}{some} / {ms} / {end}"
+
+    return table([f"start {start:g}", *names], [[method, *(cell(method, name) for name in names)]
+                                                for method in methods])
+
+
 def races(names, starts, methods, samples, seeds):
-    """Print the first table row by row, and return the rows of the fourth."""
-    fourth, classes = [], peer()
+    """Print the rows of the first table as they come; return them and the rows of the fourth."""
+    first, fourth, classes = [], [], peer()
     print(table(LEAVE, []))
     for name in names:
         task, everybody = TASKS[name](), entries(classes, TAME.get(name, 1.0))
@@ -151,13 +166,13 @@ def races(names, starts, methods, samples, seeds):
                 if methods and method not in methods:
                     continue
                 result = compete(task, entry, scale, samples, seeds)
-                row = leaving(task, name, scale, method, result)
-                print("| " + " | ".join(row) + " |", flush=True)
+                first.append(leaving(task, name, scale, method, result))
+                print("| " + " | ".join(first[-1]) + " |", flush=True)
                 if scale and method in INNERS:
                     row = near(task, everybody[f"Escape({method})"], name, scale, method, result,
                                samples)
                     fourth += [row] if row else []
-    return fourth
+    return first, fourth
 
 
 def step_times(build, matrices=4, width=500, rounds=15):
@@ -303,7 +318,9 @@ def main(parts, names, starts, methods, samples, seeds):
     if "leave" in parts:
         if peer() is None:
             print(HOW_TO)
-        fourth = races(names, starts, methods, samples, seeds)
+        first, fourth = races(names, starts, methods, samples, seeds)
+        for start in starts:
+            print(f"\n{summary(first, start)}")
         print(f"\n{table(NEAR, fourth)}\n")
     if "step" in parts:
         print(f"{table(STEP, list(steps()))}\n")

@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 from saddlelib.optim import Escape
 
 
-def main(epochs=10):
-    """Train for some epochs; returns the loss at the end."""
-    fabric = Fabric(accelerator="cpu", devices=1)
+def main(epochs=10, devices=1, **settings):
+    """Train for some epochs; returns the loss at the end. ``settings`` are Fabric's."""
+    fabric = Fabric(accelerator="cpu", devices=devices, **settings)
     fabric.seed_everything(0, verbose=False)
     fabric.launch()
     model = Autoencoder()

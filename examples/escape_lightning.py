@@ -41,7 +41,7 @@ class Module(lightning.LightningModule):
 
 
 def main(epochs=10, **settings):
-    """Train for some epochs; returns the loss at the end. ``settings`` are the trainer's."""
+    """Train for some epochs; returns the loss at the end. ``settings`` are the Trainer's."""
     lightning.seed_everything(0, verbose=False)
     module = Module()
     trainer = lightning.Trainer(max_epochs=epochs, accelerator="cpu", logger=False,

@@ -488,8 +488,9 @@ def race(task, entries: Mapping[str, Entry], *, samples, batch_size=32, curvatur
     scale : float, optional
         Of `Task.start`; 0 starts exactly at the saddle.
     tune : {"loss", "leaving"}
-        What the best learning rate has the least of. Of those that leave equally soon, or never,
-        the best has the least last loss.
+        What the best learning rate has the least of. Who leaves and is above the line again at
+        the end has not left. Of those that leave equally soon, or never, the best has the least
+        last loss.
 
     Raises
     ------
@@ -525,7 +526,9 @@ def race(task, entries: Mapping[str, Entry], *, samples, batch_size=32, curvatur
             last = np.where(np.isfinite(loss[..., -1]), loss[..., -1], np.inf)
             keys = [np.median(last, axis=1)]
             if tune == "leaving":
-                keys.append(np.median([_leaves(task, seen, row, 0.1) for row in loss], axis=1))
+                gone = np.array([_leaves(task, seen, row, 0.1) for row in loss])
+                stays = loss[..., -1] <= 0.9 * task.saddle_loss
+                keys.append(np.median(np.where(stays, gone, np.inf), axis=1))
             result.tuning[name], best = keys[-1], int(np.lexsort(keys)[0])
         result.lr[name] = lrs[best]
         (result.loss[name],), (result.spent[name],), (result.steps[name],), (

@@ -14,6 +14,7 @@ from saddlelib import tasks  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 optim_peer = importlib.import_module("optim_peer")
+unseen = importlib.import_module("unseen_saddles")
 sys.path.pop(0)
 
 
@@ -56,6 +57,10 @@ def test_a_wrapped_inner_leaves_where_the_bare_one_stays_and_its_looks_are_on_th
             assert result.steps[""] < bare.steps[""] == 40
     row = optim_peer.leaving(task, "x", 0.0, inner, result)
     assert row[4] == "1/1" and float(row[7]) < 0.9
+    stays = ["y", "0", inner, "1", "0/1", "–", "–", "1.000", "1.000"]
+    assert optim_peer.summary([row, stays, ["y", "1", *stays[2:]]], 0.0).splitlines() == [
+        "| start 0 | x | y |", "| --- | --- | --- |",
+        f"| {inner} | {row[5]} / {row[6]} / {row[7]} | – / – / 1.000 |"]
 
 
 def test_near_a_saddle_wrapped_and_bare_have_one_rate_and_the_same_streams(task):
@@ -87,3 +92,36 @@ def test_an_ordinary_run_has_the_same_start_and_batches_bare_and_wrapped():
                          for wrap in (False, True))
         assert wrapped["moves"] == 0 < wrapped["gradients"]
         assert {key: wrapped[key] for key in bare} == bare
+
+
+SLEEPS = {"half": lambda p: [p[0][:, 1:], p[1][:, 1:]], "relu-awake": lambda p: [p[0][1:]],
+          "attention": lambda p: p[:2], "attention-query": lambda p: p[:2],
+          "identical": lambda p: [p[0] - p[0][:1]],
+          "identical-noise": lambda p: [p[0] - p[0][:1]], "relu-zero": lambda p: p[::2],
+          "mixture": lambda p: [p[0] - p[0][:1]],
+          "loud": lambda p: p[:2]}
+
+
+@pytest.mark.parametrize("name", [name for name in unseen.PROBLEMS if name not in (
+    "near", "relu-dead", "phase-noise", "small-32", "float32", "offset-32", "bfloat16")])
+def test_what_nobody_looked_at_starts_where_gradients_are_zero_in_all_that_sleeps(name):
+    """Sample by sample, but at noisy minima, where the mean over the samples is zero."""
+    problem = unseen.PROBLEMS[name]()
+    params = [p.to(problem.dtype).requires_grad_() for p in problem.start(0)]
+    noisy = problem.minimum and name not in ("quartic", "constant", "indefinite")
+    batch = torch.arange(problem.n if noisy else min(8, problem.n))
+    grads = torch.autograd.grad(problem.loss(params, batch), params, allow_unused=True)
+    grads = [torch.zeros_like(p) if g is None else g for p, g in zip(params, grads, strict=True)]
+    asleep = SLEEPS.get(name, lambda g: g)(grads)
+    assert all(float(g.detach().abs().max()) <= 1e-12 for g in asleep)
+    assert np.isfinite(problem.full(params)) and (problem.minimum or problem.best < (
+        problem.full(params)))
+
+
+def test_a_row_of_the_unseen_says_where_the_line_is_and_what_the_wrapper_did():
+    torch.set_num_threads(1)
+    row = unseen.row(unseen.PROBLEMS["phase"](), "SGD", samples=1280, seeds=1)
+    assert len(row) == len(unseen.HEADER) and row[5] == "1/1" and row[3:5] == ["1", "0.9"]
+    assert int(row[9]) >= 1 and float(row[11]) > 0
+    at = unseen.row(unseen.PROBLEMS["constant"](), "AdamW", samples=640, seeds=1)
+    assert len(at) == len(unseen.MINIMA) and at[4] == "0" and float(at[6]) == 0.0

@@ -6,6 +6,7 @@
 import ast
 import importlib.util
 import re
+import subprocess
 import sys
 
 import pytest
@@ -33,6 +34,12 @@ def imported(tree):
 
 def frameworks_of(script):
     return imported(ast.parse((FOLDER / f"{script}.py").read_text())) - OTHERS
+
+
+def skip_without(script):
+    missing = [name for name in frameworks_of(script) if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}: make frameworks")
 
 
 def test_each_framework_has_a_script():
@@ -67,12 +74,25 @@ def test_a_script_gives_escape_an_optimizer_of_torch_and_the_loss_once(script):
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")  # Lightning's
 def test_a_script_leaves_the_saddle(script, capsys):
-    """Without the framework this is skipped."""
-    missing = [name for name in frameworks_of(script) if importlib.util.find_spec(name) is None]
-    if missing:
-        pytest.skip(f"needs {', '.join(missing)}: make frameworks")
+    skip_without(script)
     assert importlib.import_module(script).main() < 0.5
     assert "which was 1 at the saddle" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_two_processes_end_at_the_same_weights(script, tmp_path):
+    """Each has mini-batches of its own, and `loss` often sees the model inside DDP, not DDP."""
+    skip_without(script)
+    settings = {"devices": 2, "strategy": "ddp"} if "lightning" in frameworks_of(script) else {}
+    driver = tmp_path / "driver.py"
+    driver.write_text(f"import sys\nsys.path[:0] = [{str(ROOT)!r}, {str(FOLDER)!r}]\n"
+                      f"import {script}\nloss = {script}.main(epochs=2, **{settings})\n"
+                      f"print(f'\\nended at {{loss!r}}')\n")
+    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone",
+                           "--nproc-per-node", "2", driver], capture_output=True, text=True)
+    ended = re.findall(r"ended at ([\d.]+)", done.stdout)
+    assert len(ended) == 2, done.stderr
+    assert ended[0] == ended[1] and float(ended[0]) < 0.95
 
 
 def test_the_task_begins_exactly_at_a_strict_saddle():

@@ -291,6 +291,10 @@ def test_the_tuning_may_take_the_rate_that_leaves_first_and_among_equals_the_lea
     never = race(task, {"x": Entry(torch.optim.SGD, rates, elementwise=True)}, scale=1e-6,
                  tune="leaving", samples=80, batch_size=8, seeds=[1])
     assert never.tuning["x"].tolist() == [math.inf] * 3 and never.lr["x"] == 0.6
+    # A rate that leaves at once and diverges has not left.
+    wild = race(task, {"x": Entry(torch.optim.SGD, [0.1, 0.15], elementwise=True)}, scale=0.1,
+                tune="leaving", **setting)
+    assert wild.lr["x"] == 0.1 and wild.tuning["x"][1] == math.inf
     with pytest.raises(ValueError, match="tune must be"):
         race(task, {"x": SGD}, tune="luck", **setting)
 

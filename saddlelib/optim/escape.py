@@ -15,21 +15,16 @@ from torch.optim.optimizer import _global_optimizer_pre_hooks as _hooks_before
 from .._arguments import integer
 from . import _vector as vector
 from ._certificate import certify, conclude, groups_for, look_at_group
-from ._curvature import quick_dot
 from ._evaluator import Evaluator, Unusable
 from ._look import agrees, look, sizes_of
+from ._watch import EVERY, beginning, restart, stands
 
 __all__ = ["Escape"]
 
 _log = logging.getLogger(__name__)
 
-_PAIRS = 5  # of gradients, that the watch judges
-_EARLY = (0, 3, 7, 15, 31, 63)  # steps after a start at which pairs begin; then every _EVERY
-_EVERY = 50
 _AGAIN = 8  # steps from a look in vain to the next pair
-_SAMPLE = 1 << 14  # numbers of a gradient that a pair compares, or all
-_CREDIT = 64  # evaluations that looks in vain may cost beyond their share
-_GROWING = 1.05  # a squared gradient that grows by so much a step leaves by itself
+_CREDIT = 64  # evaluations that looks in vain may cost beyond their share where nothing moves
 _AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
 _SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
 _DELTA = 0.01  # how often a certificate may err
@@ -56,9 +51,9 @@ _SENTENCES = {
 def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
-            "moves": 0, "refused": 0, "agreed": 0, "since": 0, "first": 1, "pairs": [], "times": [],
-            "best": 0.0, "looked": False, "testing": False, "checked": False, "quiet": False,
-            "scale": math.inf, "forget": False, "status": "watching", "at": 0, "why": "",
+            "moves": 0, "refused": 0, "agreed": 0, "certifying": 0, "testing": False,
+            "checked": False, "quiet": False, "forget": False, "scale": math.inf,
+            "status": "watching", "at": 0, "why": "", **beginning(0),
             "value": None, "grad_norm": None, "min_eig": None, "length": None, "fall": None}
 
 
@@ -86,7 +81,7 @@ class Escape(Optimizer):
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
     while it lasts. Looks in vain, moves that were refused counted in, cost at most ``overhead`` of
-    all gradients, and 64 evaluations and one look more.
+    all gradients and one look more; 64 evaluations more where the run does not move at all.
 
     **The contract.** It is an `torch.optim.Optimizer`. ``param_groups``, ``state`` and ``defaults``
     are those of ``inner``, so that schedulers may hold either. What the wrapper remembers is in
@@ -111,8 +106,8 @@ class Escape(Optimizer):
         In (0, 1]: the share of evaluations that looks in vain may cost.
     certify : bool
         After a look in vain also certify the curvature at that point, on the eight mini-batches
-        that follow; see ``certificate``. This needs ``loss``, and costs up to 40 Hessian-vector
-        products each, which count as looks in vain.
+        that follow; see ``certificate``. This needs ``loss``. It costs up to 43 Hessian-vector
+        products on each, of which all together cost at most ``overhead``, and one certificate more.
     seed : int
         Not negative; all that is drawn depends on it and on a counter in the memory.
     process_group
@@ -256,6 +251,7 @@ class Escape(Optimizer):
             if not own:
                 self.inner.state.pop(p, None)
         self._held.update({key: pairs or None for key, pairs in loaded.items()})
+        self._regain(self._s)
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
 
@@ -348,9 +344,10 @@ class Escape(Optimizer):
 
     def _sees_nothing(self):
         """Whether a step has nothing to look at, as most have; so this is quick."""
-        s, held = self._s, self._held
+        s, held, lr = self._s, self._held, self.param_groups[0].get("lr")
         return s["steps"] + 1 < s["first"] and not (
-            held["first"] or held["move"] or held["open"] or s["testing"] or "found_inf" in vars(self))
+            held["first"] or held["move"] or held["open"] or s["testing"]
+            or "found_inf" in vars(self) or lr.__class__ is float and lr == 0.0)
 
     def _watched(self, closure):
         before = self._before(closure)
@@ -365,9 +362,7 @@ class Escape(Optimizer):
     def _before(self, closure):
         """Judge a move; or the loss before a step whose progress is in question."""
         s = self._s
-        if s["status"] == "moving" and self._held["move"] is None:  # lost with a checkpoint
-            s["status"] = "watching"
-            self._restart(s)
+        self._regain(s)
         if "found_inf" in vars(self):  # from a GradScaler, for an optimizer that asked for it
             for name in ("grad_scale", "found_inf"):
                 if name in vars(self):
@@ -403,67 +398,20 @@ class Escape(Optimizer):
                 if name in vars(self) and name in vars(self.inner):
                     delattr(self.inner, name)
         s = self._s
-        if self._rests():
-            return
+        if self._rests() or all(p.grad is None for p in self._all()):
+            return  # as for a batch that was skipped
         s["steps"] += 1
         if s["testing"]:
             s["testing"] = False
             if not self._advances(s, closure, loss if before is None else before):
                 self._look(s, closure)
-        elif s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
-            standing = self._stands(s)
-            if standing:
+            return
+        seen = stands(s, self._held, self._all(), self.process_group)
+        earned = self.overhead * s["steps"] + (0 if seen == "noise" else _CREDIT)
+        if seen is not None and s["in_vain"] <= earned:
+            s["testing"] = seen == "perhaps"
+            if not s["testing"]:
                 self._look(s, closure)
-            elif standing is None:
-                s["testing"] = True
-        else:
-            self._stands(s)
-
-    def _stands(self, s):
-        """Whether the run stands still, by ratios of inner products of gradients; None: perhaps."""
-        k = s["steps"]
-        if self._held["first"] is None:
-            if k < s["first"]:
-                return False
-            pairs = [(p, p.grad) for p in self._all() if p.grad is not None]
-            if not pairs:
-                return False
-            grads = [g for _, g in pairs]
-            if not s["pairs"] and vector.norm(grads) == 0.0:
-                self._restart(s)
-                return True
-            self._held["first"] = [(p, _sample(g, len(pairs))) for p, g in pairs]
-            return False
-        first, self._held["first"] = self._held["first"], None
-        early = [e for e in _EARLY if s["since"] + e + 1 >= k]
-        s["first"] = s["since"] + early[0] + 1 if early else k - 1 + _EVERY
-        if any(p.grad is None for p, _ in first):
-            return False
-        now = [_sample(p.grad, len(first), copy=False) for p, _ in first]
-        if any(g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
-            return False
-        inner = torch.tensor(quick_dot([f for _, f in first], now), dtype=torch.float64,
-                             device=first[0][1].device)
-        inner = float(vector.mean_over_ranks(inner, self.process_group))  # none looks alone
-        if not math.isfinite(inner):
-            return False
-        s["times"] = [*s["times"], k][-_PAIRS:]
-        s["pairs"] = [*s["pairs"], inner][-_PAIRS:]
-        return self._idle(s, s["pairs"])
-
-    @staticmethod
-    def _idle(s, q):
-        """What the pairs say: zero, lost in noise, or a hundredth of what they were."""
-        n = len(q)
-        mean = math.fsum(q) / n
-        s["best"] = max(s["best"], mean)
-        if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1] / q[-2]) > (
-                math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
-            return False
-        noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
-        if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):
-            return True
-        return False if s["looked"] else None
 
     def _advances(self, s, closure, before):
         """Whether the step that was just made lowered the loss of its own mini-batch notably."""
@@ -475,11 +423,11 @@ class Escape(Optimizer):
         scale = min(max(abs(before), abs(after)), s["scale"])
         return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
 
-    def _restart(self, s):
-        """Watch as at the beginning."""
-        s.update(since=s["steps"], first=s["steps"] + 1, pairs=[], times=[], best=0.0, looked=False,
-                 testing=False)
-        self._held["first"] = None
+    def _regain(self, s):
+        """Look again for a move that did not come with a checkpoint or a copy."""
+        if s["status"] == "moving" and self._held["move"] is None:
+            s["status"] = "watching"
+            restart(s, self._held)
 
     def _asking(self, s, closure, question, params=None):
         """The answer to a question about the loss; None where nobody can be asked."""
@@ -508,7 +456,7 @@ class Escape(Optimizer):
         if not again:
             warnings.warn(self.message, RuntimeWarning, stacklevel=6)
         # To try again is cheap, and the loss may be given by then.
-        s["first"] = s["steps"] + _EVERY
+        s["first"] = s["steps"] + EVERY
 
     def _look(self, s, closure):
         s["looks"] += 1
@@ -535,7 +483,8 @@ class Escape(Optimizer):
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
             s.update(status="none" if finite else "nonfinite",
                      first=max(s["first"], s["steps"] + _AGAIN))
-            if self._certifies and finite and self.loss is not None:
+            if self._certifies and finite and self.loss is not None and (
+                    s["certifying"] <= self.overhead * s["steps"]):
                 self._held["open"] = {"at": list(zip(params, vector.clone(params), strict=True)),
                                       "found": [], "step": s["steps"]}
         _log.info("%s", self.message)
@@ -562,8 +511,8 @@ class Escape(Optimizer):
         if seen is None:
             self._held["open"] = None
             return
-        for name in ("in_vain", "evaluations"):
-            s[name] += 2 * seen.products  # what double backward costs
+        s["evaluations"] += 2 * seen.products  # what double backward costs
+        s["certifying"] += 2 * seen.products
         found.append(seen)
         if len(found) == groups_for(_DELTA):
             self._held.update(open=None, certificate=conclude(found, None, _DELTA))
@@ -575,6 +524,8 @@ class Escape(Optimizer):
         params, move = [p for p, _ in pairs], [t for _, t in pairs]
         verdict = self._asking(s, closure, lambda ask: agrees(ask, move), params)
         if verdict is None:
+            if self.loss is None:  # a closure may have skipped this batch
+                self._held["move"] = pairs
             return False
         falls, fall, slope = verdict
         s["fall"] = fall if math.isfinite(fall) else None
@@ -594,18 +545,9 @@ class Escape(Optimizer):
         s["in_vain"] = s["vain_before"]
         if self._forgettable:
             s["forget"] = True  # moments and secants belong to another place
-        self._restart(s)
+        restart(s, self._held)
         _log.info("%s", self.message)
         return True
-
-
-def _sample(g, tensors, copy=True):
-    """All of a small gradient, some evenly spaced numbers of a large one; shards are kept whole."""
-    most = max(64, _SAMPLE // tensors)
-    if g.numel() > most and vector.local([g])[0] is g and g.is_contiguous():
-        # An odd stride meets all columns of a matrix.
-        g, copy = g.view(-1)[::-(-g.numel() // most) | 1], True
-    return g.detach().clone() if copy else g.detach()
 
 
 _MOVED, _SIZE = object(), len(_memory())

@@ -32,6 +32,7 @@ class Job:
     seed: int = 0
     save: Path | None = None  # a checkpoint is written here after the last epoch
     resume: Path | None = None  # and this one read before the first
+    skip: int = 0  # Lightning: every so many batches there is nothing to learn from
     half: bool = False  # let the framework compute in bfloat16 where it likes to
 
 
@@ -59,6 +60,10 @@ def _clip(job, model):
         nn.utils.clip_grad_norm_(model.parameters(), job.clip)
 
 
+def _skipped(job, i):
+    return job.skip and i % job.skip == 0
+
+
 def _module(job, run):
     """The job as a LightningModule."""
     import lightning
@@ -78,7 +83,8 @@ def _module(job, run):
             return loss
 
         def training_step(self, batch, batch_idx):
-            return self.loss_of(batch)
+            loss = self.loss_of(batch)
+            return None if _skipped(job, batch_idx) else loss
 
         def on_before_optimizer_step(self, optimizer):
             run.counts["hook"] = run.counts.get("hook", 0) + 1
@@ -292,8 +298,8 @@ class _LikeLightning:
 def like_lightning(job, manual=False):
     """Lightning: always with a closure, which by hand does nothing and returns None.
 
-    Otherwise it returns a fraction of the loss, keeps the gradients of earlier batches, clips, and
-    has to be called.
+    Otherwise it returns a fraction of the loss, or None for a batch that is skipped, keeps the
+    gradients of earlier batches, clips, and has to be called.
     """
     run, batch = Run(), None
     torch.manual_seed(job.seed)
@@ -309,8 +315,10 @@ def like_lightning(job, manual=False):
                 loss = error(job.model, batch)
                 if i % job.accumulate == 0:
                     optimizer.zero_grad()
-                (loss / job.accumulate).backward()
                 done.append(loss.item())
+                if _skipped(job, i):
+                    return None
+                (loss / job.accumulate).backward()
                 return loss.detach() / job.accumulate
 
             last = (i + 1) % job.accumulate == 0

@@ -431,8 +431,9 @@ def test_adapters_of_a_language_model_leave_their_saddle(tmp_path):
     from peft import LoraConfig, get_peft_model
     from transformers import GPT2Config, GPT2LMHeadModel, TrainingArguments
 
-    ends, tokens = [], torch.randint(0, 13, (8, 12), generator=torch.Generator().manual_seed(0))
-    for kind in (bare(), wrapped()):
+    tokens = torch.randint(0, 13, (8, 12), generator=torch.Generator().manual_seed(0))
+
+    def train(kind):
         torch.manual_seed(0)
         config = GPT2Config(vocab_size=13, n_positions=12, n_embd=16, n_layer=1, n_head=2,
                             bos_token_id=0, eos_token_id=0)
@@ -450,6 +451,55 @@ def test_adapters_of_a_language_model_leave_their_saddle(tmp_path):
         trainer.train()
         model.eval()
         with torch.no_grad():
-            ends.append(float(model(input_ids=tokens, labels=tokens).loss))
-        assert any(p.any() for p in trained) == isinstance(optimizer, Escape)
-    assert ends[1] < ends[0] - 0.05
+            loss = float(model(input_ids=tokens, labels=tokens).loss)
+        return loss, any(p.any() for p in trained)
+
+    (stuck, moved), (better, left) = train(bare()), train(wrapped())
+    assert not moved and left and better < stuck - 0.05
+
+
+@LOOPS
+def test_the_curvature_seen_is_the_loss_s_whatever_is_accumulated_or_clipped(loop):
+    """−2λ of the mini-batch's second moments at W = 0; a closure of Lightning returns loss/N."""
+    [x] = batches(1)
+    least = -2 * torch.linalg.eigvalsh(x.T @ x / len(x))[-1].item()
+    seen = {loop(Job(at_saddle(), wrapped(), [x] * n, accumulate=n, clip=clip))
+            .optimizer.counts["min_eig"] for n in (1, 2, 4) for clip in (None, 1e-3)}
+    assert len(seen) == 1 and 1.01 * least <= seen.pop() <= 0.7 * least
+
+
+@loops(lambda name: name in ("lightning", "like lightning"))
+@pytest.mark.parametrize("given", [True, False])
+def test_batches_without_a_gradient_are_no_standing_still(loop, given):
+    """`training_step` returns None for them, and every .grad is None."""
+    def make(params, loss):
+        return Escape(torch.optim.AdamW(params, lr=0.01), loss=loss if given else None)
+
+    still, model = awake(), awake()
+    loop(Job(still, bare(), batches(21), skip=3))
+    loop(Job(model, make, batches(21), skip=3))
+    assert torch.equal(flat(still), flat(model))
+    model = at_saddle()
+    run = loop(Job(model, make, batches(120), skip=3))
+    assert run.optimizer.counts["moves"] >= 1
+
+
+@LOOPS
+def test_a_move_is_judged_by_a_mini_batch_that_did_not_find_it(loop):
+    """Lightning calls `training_step` within the step, too late to keep a batch for its loss."""
+    data, seen = batches(3), []
+
+    def make(params, loss):
+        params = list(params)
+
+        def recording():
+            value = loss()
+            if not any(p.any() for p in params):  # still at the saddle
+                seen.append(value.item())
+            return value
+        return Escape(torch.optim.AdamW(params, lr=0.01), loss=recording)
+
+    run = loop(Job(at_saddle(), make, data))
+    first, second, _ = (error(at_saddle(), x).item() for x in data)
+    assert run.optimizer.counts["moves"] == 1
+    assert seen[0] == pytest.approx(first) and seen[-1] == pytest.approx(second)
