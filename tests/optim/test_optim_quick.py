@@ -234,6 +234,20 @@ def test_where_no_kick_helps_a_proven_direction_does(kind):
     assert run.f(run.x) < 0.8
 
 
+@pytest.mark.parametrize("tilt", [1e-4, -1e-4])
+def test_a_direction_goes_downhill_at_once_and_rests_where_another_batch_refuses_it(tilt):
+    run = Run(PSD, lambda x: ridge(x) + tilt * x[0], [0.0] * 3)
+    run.s["rung"] = 4  # kicks have failed
+    counts = run.steps(1)
+    assert counts["checks"] == 1 and counts["left"] == 1 and run.f(run.x) < 1 - 0.1
+    assert run.x[0].item() * tilt < 0 and abs(run.x[0].item()) > 0.5
+    run.steps(1)
+    run.f = well
+    counts = run.steps(1)
+    assert counts["undone"] == 1 and not run.x.any()
+    assert run.s["next_look"] == 2 + 100 and run.s["pause"] == 200 and run.s["rung"] == 0
+
+
 @BOTH
 def test_a_degenerate_saddle_is_left_where_the_published_rule_stays(kind):
     for rule, gone in (("quick", True), ("published" if kind is PSD else "pairs", False)):
