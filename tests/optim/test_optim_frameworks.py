@@ -12,7 +12,7 @@ import torch
 from stacks import FRAMEWORKS, STAND_INS, Job, error
 from torch import nn
 
-from saddlelib.optim import Escape
+from saddlelib.optim import PSD, PSGD, Escape, GDPolyak
 
 # Lightning 2.6 asks PyTorch 2.13 for a name that it is about to lose, peft transformers.
 pytestmark = [
@@ -84,6 +84,26 @@ def test_a_run_leaves_the_saddle_where_the_bare_one_stays(loop, accumulate, clip
     run = loop(Job(model, wrapped(), data, epochs=2, accumulate=accumulate, clip=clip))
     assert error(model, torch.cat(data)) < 0.6 * error(still, torch.cat(data))
     assert run.optimizer.counts["moves"] >= 1
+
+
+@LOOPS
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("kind", [PSD, PSGD])
+def test_ours_leave_it_by_themselves_with_the_loss_given_once(loop, kind, accumulate):
+    data, model = batches(60), at_saddle()
+    run = loop(Job(model, lambda params, loss: kind(params, lr=0.5, loss=loss), data, epochs=3,
+                   accumulate=accumulate))
+    assert error(model, torch.cat(data)) < 0.6 * torch.cat(data).square().sum(1).mean()
+    assert run.optimizer.counts["kept"] >= 1
+
+
+@LOOPS
+def test_long_steps_of_polyak_with_the_loss_given_once(loop):
+    """On one batch, again and again: losses of different ones cannot be compared."""
+    model, (x,) = awake(), batches(1)
+    before = error(model, x).item()
+    run = loop(Job(model, lambda params, loss: GDPolyak(params, lr=0.1, loss=loss), [x] * 60))
+    assert run.optimizer.counts["looks"] >= 3 and error(model, x).item() < before
 
 
 class Noisy(nn.Module):
