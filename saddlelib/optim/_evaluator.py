@@ -24,6 +24,7 @@ from . import _vector as vector
 
 __all__ = ["Evaluator", "Unusable", "leaves", "modules_of"]
 
+_SYNC = "require_forward_param_sync"
 _MOST = 4000  # objects that the search for modules opens
 
 
@@ -201,6 +202,7 @@ class Evaluator:
     def _begin(self):
         self.calls += 1
         self._reshard()
+        self._put_back_buffers()  # a loss may depend on them, as under spectral normalization
         self.random.set()
         self._clear()
 
@@ -216,7 +218,7 @@ class Evaluator:
         """
         kind = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
         if kind is not None:
-            for module, _ in self.buffers.values():
+            for module, *_ in self.buffers.values():
                 if isinstance(module, kind):
                     module.reshard()
 
@@ -273,7 +275,8 @@ class Evaluator:
                     continue
                 kept = {name: (b, None if b is None else b.detach().clone())
                         for name, b in part._buffers.items()}
-                self.buffers[id(part)] = part, kept
+                # DistributedDataParallel sends no buffers after a forward without gradient.
+                self.buffers[id(part)] = part, kept, getattr(part, _SYNC, None)
                 self._put_aside(p for p in part.parameters(recurse=False) if p.is_leaf)
 
     def _listen(self):
@@ -299,7 +302,9 @@ class Evaluator:
 
     def _put_back_buffers(self):
         with torch.no_grad():
-            for module, kept in self.buffers.values():
+            for module, kept, sync in self.buffers.values():
+                if sync is not None:
+                    setattr(module, _SYNC, sync)
                 for name, (buffer, was) in kept.items():
                     if buffer is not None:  # always: batch_norm does not raise _version
                         buffer.copy_(was)

@@ -23,9 +23,13 @@ _GROWING = 1.05  # a squared gradient that grows by so much a step leaves by its
 
 
 def beginning(steps) -> dict:
-    """What the watch remembers at a beginning, after so many steps."""
-    return {"since": steps, "first": steps + 1, "pairs": [], "times": [], "best": 0.0,
-            "looked": False}
+    """What the watch remembers at a beginning, after so many steps.
+
+    Lists are of a fixed length: torch.distributed.checkpoint takes them apart, and fits what it
+    reads to a template.
+    """
+    return {"since": steps, "first": steps + 1, "pairs": [None] * _PAIRS, "times": [None] * _PAIRS,
+            "best": 0.0, "looked": False}
 
 
 def restart(s, held) -> None:
@@ -34,41 +38,44 @@ def restart(s, held) -> None:
     held["first"] = None
 
 
-def stands(s, held, params, process_group) -> bool | None:
-    """Whether the run stands still at this step; None: perhaps, as far as gradients tell.
+def stands(s, held, params, process_group) -> str | None:
+    """Why the run may stand still at this step, or None.
+
+    "zero": the gradient is exactly that. "noise": nothing of it is seen in the noise, or a
+    hundredth of what it was. "perhaps": it does not grow, and nobody has looked yet.
 
     ``s`` is the memory, with what `beginning` says; ``held["first"]`` the first gradient of a pair.
     """
     k = s["steps"]
     if held["first"] is None:
-        if k >= s["first"]:
-            return _begin_pair(s, held, [(p, p.grad) for p in params if p.grad is not None])
-        return False
+        if k < s["first"]:
+            return None
+        return _begin_pair(s, held, [(p, p.grad) for p in params if p.grad is not None])
     first, held["first"] = held["first"], None
     early = [e for e in _EARLY if s["since"] + e + 1 >= k]
     s["first"] = s["since"] + early[0] + 1 if early else k - 1 + EVERY
     if any(p.grad is None for p, _ in first):
-        return False
+        return None
     now = [_sample(p.grad, len(first), copy=False) for p, _ in first]
     if any(g.shape != f.shape for g, (_, f) in zip(now, first, strict=True)):
-        return False
+        return None
     inner = torch.tensor(quick_dot([f for _, f in first], now), dtype=torch.float64,
                          device=first[0][1].device)
     inner = float(vector.mean_over_ranks(inner, process_group))  # none looks alone
     if not math.isfinite(inner):
-        return False
-    s["times"] = [*s["times"], k][-_PAIRS:]
-    s["pairs"] = [*s["pairs"], inner][-_PAIRS:]
-    return _judge(s, s["pairs"])
+        return None
+    s["times"] = [*s["times"][1:], k]
+    s["pairs"] = [*s["pairs"][1:], inner]
+    return _judge(s, [q for q in s["pairs"] if q is not None])
 
 
 def _begin_pair(s, held, pairs):
-    """Keep a gradient; whether it is the first and exactly zero."""
-    if pairs and not s["pairs"] and vector.norm([g for _, g in pairs]) == 0.0:
+    """Keep a gradient, or say that it is the first and exactly zero."""
+    if pairs and s["pairs"][-1] is None and vector.norm([g for _, g in pairs]) == 0.0:
         restart(s, held)
-        return True
+        return "zero"
     held["first"] = [(p, _sample(g, len(pairs))) for p, g in pairs] or None
-    return False
+    return None
 
 
 def _judge(s, q):
@@ -78,11 +85,11 @@ def _judge(s, q):
     s["best"] = max(s["best"], mean)
     if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1] / q[-2]) > (
             math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
-        return False
+        return None
     noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
     if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):
-        return True
-    return False if s["looked"] else None
+        return "noise"
+    return None if s["looked"] else "perhaps"
 
 
 def _sample(g, tensors, copy=True):

@@ -24,7 +24,7 @@ __all__ = ["Escape"]
 _log = logging.getLogger(__name__)
 
 _AGAIN = 8  # steps from a look in vain to the next pair
-_CREDIT = 64  # evaluations that looks in vain may cost beyond their share
+_CREDIT = 64  # evaluations that looks in vain may cost beyond their share where nothing moves
 _AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
 _SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
 _DELTA = 0.01  # how often a certificate may err
@@ -81,7 +81,7 @@ class Escape(Optimizer):
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
     while it lasts. Looks in vain, moves that were refused counted in, cost at most ``overhead`` of
-    all gradients, and 64 evaluations and one look more.
+    all gradients and one look more; 64 evaluations more where the run does not move at all.
 
     **The contract.** It is an `torch.optim.Optimizer`. ``param_groups``, ``state`` and ``defaults``
     are those of ``inner``, so that schedulers may hold either. What the wrapper remembers is in
@@ -251,6 +251,7 @@ class Escape(Optimizer):
             if not own:
                 self.inner.state.pop(p, None)
         self._held.update({key: pairs or None for key, pairs in loaded.items()})
+        self._regain(self._s)
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
 
@@ -343,9 +344,10 @@ class Escape(Optimizer):
 
     def _sees_nothing(self):
         """Whether a step has nothing to look at, as most have; so this is quick."""
-        s, held = self._s, self._held
-        return s["steps"] + 1 < s["first"] and not (held["first"] or held["move"] or held["open"]
-                                                    or s["testing"] or "found_inf" in vars(self))
+        s, held, lr = self._s, self._held, self.param_groups[0].get("lr")
+        return s["steps"] + 1 < s["first"] and not (
+            held["first"] or held["move"] or held["open"] or s["testing"]
+            or "found_inf" in vars(self) or lr.__class__ is float and lr == 0.0)
 
     def _watched(self, closure):
         before = self._before(closure)
@@ -360,9 +362,7 @@ class Escape(Optimizer):
     def _before(self, closure):
         """Judge a move; or the loss before a step whose progress is in question."""
         s = self._s
-        if s["status"] == "moving" and self._held["move"] is None:  # lost with a checkpoint
-            s["status"] = "watching"
-            restart(s, self._held)
+        self._regain(s)
         if "found_inf" in vars(self):  # from a GradScaler, for an optimizer that asked for it
             for name in ("grad_scale", "found_inf"):
                 if name in vars(self):
@@ -398,18 +398,19 @@ class Escape(Optimizer):
                 if name in vars(self) and name in vars(self.inner):
                     delattr(self.inner, name)
         s = self._s
-        if self._rests():
-            return
+        if self._rests() or all(p.grad is None for p in self._all()):
+            return  # as for a batch that was skipped
         s["steps"] += 1
         if s["testing"]:
             s["testing"] = False
             if not self._advances(s, closure, loss if before is None else before):
                 self._look(s, closure)
             return
-        standing = stands(s, self._held, self._all(), self.process_group)
-        if s["in_vain"] <= _CREDIT + self.overhead * s["steps"]:
-            s["testing"] = standing is None
-            if standing:
+        seen = stands(s, self._held, self._all(), self.process_group)
+        earned = self.overhead * s["steps"] + (0 if seen == "noise" else _CREDIT)
+        if seen is not None and s["in_vain"] <= earned:
+            s["testing"] = seen == "perhaps"
+            if not s["testing"]:
                 self._look(s, closure)
 
     def _advances(self, s, closure, before):
@@ -421,6 +422,12 @@ class Escape(Optimizer):
         # A constant in the loss is no scale; what it fell by at a move is one.
         scale = min(max(abs(before), abs(after)), s["scale"])
         return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
+
+    def _regain(self, s):
+        """Look again for a move that did not come with a checkpoint or a copy."""
+        if s["status"] == "moving" and self._held["move"] is None:
+            s["status"] = "watching"
+            restart(s, self._held)
 
     def _asking(self, s, closure, question, params=None):
         """The answer to a question about the loss; None where nobody can be asked."""
@@ -517,6 +524,8 @@ class Escape(Optimizer):
         params, move = [p for p, _ in pairs], [t for _, t in pairs]
         verdict = self._asking(s, closure, lambda ask: agrees(ask, move), params)
         if verdict is None:
+            if self.loss is None:  # a closure may have skipped this batch
+                self._held["move"] = pairs
             return False
         falls, fall, slope = verdict
         s["fall"] = fall if math.isfinite(fall) else None

@@ -164,3 +164,11 @@ def test_exactly_one_of_loss_and_closure():
     for given in ({}, {"loss": print, "closure": print}):
         with pytest.raises(ValueError, match="exactly one"):
             Evaluator([], **given)
+
+
+def test_every_evaluation_begins_with_the_same_buffers():
+    """Else a loss with spectral normalization would be another one each time."""
+    torch.manual_seed(0)
+    model = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 3))
+    with Evaluator(list(model.parameters()), loss=lambda: model(X).square().mean()) as ask:
+        assert len({ask.value(), ask.gradient()[0], ask.value()}) == 1

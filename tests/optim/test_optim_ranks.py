@@ -242,8 +242,8 @@ def two(rank, size, folder):
     dist.destroy_process_group()
 
 
-def fork_all(folder):
-    """Run each scenario in its processes; how each process ended goes into a file."""
+def fork_all(folder, four, two):
+    """Run four() in four processes and two() in two; how each ended goes into a file."""
     # What takes seconds to import is imported once: DDP needs the first.
     import torch._dynamo
     import torch.distributed.fsdp  # noqa: F401
@@ -274,7 +274,7 @@ def fork_all(folder):
 
 
 if __name__ == "__main__":
-    fork_all(pathlib.Path(sys.argv[1]))
+    fork_all(pathlib.Path(sys.argv[1]), four, two)
     sys.exit()
 
 
