@@ -38,5 +38,6 @@ def report(model, optimizer):
     """One line: the loss on all digits, and what the optimizer saw and did."""
     with torch.no_grad():
         loss = float(error(model, data()))
-    print(f"loss {loss:.3f}, 1 at the saddle; {optimizer.message}")
+    moves, steps = optimizer.counts["moves"], optimizer.counts["steps"]
+    print(f"loss {loss:.3f}, 1 at the saddle; moves in {steps} steps: {moves}; {optimizer.message}")
     return loss

@@ -3,6 +3,7 @@
     python examples/train.py --optimizer psgd
     torchrun --nproc-per-node 2 examples/train.py --optimizer psgd
     torchrun --nproc-per-node 2 examples/train.py --optimizer psd --fsdp --checkpoint run.pt
+    torchrun --nproc-per-node 2 examples/train.py --optimizer escape-adamw
 
 Give it --resume as well as --checkpoint to go on where a run has stopped, on as many processes as
 you like. README.md tells the story.
@@ -20,17 +21,18 @@ import torch.distributed as dist
 from sklearn.datasets import load_digits
 from torch import nn
 
-from saddlelib.optim import PSD, PSGD
+from saddlelib.optim import PSD, PSGD, Escape
 
 
 def arguments(argv=None):
     """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--optimizer", choices=["psgd", "psd", "sgd", "adam"], default="psgd")
+    parser.add_argument("--optimizer", choices=["psgd", "psd", "sgd", "adam", "escape-adamw"],
+                        default="psgd")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=256,
                         help="samples in a step, of all processes together")
-    parser.add_argument("--lr", type=float, help="1, or 0.002 for Adam")
+    parser.add_argument("--lr", type=float, help="1, or 0.002 for Adam and AdamW")
     parser.add_argument("--rule", choices=["quick", "pairs", "published"],
                         help="PSD, PSGD: whether a kick comes first, or a look at the curvature")
     parser.add_argument("--epsilon", type=float, default=0.02,
@@ -40,8 +42,9 @@ def arguments(argv=None):
     parser.add_argument("--check-every", type=int, default=5,
                         help="PSD, PSGD: steps from one look at the gradient to the next")
     parser.add_argument("--hidden", type=int, default=16)
-    parser.add_argument("--start", type=float, default=1e-4,
-                        help="standard deviation of the weights at the start; the saddle is 0")
+    parser.add_argument("--start", type=float,
+                        help="standard deviation of the weights at the start; the saddle is 0, "
+                             "where escape-adamw begins, and the others at 1e-4")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fsdp", action="store_true", help="shard with fully_shard, not DDP")
     parser.add_argument("--double", action="store_true", help="float64")
@@ -82,8 +85,11 @@ def autoencoder(features, args, device, dtype):
     torch.manual_seed(args.seed)  # the same on every process
     model = nn.Sequential(nn.Linear(features, args.hidden, bias=False), nn.Tanh(),
                           nn.Linear(args.hidden, features, bias=False)).to(device, dtype)
+    start = args.start
+    if start is None:
+        start = 0.0 if args.optimizer == "escape-adamw" else 1e-4
     for p in model.parameters():
-        nn.init.normal_(p, std=args.start)
+        nn.init.normal_(p, std=start)
     return model
 
 
@@ -102,11 +108,13 @@ def spread(model, args, size):
 
 def make_optimizer(params, args):
     """The optimizer that the options name."""
-    lr = args.lr or (0.002 if args.optimizer == "adam" else 1.0)
+    lr = args.lr or (0.002 if "adam" in args.optimizer else 1.0)
     if args.optimizer == "sgd":
         return torch.optim.SGD(params, lr=lr)
     if args.optimizer == "adam":
         return torch.optim.Adam(params, lr=lr)
+    if args.optimizer == "escape-adamw":
+        return Escape(torch.optim.AdamW(params, lr=lr), seed=args.seed)
     settings = dict(lr=lr, epsilon=args.epsilon, curvature_tol=args.curvature_tol,
                     check_every=args.check_every, lanczos_steps=20, rest=50, seed=args.seed)
     if args.rule:
@@ -170,6 +178,8 @@ def load(path, model, optimizer):
 def line(step, samples, loss, norm, optimizer):
     """One line of the log: where the run is, and what the optimizer has looked at so far."""
     text = f"step {step:5d}  samples {samples:7d}  loss {loss:.6f}  |gradient| {norm:.2e}"
+    if isinstance(optimizer, Escape):
+        return f"{text}  {optimizer.message}"
     if not hasattr(optimizer, "counts"):
         return text
     c = optimizer.counts

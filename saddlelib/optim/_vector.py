@@ -240,7 +240,7 @@ def copy_(a, b):
 
 
 def cut(whole, like) -> torch.Tensor:
-    """A tensor that every rank has, as another one is cut; itself where that is not cut.
+    """A tensor that every rank has, as another of its shape is cut; itself where that is not cut.
 
     Examples
     --------
@@ -250,7 +250,8 @@ def cut(whole, like) -> torch.Tensor:
     True
     """
     kind = _dtensor()
-    if kind is None or not isinstance(like, kind) or isinstance(whole, kind):
+    if kind is None or not isinstance(like, kind) or isinstance(whole, kind) or (
+            whole.shape != like.shape):
         return whole
     from torch.distributed.tensor import distribute_tensor
 

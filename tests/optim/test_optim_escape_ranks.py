@@ -16,7 +16,7 @@ import warnings
 import pytest
 import torch
 import torch.distributed as dist
-from test_optim_ranks import LIMIT, LOST, STALL, call, fork_all, results, seconds
+from test_optim_ranks import LIMIT, LOST, STALL, call, fork_all, results, seconds, train
 from torch import nn
 
 from saddlelib.optim import Escape
@@ -58,7 +58,7 @@ class Normed(nn.Module):
         self.last = nn.Parameter(torch.zeros(8, dtype=torch.float64))
 
     def forward(self, x):
-        return self.net(nn.functional.dropout(self.norm(x), 0.2, self.training)) + self.last
+        return self.net(self.norm(x)) + nn.functional.dropout(self.last.expand(x.shape), 0.2)
 
 
 def samples():
@@ -255,8 +255,21 @@ def two(rank, size, folder):
     found.update(stops(rank, folder))
     found["fresh"] = fresh(sharded("zero"))
     found["stateless"] = stateless()
+    found["train"] = example(folder, "ddp"), example(folder, "fsdp", "--fsdp")
     torch.save(found, f"{folder}/two.{rank}.pt")
     dist.destroy_process_group()
+
+
+def example(folder, name, *more):
+    """examples/train.py with a stop between a move and its judgement; the parameters at the end."""
+    options = ["--optimizer", "escape-adamw", "--double", "--hidden", "3", "--checkpoint",
+               f"{folder}/{name}.pt", *more]
+    optimizer = train.main([*options, "--steps", "1"])[1]
+    assert optimizer.message.startswith("a look at step 1 found a way down")
+    torch.save(torch.load(f"{folder}/{name}.pt"), f"{folder}/{name}.first.pt")
+    model, optimizer, _ = train.main([*options, "--steps", "5", "--resume"])
+    assert optimizer.counts["moves"] == 1
+    return flat(model.parameters())
 
 
 # How torch.distributed.checkpoint may be told to carry a state; "files" goes through dcp.
@@ -445,7 +458,7 @@ def test_accumulated_gradients_without_a_sum_are_those_of_one_process(replicas):
 def test_refused_moves_leave_every_replica_as_the_bare_optimizer_does(replicas):
     """Also buckets that gradients are views of, buffers of batch normalization, and generators."""
     for found in replicas:
-        assert found["refusals"]["refused"] >= 2 and found["refusals"]["moves"] == 0
+        assert found["refusals"]["refused"] >= 1 and found["refusals"]["moves"] == 0
         for a, b in zip(found["bare"], found["refused"], strict=True):
             for x, y in zip(a, b, strict=True):
                 assert torch.equal(x, y)
@@ -532,3 +545,16 @@ def test_a_move_survives_a_checkpoint_of_an_optimizer_without_state(shards):
         without, with_saves = found["stateless"]
         assert_same_bits(with_saves, without)
         assert without[-1][1][0]["moves"] == 1 and without[-1][1][0]["refused"] == 2
+
+
+def test_the_example_goes_on_alike_on_any_number_of_processes(forked, shards, tmp_path):
+    alone = example(tmp_path, "one")
+    for name in ("ddp", "fsdp"):
+        (tmp_path / "one.pt").write_bytes((forked / f"{name}.first.pt").read_bytes())
+        model = train.main(["--optimizer", "escape-adamw", "--double", "--hidden", "3", "--steps",
+                            "5", "--resume", "--checkpoint", str(tmp_path / "one.pt")])[0]
+        torch.testing.assert_close(flat(model.parameters()), alone, rtol=1e-5, atol=1e-8)
+    for found in shards:
+        for x, y in zip(found["train"], shards[0]["train"], strict=True):
+            assert torch.equal(x, y)
+            torch.testing.assert_close(x, alone, rtol=1e-5, atol=1e-8)
