@@ -90,8 +90,16 @@ class Escape(Optimizer):
     A GradScaler, accumulation, clipping and closures work as ``inner`` has them.
 
     **Many machines.** Under DistributedDataParallel and FSDP2 (`fully_shard`) all ranks watch,
-    look, move and judge alike, bit for bit. Give every rank the same settings. An error on one rank
-    ends it there; the others end by the time-out of their group.
+    look, move and judge alike, bit for bit, by the mean of their losses. Give every rank the same
+    settings. Where the loss is None on one rank, all say that nobody can look, and go on. An error
+    on one rank ends it there; the others end by the time-out of their group. L-BFGS itself decides
+    by what its closure returns: let that be the mean over ranks. Shards of
+    FullyShardedDataParallel, the older kind, are refused, and by `torch.optim.Muon` all shards.
+
+    **Checkpoints** hold what a run needs to go on as if it had not stopped, also with a move that
+    waits for its judgement. `torch.distributed.checkpoint.load` reads only what a fresh optimizer
+    has too, and ``flatten_optimizer_state_dict`` saves only that: a move that waits is lost then,
+    and the next step looks again; of half a pair of gradients the other half begins anew.
 
     Parameters
     ----------
@@ -151,6 +159,11 @@ class Escape(Optimizer):
                 raise TypeError(f"inner must be an optimizer such as torch.optim.AdamW("
                                 f"model.parameters()), got {type(inner).__name__}, which has no "
                                 f"{name}")
+        if any(hasattr(p, "_fsdp_flattened")
+               for group in inner.param_groups for p in group["params"]):
+            raise TypeError("inner has parameters of FullyShardedDataParallel, and a look does not "
+                            "know what its shards are parts of; call fully_shard on the model in "
+                            "its place")
         if isinstance(inner, Escape):
             raise TypeError("inner is an Escape already; wrap the optimizer inside it once")
         if isinstance(overhead, bool) or not 0 < float(overhead) <= 1:

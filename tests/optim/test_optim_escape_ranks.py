@@ -9,6 +9,7 @@ import copy
 import functools
 import math
 import pathlib
+import shutil
 import sys
 import time
 import warnings
@@ -173,9 +174,9 @@ def four(rank, size, folder):
     for bare in (True, False):
         torch.manual_seed(rank)
         model = replica(Normed(), gradient_as_bucket_view=True)
-        optimizer = INNERS["SGD"](model.parameters())
+        optimizer = INNERS["slow SGD"](model.parameters())
         optimizer = optimizer if bare else Escape(optimizer)
-        trace = go("SGD", model, optimizer, range(24), rank, size, wrong=range(1, 99, 2))
+        trace = go("SGD", model, optimizer, range(15), rank, size, wrong=range(1, 99, 2))
         found["bare" if bare else "refused"] = (
             [x for x, _ in trace], [b.clone() for b in model.buffers()], torch.get_rng_state())
     found["refusals"] = dict(optimizer.counts)
@@ -253,6 +254,12 @@ def two(rank, size, folder):
         found[name] = go(name, model, wrapped(name, model), STEPS, rank, size)
     found["rows"] = [len(p.to_local()) for p in model.parameters()]
     found.update(stops(rank, folder))
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    older = FullyShardedDataParallel(Net("zero"), use_orig_params=True,
+                                     device_id=torch.device("cpu"))
+    with pytest.raises(TypeError, match="call fully_shard on the model"):
+        wrapped("SGD", older)
     found["fresh"] = fresh(sharded("zero"))
     found["stateless"] = stateless()
     found["train"] = example(folder, "ddp"), example(folder, "fsdp", "--fsdp")
@@ -266,7 +273,8 @@ def example(folder, name, *more):
                f"{folder}/{name}.pt", *more]
     optimizer = train.main([*options, "--steps", "1"])[1]
     assert optimizer.message.startswith("a look at step 1 found a way down")
-    torch.save(torch.load(f"{folder}/{name}.pt"), f"{folder}/{name}.first.pt")
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        shutil.copy(f"{folder}/{name}.pt", f"{folder}/{name}.first.pt")
     model, optimizer, _ = train.main([*options, "--steps", "5", "--resume"])
     assert optimizer.counts["moves"] == 1
     return flat(model.parameters())
@@ -458,7 +466,7 @@ def test_accumulated_gradients_without_a_sum_are_those_of_one_process(replicas):
 def test_refused_moves_leave_every_replica_as_the_bare_optimizer_does(replicas):
     """Also buckets that gradients are views of, buffers of batch normalization, and generators."""
     for found in replicas:
-        assert found["refusals"]["refused"] >= 2 and found["refusals"]["moves"] == 0
+        assert found["refusals"]["refused"] >= 1 and found["refusals"]["moves"] == 0
         for a, b in zip(found["bare"], found["refused"], strict=True):
             for x, y in zip(a, b, strict=True):
                 assert torch.equal(x, y)
