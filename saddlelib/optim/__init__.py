@@ -1,19 +1,11 @@
 """Optimizers for PyTorch that escape saddle points and run down ravines.
 
-<<<<<<< HEAD
-`PSD` for full-batch gradients, `PSGD` for mini-batches, and `GDPolyak` and `OrderAwareNewton` for
-ravines are `torch.optim.Optimizer` classes. `OrderAwareNewton` lets the method of that name in
-`saddlelib.methods` step on a closure; each of the others has plain twins, `QuickPSDReference`,
-`PSDReference`, `PSGDReference` and `GDPolyakReference`, to read and to test against. `Escape` wraps
-any optimizer.
-=======
 `Escape` wraps any optimizer and lets it leave the saddles it would stand still at, and `certify`
 says of a training loss whether there is negative curvature. `PSD` for full-batch gradients, `PSGD`
 for mini-batches, and `GDPolyak` and `OrderAwareNewton` for ravines are optimizers of their own.
 `OrderAwareNewton` lets the method of that name in `saddlelib.methods` step on a closure; each of
-the others has a plain twin, `PSDReference`, `PSGDReference` and `GDPolyakReference`, to read and to
-test against.
->>>>>>> main
+the others has plain twins, `QuickPSDReference`, `PSDReference`, `PSGDReference` and
+`GDPolyakReference`, to read and to test against.
 """
 
 try:

@@ -445,7 +445,7 @@ def test_adapters_of_a_language_model_leave_their_saddle(tmp_path):
         args = TrainingArguments(str(tmp_path), max_steps=60, per_device_train_batch_size=8,
                                  use_cpu=True, report_to=[], disable_tqdm=True, save_strategy="no",
                                  logging_strategy="no", lr_scheduler_type="constant")
-        optimizer = kind(model.parameters(), lambda: trainer.loss())  # noqa: B023
+        optimizer = kind(model.parameters(), lambda: trainer.loss())
         trainer = Remembering(model, args, optimizers=(optimizer, None),
                               train_dataset=[{"input_ids": t, "labels": t} for t in tokens])
         trainer.train()
@@ -482,3 +482,24 @@ def test_batches_without_a_gradient_are_no_standing_still(loop, given):
     model = at_saddle()
     run = loop(Job(model, make, batches(120), skip=3))
     assert run.optimizer.counts["moves"] >= 1
+
+
+@LOOPS
+def test_a_move_is_judged_by_a_mini_batch_that_did_not_find_it(loop):
+    """Lightning calls `training_step` within the step, too late to keep a batch for its loss."""
+    data, seen = batches(3), []
+
+    def make(params, loss):
+        params = list(params)
+
+        def recording():
+            value = loss()
+            if not any(p.any() for p in params):  # still at the saddle
+                seen.append(value.item())
+            return value
+        return Escape(torch.optim.AdamW(params, lr=0.01), loss=recording)
+
+    run = loop(Job(at_saddle(), make, data))
+    first, second, _ = (error(at_saddle(), x).item() for x in data)
+    assert run.optimizer.counts["moves"] == 1
+    assert seen[0] == pytest.approx(first) and seen[-1] == pytest.approx(second)
