@@ -116,6 +116,7 @@ class Escape(Optimizer):
         After a look in vain also certify the curvature at that point, on the eight mini-batches
         that follow; see ``certificate``. This needs ``loss``. It costs up to 43 Hessian-vector
         products on each, of which all together cost at most ``overhead``, and one certificate more.
+        Not on many machines; there call `certify` with its ``lipschitz_hess``.
     seed : int
         Not negative; all that is drawn depends on it and on a counter in the memory.
     process_group
