@@ -15,6 +15,7 @@ from torch.optim.optimizer import _global_optimizer_pre_hooks as _hooks_before
 from .._arguments import integer
 from . import _vector as vector
 from ._certificate import certify, conclude, groups_for, look_at_group
+from ._curvature import can_use_autograd
 from ._evaluator import Evaluator, Unusable
 from ._look import agrees, look, sizes_of
 from ._watch import EVERY, beginning, restart, stands
@@ -499,9 +500,18 @@ class Escape(Optimizer):
                      first=max(s["first"], s["steps"] + _AGAIN))
             if self._certifies and finite and self.loss is not None and (
                     s["certifying"] <= self.overhead * s["steps"]):
-                self._held["open"] = {"at": list(zip(params, vector.clone(params), strict=True)),
-                                      "found": [], "step": s["steps"]}
+                self._open(s, params)
         _log.info("%s", self.message)
+
+    def _open(self, s, params):
+        """Begin a certificate, if autograd can see the whole loss."""
+        if can_use_autograd(params):
+            self._held["open"] = {"at": list(zip(params, vector.clone(params), strict=True)),
+                                  "found": [], "step": s["steps"]}
+        else:
+            warnings.warn("certify=True cannot certify on many machines, where autograd does not "
+                          "see the whole loss; call optimizer.certify(loss, batches, "
+                          "lipschitz_hess=...)", RuntimeWarning, stacklevel=6)
 
     def _certify_on(self, s):
         """Let the present mini-batch be the next group of the certificate that is open."""

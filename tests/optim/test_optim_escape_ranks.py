@@ -195,6 +195,13 @@ def four(rank, size, folder):
                              loss=loss)
         found[name].append([str(w.message) for w in said])
 
+    model = replica(Net("zero"))
+    optimizer = Escape(INNERS["plain SGD"](model.parameters()), certify=True)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        go("SGD", model, optimizer, range(2), rank, size, loss=lambda value, k: 0 * value())
+    found["certified"] = optimizer.counts["looks"], [str(w.message) for w in said]
+
     # A rank that is late at a look, and one that fails in it.
     def late(value, k):
         time.sleep(STALL + 2 if rank == 3 else 0)
@@ -489,6 +496,12 @@ def test_a_loss_that_returns_nothing_on_one_rank_is_said_by_all_and_training_goe
         assert ("returned None" if rank == 1 else "on 1 of 4 ranks") in found["none on one"][-1][0]
         assert "returned None" in found["none on all"][-1][0]
         assert ("no parameter" if rank == 1 else "on 1 of 4") in found["no graph on one"][-1][0]
+
+
+def test_certificates_along_the_way_are_for_one_process_which_is_said(replicas):
+    for found in replicas:
+        looks, said = found["certified"]
+        assert looks == 1 and len(said) == 1 and "lipschitz_hess" in said[0]
 
 
 def test_ranks_do_not_wait_for_ever_for_one_that_is_late_at_a_look(replicas):
