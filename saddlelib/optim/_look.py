@@ -152,18 +152,22 @@ def look(ask, sizes, seed, counter, careful=True) -> Found:
     return found
 
 
-def agrees(ask, move) -> tuple[bool, float, float]:
-    """Whether this loss falls along a move by more than slope and rounding explain.
+def agrees(ask, move, parts=(1.0,)) -> tuple[float, float, float]:
+    """The first of some parts of a move along which this loss falls; 0 if along none.
 
-    Returns (falls, the fall, |slope|). A convex loss f never does: f(x) − f(x + m) ≤ |⟨∇f(x), m⟩|,
-    and twice that is asked for.
+    Returns (part, the fall, |slope|). The fall has to be beyond what slope and rounding explain. A
+    convex loss f never does that: f(x) − f(x + m) ≤ |⟨∇f(x), m⟩|, and twice that is asked for.
     """
+    ask.at()
     value, grad = ask.gradient()
-    slope = abs(quick_dot(move, grad))
+    whole = abs(quick_dot(move, grad))
     eps = max(torch.finfo(p.dtype).eps for p in ask.params)
-    ask.at(move)
-    fall = value - ask.value()
-    return fall > 2 * slope + 4 * eps * abs(value), fall, slope
+    for part in parts:
+        ask.at(move, part)
+        fall = value - ask.value()
+        if fall > 2 * part * whole + 4 * eps * abs(value):
+            return part, fall, part * whole
+    return 0.0, fall, part * whole
 
 
 def _lanczos(place, seed, counter, most, mask=None):

@@ -27,8 +27,9 @@ _log = logging.getLogger(__name__)
 _AGAIN = 8  # steps from a look in vain to the next pair
 _CREDIT = 64  # evaluations that looks in vain may cost beyond their share where nothing moves
 _TESTS = 8  # and where the gradient is lost in noise: what tests of progress may have cost
-_AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
-_SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
+_POINTS = 6  # that a move needs; a mini-batch that agrees gives 1, 3 or all of them
+_PARTS = 1.0, 0.5, 0.25  # of a move: what one mini-batch chose may be too long for another
+_SILENT = 1e-3  # a slope along the move is that of noise if it is a larger share of the fall
 _DELTA = 0.01  # how often a certificate may err
 _STANDS = 1e-3  # a step that lowers the loss by less than this share of it hardly moves
 
@@ -53,8 +54,9 @@ _SENTENCES = {
 def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
-            "moves": 0, "refused": 0, "agreed": 0, "certifying": 0, "testing": False,
-            "checked": False, "quiet": False, "forget": False, "scale": math.inf,
+            "moves": 0, "refused": 0, "agreed": 0, "points": 0, "promised": 0.0,
+            "certifying": 0, "testing": False, "checked": False, "quiet": False, "forget": False,
+            "scale": math.inf,
             "status": "watching", "at": 0, "why": "", **beginning(0),
             "value": None, "grad_norm": None, "min_eig": None, "length": None, "fall": None}
 
@@ -76,8 +78,8 @@ class Escape(Optimizer):
     the mini-batch find the direction of least curvature; where the Hessian shows nothing, as at a
     degenerate saddle, random directions in the proportions of an initialization take its place.
     The length comes from the loss. *Judge*: only a fall counts that the slope does not explain, and
-    the parameters move only after the loss of the *next* mini-batch falls along the same move too;
-    where its slope shows noise, after six in a row. So a false alarm changes nothing, not by a
+    the parameters move only after the loss of the *next* mini-batch falls along the same move too,
+    or along a part of it; where gradients show noise, after two to six in a row. So a false alarm changes nothing, not by a
     bit, and on mini-batches whose loss is convex nothing ever moves.
 
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
@@ -417,6 +419,8 @@ class Escape(Optimizer):
         if self._rests() or all(p.grad is None for p in self._all()):
             return  # as for a batch that was skipped
         s["steps"] += 1
+        if self._held["move"] is not None:  # and waits for more mini-batches to agree
+            return
         if s["testing"]:
             s["testing"] = False
             if not self._advances(s, closure, loss if before is None else before):
@@ -492,8 +496,8 @@ class Escape(Optimizer):
         s.update(looked=True, checked=True, at=s["steps"], **{
             name: number if math.isfinite(number) else None for name, number in seen.items()})
         if found.move is not None:
-            s.update(status="moving", agreed=0, quiet=found.slope <= _SILENT * found.fall,
-                     length=vector.norm(found.move))
+            s.update(status="moving", agreed=0, points=0, promised=found.fall,
+                     quiet=found.slope <= _SILENT * found.fall, length=vector.norm(found.move))
             self._held["move"] = list(zip(params, found.move, strict=True))
         else:
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
@@ -547,23 +551,32 @@ class Escape(Optimizer):
         """Let the present mini-batch decide about a move, and make it; whether it was made."""
         pairs, self._held["move"] = self._held["move"], None
         params, move = [p for p, _ in pairs], [t for _, t in pairs]
-        verdict = self._asking(s, closure, lambda ask: agrees(ask, move), params)
+        verdict = self._asking(s, closure, lambda ask: agrees(ask, move, _PARTS), params)
         if verdict is None:
             if self.loss is None:  # a closure may have skipped this batch
                 self._held["move"] = pairs
             return False
-        falls, fall, slope = verdict
+        part, fall, slope = verdict
         s["fall"] = fall if math.isfinite(fall) else None
-        if not falls:
+        if part == 0.0:
             # Most likely that mini-batch had bad luck: look again soon, while the budget lasts.
             s.update(status="refused", refused=s["refused"] + 1, looked=False,
                      first=s["steps"] + 1)
             _log.info("%s", self.message)
             return False
         s["agreed"] += 1
-        s["quiet"] = s["quiet"] and slope <= _SILENT * fall
-        if not s["quiet"] and s["agreed"] < _AGREE:
-            self._held["move"] = pairs  # noise may have spoken: ask the next mini-batch too
+        if slope > _SILENT * fall:
+            s["quiet"] = False
+        if part != 1.0:
+            move = vector.scale_(move, part)
+            s["length"], s["promised"] = part * s["length"], part * s["promised"]
+        alike = s["quiet"] and 0.25 < fall / s["promised"] < 4.0
+        if s["quiet"] and not s["grad_norm"]:
+            s["points"] = _POINTS  # no gradient at all: there is nothing to lose here
+        else:
+            s["points"] += 3 if alike else 1
+        if s["points"] < _POINTS:
+            self._held["move"] = list(zip(params, move, strict=True))
             return False
         vector.add_(params, move)
         s.update(status="moved", moves=s["moves"] + 1, scale=fall)

@@ -250,18 +250,19 @@ def test_at_a_minimum_nothing_moves_in_a_thousand_looks():
         batch = torch.randint(200, (16,), generator=rng)
         with Evaluator(params, lambda: loss(batch)) as ask:  # noqa: B023
             found = look(ask, sizes_of(params), seed, 1, careful=False)
-        times, quiet = 0, found.slope <= 1e-3 * found.fall
-        while found.move is not None and times < 6:
+        points, move, quiet = 0, found.move, found.slope <= 1e-3 * found.fall
+        while move is not None and points < 6:  # as the wrapper counts where gradients are noisy
             batch = torch.randint(200, (16,), generator=rng)
             with Evaluator(params, lambda: loss(batch)) as ask:  # noqa: B023
-                falls, fall, slope = agrees(ask, found.move)
-            if not falls:
+                part, fall, slope = agrees(ask, move, (1.0, 0.5, 0.25))
+            if part == 0.0:
                 break
-            quiet = quiet and slope <= 1e-3 * fall
-            times = 6 if quiet else times + 1
-        agreed[times] += 1
+            move, found.fall = [part * t for t in move], part * found.fall
+            quiet = quiet and slope / fall <= 1e-3
+            points += 3 if quiet and 0.25 < fall / found.fall < 4 else 1
+        agreed[min(points, 6)] += 1
     # Mini-batches see ways that are none; a second one believes few of them, and six none.
-    assert agreed[6] == 0 and sum(agreed[1:]) <= 100 < sum(agreed)
+    assert agreed[6] == 0 and sum(agreed[1:]) <= 150 < sum(agreed)
 
 
 def test_on_convex_mini_batches_nothing_moves():
@@ -278,7 +279,7 @@ def test_on_convex_mini_batches_nothing_moves():
         with Evaluator([x], loss) as ask:
             assert look(ask, sizes_of([x]), seed, 1).move is None
             move = torch.randn(8, dtype=torch.float64, generator=rng)
-            assert not agrees(ask, [move])[0]
+            assert agrees(ask, [move], (1.0, 0.5, 0.25))[0] == 0.0
 
 
 def test_a_refused_move_changes_nothing_not_by_a_bit(caplog):
