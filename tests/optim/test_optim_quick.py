@@ -267,6 +267,17 @@ def test_a_minimum_is_certified_and_rests_become_long(kind):
     assert counts["checks"] <= 1 + math.log2(3000 / 100) and counts["episodes"] <= 4 * 6
 
 
+def test_after_a_saddle_rests_are_short_again():
+    run = Run(PSD, well, [0.0] * 3, lr=0.3, check_every=1, rest=5)
+    run.steps(200)
+    assert run.s["pause"] >= 40
+    run.f = ridge
+    while run.optimizer.counts["kept"] == 0:
+        assert run.steps(1)["steps"] < 1000
+    run.steps(2)
+    assert run.optimizer.counts["grad_norm"] > 1e-3 and run.s["pause"] == 5
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_at_a_noisy_minimum_the_loss_is_that_of_sgd(seed):
     rng = np.random.default_rng(seed)
