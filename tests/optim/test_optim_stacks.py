@@ -562,8 +562,22 @@ def test_decay_belongs_to_the_loss_that_is_looked_at(kind, settings, maximize):
     assert sign * with_penalty(b).item() < -1.2
     for p, q in zip(a, b, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-8)
-    if kind is not GDPolyak and settings.get("rule"):
+    if kind is GDPolyak:
+        assert one.counts["loss"] == pytest.approx(two.counts["loss"], rel=1e-9)
+    elif settings.get("rule"):
         assert one.counts["min_eig"] == pytest.approx(two.counts["min_eig"], abs=1e-6)
+
+
+def test_the_curvature_of_a_loss_to_maximize_is_that_of_its_negative():
+    seen = []
+    for sign in (1, -1):
+        params = tensors(0.01)
+        optimizer = PSD(params, lr=0.05, maximize=sign < 0, loss=lambda p=params, sign=sign: (
+            sign * (wells(p) + p[0].sum() ** 2)), rule="published", epsilon=1.0)
+        train(optimizer, params, 1, loss=lambda p, sign=sign: sign * (wells(p) + p[0].sum() ** 2))
+        assert optimizer.counts["hvp_by"] == "autograd" and optimizer.counts["episodes"] == 1
+        seen.append(optimizer.counts["min_eig"])
+    assert seen[0] == pytest.approx(seen[1]) and seen[0] < -1
 
 
 def test_what_cannot_be_decayed_says_so():
