@@ -23,9 +23,8 @@ def given():
     torch.manual_seed(0)
     inputs = torch.randn(64, 3)
     targets = inputs.sum(axis=1, keepdim=True)
-    return dict(model=torch.nn.Linear(3, 1), batches=[((inputs[:8], targets[:8]),
-                                                       (inputs, targets))] * 3,
-                loss_of=lambda model, batch: ((model(batch[0]) - batch[1])**2).mean())
+    return dict(model=torch.nn.Linear(3, 1), criterion=torch.nn.functional.mse_loss,
+                loader=[(inputs[i:i + 8], targets[i:i + 8]) for i in (0, 8, 16)])
 
 
 @pytest.mark.parametrize("page", ["README.md", "intro.md"])
