@@ -19,7 +19,7 @@ __all__ = ["SaddleOptimizer", "Status", "settings_of"]
 _LONG = 1 << 40  # steps; a rest is not doubled beyond
 _LENGTH = 10  # steps of a quick episode
 _RUNGS = 4  # so many perturbations, each twice as long as the last
-_SHARE = 0.125  # of an initialization: the length of the first
+_SHARE = 0.1  # of an initialization: the length of the first
 _RISE = 0.25  # of the loss: what a perturbation may cost at once
 _TRIES = 24  # lengths along a direction of negative curvature, each four times the last
 

@@ -21,8 +21,8 @@ class PSD(SaddleOptimizer):
     **Update.** With x all parameters as one vector, outside an episode:
 
     1. every ``check_every`` steps: if ‖∇f(x)‖ ≤ ε, then x ← x ± ξ, where ± is the sign with the
-       smaller loss and ξ is normal with the standard deviation 2ᵏ/(8√fan-in) of each number, an
-       eighth of an initialization where k = 0. This takes the place of a step. The next T steps are
+       smaller loss and ξ is normal with the standard deviation 2ᵏ/(10√fan-in) of each number, a
+       tenth of an initialization where k = 0. This takes the place of a step. The next T steps are
        an *episode*. It is over sooner where ‖∇f‖ has been larger than ε and is not any longer: the
        point has arrived. At the step after it f is compared with f where it began, on the data of
        this step: if it has not fallen, x goes back there, and k becomes k + 1;

@@ -222,6 +222,28 @@ def test_a_closure_that_accumulates_is_told_from_one_that_clears(retain):
     assert optimizer.counts["min_eig"] >= true - 1e-9 and optimizer.counts["episodes"] == 1
 
 
+def test_the_gradient_at_a_perturbed_point_is_its_own():
+    """A closure that does not clear would add it to that of the point before."""
+    ends = []
+    for clear in (True, False):
+        model = Net()
+        optimizer = PSD(model.parameters(), lr=0.1, rule="published", curvature_check=False,
+                        epsilon=10.0, episode_length=5)
+        for p in model.parameters():
+            p.data += 0.1  # where the gradient is not zero
+
+        def closure(clear=clear, model=model, optimizer=optimizer):
+            if clear:
+                optimizer.zero_grad()
+            value = (model(data()) - data()).square().sum(1).mean()
+            value.backward()
+            return value
+        optimizer.step(closure)
+        assert optimizer.counts["episodes"] == 1
+        ends.append(list(model.parameters()))
+    assert all(map(torch.equal, *ends))
+
+
 @pytest.mark.parametrize("loss_given", [True, False])
 def test_accumulated_gradients_leave_a_saddle_by_the_quick_rule(loss_given):
     """No gradient of another point is used: the perturbation takes the place of a step."""
@@ -292,20 +314,23 @@ def test_buffers_and_random_numbers_are_after_a_look_what_they_were(mode, loss_g
             torch.testing.assert_close(a, b)
 
 
+class Square(torch.autograd.Function):
+    """x², without a second derivative: gradients are differenced."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return 2 * ctx.saved_tensors[0] * grad
+
+
 @ALL
 def test_gradients_of_other_optimizers_are_not_touched(kind, settings):
     params, foreign = tensors(0.3 if kind is GDPolyak else 0.0), nn.Parameter(torch.ones(3))
-
-    class Square(torch.autograd.Function):  # has no second derivative: gradients are differenced
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x * x
-
-        @staticmethod
-        @torch.autograd.function.once_differentiable
-        def backward(ctx, grad):
-            return 2 * ctx.saved_tensors[0] * grad
 
     def loss(_=None):
         squares = [Square.apply(p) for p in params]
@@ -339,6 +364,16 @@ def test_a_compiled_model_is_looked_at():
     optimizer.step()
     assert optimizer.counts["episodes"] == 1 and optimizer.counts["hvp_by"] == "differences"
     assert optimizer.counts["min_eig"] < -0.3
+
+
+def test_differences_of_a_loss_that_draws_a_batch_at_each_call_certify_nothing():
+    x, rng = nn.Parameter(torch.zeros(4, dtype=torch.float64)), torch.Generator().manual_seed(0)
+    optimizer = PSD([x], lr=0.05, rule="published", loss=lambda: (
+        1 + torch.rand((), generator=rng, dtype=torch.float64)) * (1 + Square.apply(x).sum()))
+    x.grad = torch.zeros_like(x)
+    with pytest.warns(UserWarning, match="asked again at the same parameters"):
+        optimizer.step()
+    assert optimizer.counts["status"] is Status.UNSEEN
 
 
 @QUICK
@@ -527,8 +562,22 @@ def test_decay_belongs_to_the_loss_that_is_looked_at(kind, settings, maximize):
     assert sign * with_penalty(b).item() < -1.2
     for p, q in zip(a, b, strict=True):
         torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-8)
-    if kind is not GDPolyak and settings.get("rule"):
+    if kind is GDPolyak:
+        assert one.counts["loss"] == pytest.approx(two.counts["loss"], rel=1e-9)
+    elif settings.get("rule"):
         assert one.counts["min_eig"] == pytest.approx(two.counts["min_eig"], abs=1e-6)
+
+
+def test_the_curvature_of_a_loss_to_maximize_is_that_of_its_negative():
+    seen = []
+    for sign in (1, -1):
+        params = tensors(0.01)
+        optimizer = PSD(params, lr=0.05, maximize=sign < 0, loss=lambda p=params, sign=sign: (
+            sign * (wells(p) + p[0].sum() ** 2)), rule="published", epsilon=1.0)
+        train(optimizer, params, 1, loss=lambda p, sign=sign: sign * (wells(p) + p[0].sum() ** 2))
+        assert optimizer.counts["hvp_by"] == "autograd" and optimizer.counts["episodes"] == 1
+        seen.append(optimizer.counts["min_eig"])
+    assert seen[0] == pytest.approx(seen[1]) and seen[0] < -1
 
 
 def test_what_cannot_be_decayed_says_so():
