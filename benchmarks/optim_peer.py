@@ -90,8 +90,9 @@ def wrapped(build):
 
 
 def entries(classes=None, tame=1.0) -> dict:
-    """Everybody, at the defaults but for the learning rate; the rates of all times ``tame``."""
-    rates = {kind: [tame * rate for rate in row] for kind, row in RATES.items()}
+    """Everybody, at the defaults but for the rate; where it has the unit of the loss, ``tame``d."""
+    rates = {kind: [rate * (tame if kind in ("gradient", "momentum") else 1) for rate in row]
+             for kind, row in RATES.items()}
     found = {}
     for name, (kind, build) in INNERS.items():
         closure = "loss" if kind == "lbfgs" else ""

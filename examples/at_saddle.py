@@ -8,8 +8,8 @@ from train import digits
 class Autoencoder(nn.Module):
     """x ↦ W₂ tanh(W₁x) with all weights 0, where every gradient is exactly 0.
 
-    The Hessian has negative eigenvalues there, so this is a strict saddle: no optimizer that knows
-    gradients alone ever leaves it, whatever its learning rate.
+    The Hessian has negative eigenvalues there, so this is a strict saddle: an optimizer that steps
+    by gradients alone stays, whatever its learning rate.
     """
 
     def __init__(self, features=64, hidden=16):
@@ -38,5 +38,6 @@ def report(model, optimizer):
     """One line: the loss on all digits, and what the optimizer saw and did."""
     with torch.no_grad():
         loss = float(error(model, data()))
-    print(f"loss {loss:.3f}, which was 1 at the saddle. {optimizer.message}")
+    moves, steps = optimizer.counts["moves"], optimizer.counts["steps"]
+    print(f"loss {loss:.3f}, 1 at the saddle; moves in {steps} steps: {moves}; {optimizer.message}")
     return loss

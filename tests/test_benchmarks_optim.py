@@ -31,6 +31,7 @@ def test_everybody_has_the_same_number_of_rates_and_bare_and_wrapped_the_same_on
     for name in optim_peer.INNERS:
         assert entries[name].lrs == entries[f"Escape({name})"].lrs
     assert entries["SGD"].lrs == [0.05, 0.25, 1.25]
+    assert entries["Adam"].lrs == optim_peer.RATES["adaptive"]
 
 
 @pytest.mark.parametrize("name", optim_peer.TASKS)
@@ -92,6 +93,15 @@ def test_an_ordinary_run_has_the_same_start_and_batches_bare_and_wrapped():
                          for wrap in (False, True))
         assert wrapped["moves"] == 0 < wrapped["gradients"]
         assert {key: wrapped[key] for key in bare} == bare
+
+
+def test_on_completion_psgd_leaves_no_later_than_sgd_and_at_zero_only_it_leaves():
+    real, entries = tasks.completion(), optim_peer.entries()
+    found = {(name, scale): optim_peer.compete(real, entries[name], scale, 3840, 2,
+                                               [0.1]).leaves("")
+             for name in ("SGD", "PSGD") for scale in (1e-3, 0.0)}
+    assert (found["PSGD", 1e-3] <= found["SGD", 1e-3]).all()
+    assert np.isfinite(found["PSGD", 0.0]).all() and np.isinf(found["SGD", 0.0]).all()
 
 
 SLEEPS = {"half": lambda p: [p[0][:, 1:], p[1][:, 1:]], "relu-awake": lambda p: [p[0][1:]],

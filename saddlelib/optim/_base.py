@@ -167,6 +167,16 @@ class VectorOptimizer(Optimizer):
         for key, value in {**fresh, **found}.items():
             first.setdefault(key, value)
 
+    def _tensor(self, p, key):
+        """A tensor like p in its state; the parameter may have been moved or converted since."""
+        state = self.state[p]
+        kept = state.get(key)
+        if kept is None or kept.shape != p.shape:
+            state[key] = p.detach().clone()
+        elif kept.dtype != p.dtype or kept.device != p.device:
+            state[key] = kept.to(p.device, p.dtype)
+        return state[key]
+
     # Gradients and losses -----------------------------------------------------
 
     def _gather(self, scale=1.0):

@@ -91,8 +91,8 @@ class SaddleOptimizer(DescentOptimizer):
 
     def _prepare(self, p, group):
         state = super()._prepare(p, group)
-        if group["rule"] == "quick" and p.requires_grad and "before" not in state:
-            state["before"] = p.detach().clone()
+        if group["rule"] == "quick" and p.requires_grad:
+            self._tensor(p, "before")
         return state
 
     @property
@@ -452,15 +452,12 @@ class SaddleOptimizer(DescentOptimizer):
 
     def _keep(self):
         params = self._movable()
-        for p in params:
-            if "before" not in self.state[p]:  # it was frozen until now
-                self.state[p]["before"] = p.detach().clone()
-        vector.copy_([self.state[p]["before"] for p in params], params)
+        vector.copy_([self._tensor(p, "before") for p in params], params)
 
     def _judge(self, s, settings, work, ask):
         """Keep an episode if the loss of this mini-batch, which it has not seen, has fallen."""
         params = [p for p in self._movable() if "before" in self.state[p]]
-        before = [self.state[p]["before"] for p in params]
+        before = [self._tensor(p, "before") for p in params]
         evaluator = self._evaluator(settings, params, ask)
         try:
             with evaluator:
@@ -488,7 +485,7 @@ class SaddleOptimizer(DescentOptimizer):
     def _undo(self, s):
         """Go back to where the episode began; the gradient at hand belongs elsewhere."""
         params = [p for p in self._movable() if "before" in self.state[p]]
-        vector.copy_(params, [self.state[p]["before"] for p in params])
+        vector.copy_(params, [self._tensor(p, "before") for p in params])
         s["undone"] += 1
         s["trial"] = s["left"] = 0
         self._over(s)

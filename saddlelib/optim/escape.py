@@ -15,6 +15,7 @@ from torch.optim.optimizer import _global_optimizer_pre_hooks as _hooks_before
 from .._arguments import integer
 from . import _vector as vector
 from ._certificate import certify, conclude, groups_for, look_at_group
+from ._curvature import can_use_autograd
 from ._evaluator import Evaluator, Unusable
 from ._look import agrees, look, sizes_of
 from ._watch import EVERY, beginning, restart, stands
@@ -90,8 +91,16 @@ class Escape(Optimizer):
     A GradScaler, accumulation, clipping and closures work as ``inner`` has them.
 
     **Many machines.** Under DistributedDataParallel and FSDP2 (`fully_shard`) all ranks watch,
-    look, move and judge alike, bit for bit. Give every rank the same settings. An error on one rank
-    ends it there; the others end by the time-out of their group.
+    look, move and judge alike, bit for bit, by the mean of their losses. Give every rank the same
+    settings. Where the loss is None on one rank, all say that nobody can look, and go on. An error
+    on one rank ends it there; the others end by the time-out of their group. L-BFGS itself decides
+    by what its closure returns: let that be the mean over ranks. Shards of
+    FullyShardedDataParallel, the older kind, are refused, and by `torch.optim.Muon` all shards.
+
+    **Checkpoints** hold what a run needs to go on as if it had not stopped, also with a move that
+    waits for its judgement. `torch.distributed.checkpoint.load` reads only what a fresh optimizer
+    has too, and ``flatten_optimizer_state_dict`` saves only that: a move that waits is lost then,
+    and the next step looks again; of half a pair of gradients the other half begins anew.
 
     Parameters
     ----------
@@ -108,6 +117,7 @@ class Escape(Optimizer):
         After a look in vain also certify the curvature at that point, on the eight mini-batches
         that follow; see ``certificate``. This needs ``loss``. It costs up to 43 Hessian-vector
         products on each, of which all together cost at most ``overhead``, and one certificate more.
+        Not on many machines; there call `certify` with its ``lipschitz_hess``.
     seed : int
         Not negative; all that is drawn depends on it and on a counter in the memory.
     process_group
@@ -151,6 +161,11 @@ class Escape(Optimizer):
                 raise TypeError(f"inner must be an optimizer such as torch.optim.AdamW("
                                 f"model.parameters()), got {type(inner).__name__}, which has no "
                                 f"{name}")
+        if any(hasattr(p, "_fsdp_flattened")
+               for group in inner.param_groups for p in group["params"]):
+            raise TypeError("inner has parameters of FullyShardedDataParallel, and a look does not "
+                            "know what its shards are parts of; call fully_shard on the model in "
+                            "its place")
         if isinstance(inner, Escape):
             raise TypeError("inner is an Escape already; wrap the optimizer inside it once")
         if isinstance(overhead, bool) or not 0 < float(overhead) <= 1:
@@ -485,9 +500,18 @@ class Escape(Optimizer):
                      first=max(s["first"], s["steps"] + _AGAIN))
             if self._certifies and finite and self.loss is not None and (
                     s["certifying"] <= self.overhead * s["steps"]):
-                self._held["open"] = {"at": list(zip(params, vector.clone(params), strict=True)),
-                                      "found": [], "step": s["steps"]}
+                self._open(s, params)
         _log.info("%s", self.message)
+
+    def _open(self, s, params):
+        """Begin a certificate, if autograd can see the whole loss."""
+        if can_use_autograd(params):
+            self._held["open"] = {"at": list(zip(params, vector.clone(params), strict=True)),
+                                  "found": [], "step": s["steps"]}
+        else:
+            warnings.warn("certify=True cannot certify on many machines, where autograd does not "
+                          "see the whole loss; call optimizer.certify(loss, batches, "
+                          "lipschitz_hess=...)", RuntimeWarning, stacklevel=6)
 
     def _certify_on(self, s):
         """Let the present mini-batch be the next group of the certificate that is open."""

@@ -219,14 +219,8 @@ class GDPolyak(DescentOptimizer):
         state = super()._prepare(p, group)
         if group["safe"] and p.requires_grad:
             for key in ("before", "last_grad"):
-                self._copy(p, key)
+                self._tensor(p, key)
         return state
-
-    def _copy(self, p, key):
-        state = self.state[p]
-        if key not in state:
-            state[key] = p.detach().clone()
-        return state[key]
 
     @property
     def counts(self) -> dict:
@@ -376,7 +370,7 @@ class GDPolyak(DescentOptimizer):
         if s["left"] not in (0, 1, second, first):
             return
         grads = [g for _, _, gs in work for g in gs]
-        kept = [self._copy(p, "last_grad") for _, ps, _ in work for p in ps]
+        kept = [self._tensor(p, "last_grad") for _, ps, _ in work for p in ps]
         if s["left"] == first:
             s["curvature"] = math.nan
         elif s["left"] in (0, second) and s["kept"] == len(grads):
@@ -391,7 +385,7 @@ class GDPolyak(DescentOptimizer):
         """κ = ⟨g, g − g⁺⟩/(lr‖g‖²); the kept g becomes g − g⁺."""
         numbers = [0.0, 0.0, 0.0]
         for weight, params, grads in self._weighted(work):
-            change = [self.state[p]["last_grad"] for p in params]
+            change = [self._tensor(p, "last_grad") for p in params]
             vector.add_(change, grads, alpha=-1.0)
             pairs = ((grads, grads), (grads, change), (change, change))
             found = vector.read([vector.dot(a, b) for a, b in pairs])
@@ -504,7 +498,7 @@ class GDPolyak(DescentOptimizer):
         length = min(settings["factor"] * quotient, settings["cap"], largest)
         if settings["safe"]:
             params = self._movable()
-            vector.copy_([self._copy(p, "before") for p in params], params)
+            vector.copy_([self._tensor(p, "before") for p in params], params)
             s["trial"], s["before_loss"], s["before_norm"] = True, value, norm
             # Where the quotient is right this is the gap itself.
             s["before_gap"] = length / settings["factor"] * norm * norm
@@ -527,7 +521,7 @@ class GDPolyak(DescentOptimizer):
     def _back(self, s, settings):
         """Return to where the last long step began, and take more short steps there."""
         params = self._movable()
-        vector.copy_(params, [self._copy(p, "before") for p in params])
+        vector.copy_(params, [self._tensor(p, "before") for p in params])
         s["rejected"] += 1
         s["in_a_row"] += 1
         self._longer(s, max(s["length"], s["taken"]))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
-
 from .._arguments import integer
 from ..theory import alpay2025
 from . import _vector as vector
@@ -126,8 +124,8 @@ class PSGD(SaddleOptimizer):
 
     def _prepare(self, p, group):
         state = super()._prepare(p, group)
-        if group["rule"] != "published" and p.requires_grad and "first_grad" not in state:
-            state["first_grad"] = torch.zeros_like(p, requires_grad=False)
+        if group["rule"] != "published" and p.requires_grad:
+            self._tensor(p, "first_grad")
         return state
 
     def _look(self, s, settings, params, grads):
@@ -170,21 +168,17 @@ class PSGD(SaddleOptimizer):
 
     def _first(self, s, params, grads):
         """Keep the gradients; the next step has the second of the pair."""
-        for p in params:
-            if "first_grad" not in self.state[p]:  # it was frozen until now
-                self.state[p]["first_grad"] = torch.zeros_like(p, requires_grad=False)
-        vector.copy_([self.state[p]["first_grad"] for p in params], grads)
+        vector.copy_([self._tensor(p, "first_grad") for p in params], grads)
         s["paired"], s["next_look"] = len(params), s["steps"] + 1
 
     def _second(self, s, settings, params, grads):
         """The inner product of the pair; after a window of them, whether the gradient is small."""
-        first = [self.state[p].get("first_grad") for p in params]
-        same = len(first) == s["paired"] and all(g is not None for g in first)
+        same = len(params) == s["paired"]
         s["paired"], every = 0, settings["check_every"]
         s["next_look"] = s["steps"] + (1 if settings["rule"] == "quick" else max(every - 1, 1))
         if not same:  # another set of parameters has gradients now
             return False
-        inner = quick_dot(first, grads)
+        inner = quick_dot([self._tensor(p, "first_grad") for p in params], grads)
         if not math.isfinite(inner):
             return None
         s["inner"] += inner

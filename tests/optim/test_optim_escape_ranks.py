@@ -9,6 +9,7 @@ import copy
 import functools
 import math
 import pathlib
+import shutil
 import sys
 import time
 import warnings
@@ -173,9 +174,9 @@ def four(rank, size, folder):
     for bare in (True, False):
         torch.manual_seed(rank)
         model = replica(Normed(), gradient_as_bucket_view=True)
-        optimizer = INNERS["SGD"](model.parameters())
+        optimizer = INNERS["slow SGD"](model.parameters())
         optimizer = optimizer if bare else Escape(optimizer)
-        trace = go("SGD", model, optimizer, range(24), rank, size, wrong=range(1, 99, 2))
+        trace = go("SGD", model, optimizer, range(15), rank, size, wrong=range(1, 99, 2))
         found["bare" if bare else "refused"] = (
             [x for x, _ in trace], [b.clone() for b in model.buffers()], torch.get_rng_state())
     found["refusals"] = dict(optimizer.counts)
@@ -193,6 +194,13 @@ def four(rank, size, folder):
             found[name] = go("SGD", model, wrapped("SGD", model), range(3), rank, size, wrong=(),
                              loss=loss)
         found[name].append([str(w.message) for w in said])
+
+    model = replica(Net("zero"))
+    optimizer = Escape(INNERS["plain SGD"](model.parameters()), certify=True)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        go("SGD", model, optimizer, range(2), rank, size, loss=lambda value, k: 0 * value())
+    found["certified"] = optimizer.counts["looks"], [str(w.message) for w in said]
 
     # A rank that is late at a look, and one that fails in it.
     def late(value, k):
@@ -253,6 +261,12 @@ def two(rank, size, folder):
         found[name] = go(name, model, wrapped(name, model), STEPS, rank, size)
     found["rows"] = [len(p.to_local()) for p in model.parameters()]
     found.update(stops(rank, folder))
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    older = FullyShardedDataParallel(Net("zero"), use_orig_params=True,
+                                     device_id=torch.device("cpu"))
+    with pytest.raises(TypeError, match="call fully_shard on the model"):
+        wrapped("SGD", older)
     found["fresh"] = fresh(sharded("zero"))
     found["stateless"] = stateless()
     found["train"] = example(folder, "ddp"), example(folder, "fsdp", "--fsdp")
@@ -266,7 +280,8 @@ def example(folder, name, *more):
                f"{folder}/{name}.pt", *more]
     optimizer = train.main([*options, "--steps", "1"])[1]
     assert optimizer.message.startswith("a look at step 1 found a way down")
-    torch.save(torch.load(f"{folder}/{name}.pt"), f"{folder}/{name}.first.pt")
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        shutil.copy(f"{folder}/{name}.pt", f"{folder}/{name}.first.pt")
     model, optimizer, _ = train.main([*options, "--steps", "5", "--resume"])
     assert optimizer.counts["moves"] == 1
     return flat(model.parameters())
@@ -481,6 +496,12 @@ def test_a_loss_that_returns_nothing_on_one_rank_is_said_by_all_and_training_goe
         assert ("returned None" if rank == 1 else "on 1 of 4 ranks") in found["none on one"][-1][0]
         assert "returned None" in found["none on all"][-1][0]
         assert ("no parameter" if rank == 1 else "on 1 of 4") in found["no graph on one"][-1][0]
+
+
+def test_certificates_along_the_way_are_for_one_process_which_is_said(replicas):
+    for found in replicas:
+        looks, said = found["certified"]
+        assert looks == 1 and len(said) == 1 and "lipschitz_hess" in said[0]
 
 
 def test_ranks_do_not_wait_for_ever_for_one_that_is_late_at_a_look(replicas):

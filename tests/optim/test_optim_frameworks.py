@@ -12,7 +12,7 @@ import torch
 from stacks import FRAMEWORKS, STAND_INS, Job, error
 from torch import nn
 
-from saddlelib.optim import Escape
+from saddlelib.optim import PSD, PSGD, Escape, GDPolyak
 
 # Lightning 2.6 asks PyTorch 2.13 for a name that it is about to lose, peft transformers.
 pytestmark = [
@@ -84,6 +84,26 @@ def test_a_run_leaves_the_saddle_where_the_bare_one_stays(loop, accumulate, clip
     run = loop(Job(model, wrapped(), data, epochs=2, accumulate=accumulate, clip=clip))
     assert error(model, torch.cat(data)) < 0.6 * error(still, torch.cat(data))
     assert run.optimizer.counts["moves"] >= 1
+
+
+@LOOPS
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("kind", [PSD, PSGD])
+def test_ours_leave_it_by_themselves_with_the_loss_given_once(loop, kind, accumulate):
+    data, model = batches(60), at_saddle()
+    run = loop(Job(model, lambda params, loss: kind(params, lr=0.5, loss=loss), data, epochs=3,
+                   accumulate=accumulate))
+    assert error(model, torch.cat(data)) < 0.6 * torch.cat(data).square().sum(1).mean()
+    assert run.optimizer.counts["kept"] >= 1
+
+
+@LOOPS
+def test_long_steps_of_polyak_with_the_loss_given_once(loop):
+    """On one batch, again and again: losses of different ones cannot be compared."""
+    model, (x,) = awake(), batches(1)
+    before = error(model, x).item()
+    run = loop(Job(model, lambda params, loss: GDPolyak(params, lr=0.1, loss=loss), [x] * 60))
+    assert run.optimizer.counts["looks"] >= 3 and error(model, x).item() < before
 
 
 class Noisy(nn.Module):
@@ -468,22 +488,6 @@ def test_the_curvature_seen_is_the_loss_s_whatever_is_accumulated_or_clipped(loo
     assert len(seen) == 1 and 1.01 * least <= seen.pop() <= 0.7 * least
 
 
-@loops(lambda name: name in ("lightning", "like lightning"))
-@pytest.mark.parametrize("given", [True, False])
-def test_batches_without_a_gradient_are_no_standing_still(loop, given):
-    """`training_step` returns None for them, and every .grad is None."""
-    def make(params, loss):
-        return Escape(torch.optim.AdamW(params, lr=0.01), loss=loss if given else None)
-
-    still, model = awake(), awake()
-    loop(Job(still, bare(), batches(21), skip=3))
-    loop(Job(model, make, batches(21), skip=3))
-    assert torch.equal(flat(still), flat(model))
-    model = at_saddle()
-    run = loop(Job(model, make, batches(120), skip=3))
-    assert run.optimizer.counts["moves"] >= 1
-
-
 @LOOPS
 def test_a_move_is_judged_by_a_mini_batch_that_did_not_find_it(loop):
     """Lightning calls `training_step` within the step, too late to keep a batch for its loss."""
@@ -503,3 +507,44 @@ def test_a_move_is_judged_by_a_mini_batch_that_did_not_find_it(loop):
     first, second, _ = (error(at_saddle(), x).item() for x in data)
     assert run.optimizer.counts["moves"] == 1
     assert seen[0] == pytest.approx(first) and seen[-1] == pytest.approx(second)
+
+
+@loops(lambda name: name in ("lightning", "like lightning"))
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.filterwarnings("ignore:.training_step. returned .None.:UserWarning")  # Lightning's
+def test_batches_without_a_gradient_are_no_standing_still(loop, given):
+    """`training_step` returns None for them, and every .grad is None."""
+    def make(params, loss):
+        return Escape(torch.optim.AdamW(params, lr=0.01), loss=loss if given else None)
+
+    still, model = awake(), awake()
+    loop(Job(still, bare(), batches(21), skip=3))
+    loop(Job(model, make, batches(21), skip=3))
+    assert torch.equal(flat(still), flat(model))
+    model = at_saddle()
+    run = loop(Job(model, make, batches(120), skip=3))
+    assert run.optimizer.counts["moves"] >= 1
+
+
+@needs("transformers")
+def test_the_optimizer_that_the_trainer_makes_can_be_wrapped(tmp_path):
+    """With the groups, rates and schedule of TrainingArguments, which `optimizers=` gives up."""
+    from escape_trainer import Model, Remembering
+    from transformers import TrainingArguments
+
+    class Wrapping(Remembering):
+        def create_optimizer(self, model=None):
+            if self.optimizer is None:
+                self.optimizer = Escape(super().create_optimizer(model), loss=self.loss)
+            return self.optimizer
+
+    model, rows = Model(), torch.cat(batches(4)).float() @ torch.eye(6, 64)
+    args = TrainingArguments(str(tmp_path), max_steps=60, per_device_train_batch_size=16,
+                             learning_rate=0.01, weight_decay=0.1, use_cpu=True, report_to=[],
+                             disable_tqdm=True, save_strategy="no", logging_strategy="no")
+    trainer = Wrapping(model, args, train_dataset=[{"x": x} for x in rows])
+    trainer.train()
+    escape, saddle = trainer.optimizer.optimizer, rows.square().sum(1).mean()
+    assert isinstance(escape, Escape) and isinstance(escape.inner, torch.optim.AdamW)
+    assert [group["weight_decay"] for group in escape.param_groups] == [0.1, 0.0]
+    assert escape.counts["moves"] >= 1 and error(model.model, rows) < 0.6 * saddle

@@ -118,6 +118,11 @@ def test_of_two_signs_the_one_with_the_smaller_loss_is_taken(slope):
         run = Run(PSD, lambda x: 1 + slope * x.sum(), [0.0] * 3, seed=seed)
         run.steps(1)
         assert run.optimizer.counts["left"] == 10 and slope * run.x.sum() < 0
+        # However high the other side is.
+        run = Run(PSD, lambda x: 1 + 1e4 * slope * x.detach().sum() + 0 * x.sum(), [0.0] * 3,
+                  seed=seed, perturbation_radius=10.0)
+        run.steps(1)
+        assert run.optimizer.counts["left"] == 10 and slope * run.x.sum() < 0
 
 
 def test_a_kick_that_costs_more_than_a_quarter_of_the_loss_is_not_made():
@@ -166,11 +171,11 @@ def test_what_has_not_helped_is_undone_to_the_last_bit(kind):
 
 def test_the_loss_of_another_batch_decides():
     """It is the batch of the step that judges, on which the episode has not been."""
-    for helps in (True, False):
+    for rise in (-1e-3, 1e-3, 0.0, -1e-15):  # the last is rounding
         run = Run(PSD, lambda x: 1 + 0 * x.sum(), [0.0] * 3)
         run.steps(11)
-        shift = run.x.detach().clone()
-        run.f = lambda x, helps=helps, shift=shift: 1 + (-1e-3 if helps else 1e-3) * (
+        shift, helps = run.x.detach().clone(), rise == -1e-3
+        run.f = lambda x, rise=rise, shift=shift: 1 + rise * (
             x.detach() @ shift) / (shift @ shift) + 0 * x.sum()
         counts = run.steps(1)
         assert (counts["kept"], counts["undone"]) == ((1, 0) if helps else (0, 1))
@@ -227,6 +232,20 @@ def test_where_no_kick_helps_a_proven_direction_does(kind):
     counts = run.steps(400)
     assert counts["checks"] >= 1 and abs(abs(float(run.x[0].detach())) - 1) < 0.1
     assert run.f(run.x) < 0.8
+
+
+@pytest.mark.parametrize("tilt", [1e-4, -1e-4])
+def test_a_direction_goes_downhill_at_once_and_rests_where_another_batch_refuses_it(tilt):
+    run = Run(PSD, lambda x: ridge(x) + tilt * x[0], [0.0] * 3)
+    run.s["rung"] = 4  # kicks have failed
+    counts = run.steps(1)
+    assert counts["checks"] == 1 and counts["left"] == 1 and run.f(run.x) < 1 - 0.1
+    assert run.x[0].item() * tilt < 0 and abs(run.x[0].item()) > 0.5
+    run.steps(1)
+    run.f = well
+    counts = run.steps(1)
+    assert counts["undone"] == 1 and not run.x.any()
+    assert run.s["next_look"] == 2 + 100 and run.s["pause"] == 200 and run.s["rung"] == 0
 
 
 @BOTH

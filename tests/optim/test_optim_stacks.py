@@ -251,6 +251,31 @@ def test_accumulated_gradients_leave_a_saddle_by_the_quick_rule(loss_given):
 
 @pytest.mark.parametrize("loss_given", [True, False])
 @pytest.mark.parametrize("mode", ["norm", "dropout"])
+def test_buffers_and_random_numbers_are_after_a_kick_what_they_were(mode, loss_given):
+    ends = []
+    for make in (lambda p, f: PSD(p, lr=0.1, loss=f), lambda p, f: torch.optim.SGD(p, lr=0.1)):
+        torch.manual_seed(3)
+        model = Net(mode)
+
+        def loss(model=model):
+            return (model(data()) - data()).square().sum(1).mean()
+        optimizer = make(model.parameters(), loss if loss_given else None)
+
+        def closure(optimizer=optimizer, loss=loss):
+            optimizer.zero_grad()
+            value = loss()
+            value.backward()
+            return value
+        optimizer.step(closure)
+        ends.append((model, optimizer, torch.get_rng_state()))
+    (ours, optimizer, state), (plain, _, wanted) = ends
+    assert optimizer.counts["episodes"] == 1 and torch.equal(state, wanted)
+    for a, b in zip(ours.buffers(), plain.buffers(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("loss_given", [True, False])
+@pytest.mark.parametrize("mode", ["norm", "dropout"])
 def test_buffers_and_random_numbers_are_after_a_look_what_they_were(mode, loss_given):
     torch.manual_seed(3)
     optimizer, model, _ = looking(mode, loss_given, curvature_check=True, escape="direction")
@@ -348,6 +373,40 @@ def test_parameters_that_a_framework_replaces(kind, settings):
     optimizer.loss = lambda: wells(later)
     train(optimizer, later, 20)
     assert optimizer.counts["steps"] == 114
+
+
+@ALL
+@pytest.mark.parametrize("at", [0, 5])
+def test_a_model_may_be_converted_after_its_optimizer_is_made(kind, settings, at):
+    """As by ``model.to(...)``: the same parameters, with other data."""
+    params = tensors(0.3 if kind is GDPolyak else 0.0)
+    optimizer = kind(params, lr=0.05, loss=lambda: wells(params), **settings)
+    train(optimizer, params, at)
+    for p in params:
+        p.grad = None
+        p.data = p.data.float()
+    train(optimizer, params, 90)
+    assert wells(params).item() < -2.2
+    for state in optimizer.state.values():
+        assert all(t.dtype == torch.float32 for t in state.values() if isinstance(t, torch.Tensor))
+
+
+@ALL
+def test_gradients_that_a_scaler_has_scaled(kind, settings):
+    """The loss that is given once has no scale; a look compares it with itself alone."""
+    ends = []
+    for scaled in (True, False):
+        params = [nn.Parameter(p.detach().float()) for p in tensors(0.3 * (kind is GDPolyak))]
+        optimizer = kind(params, lr=0.05, loss=lambda params=params: wells(params), **settings)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=scaled)
+        for _ in range(60):
+            optimizer.zero_grad()
+            scaler.scale(wells(params)).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        ends.append(params)
+    for p, q in zip(*ends, strict=True):
+        assert torch.equal(p, q) and p.any()
 
 
 @ALL
