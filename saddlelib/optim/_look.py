@@ -143,9 +143,9 @@ def look(ask, sizes, seed, counter, careful=True) -> Found:
     for mask, most in ([] if silent is None else [(silent, _FEW)]) + [(None, _PRODUCTS)]:
         _down(place, found, _lanczos(place, seed, next(draws), most, mask))
         # A short way down is worth comparing with another.
-        if found.fall < _NOTABLE * abs(value):
+        if found.move is None or found.fall < _NOTABLE * abs(value):
             _begin_anew(place, found, seed, next(draws), mask)
-        if found.fall >= _NOTABLE * abs(value) > 0:
+        if found.move is not None and found.fall >= _NOTABLE * abs(value):
             break
     if found.move is not None:
         found.slope = abs(quick_dot(found.move, grad))

@@ -29,7 +29,7 @@ def beginning(steps) -> dict:
     reads to a template.
     """
     return {"since": steps, "first": steps + 1, "pairs": [None] * _PAIRS, "times": [None] * _PAIRS,
-            "best": 0.0, "looked": False}
+            "best": 0.0, "looked": False, "tested": 0}
 
 
 def restart(s, held) -> None:
@@ -89,7 +89,10 @@ def _judge(s, q):
     noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
     if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):
         return "noise"
-    return None if s["looked"] else "perhaps"
+    if s["looked"] or s["times"][-1] - s["since"] < 4 * s["tested"]:
+        return None
+    s["tested"] = s["times"][-1] - s["since"]  # a test costs two evaluations: each time later
+    return "perhaps"
 
 
 def _sample(g, tensors, copy=True):

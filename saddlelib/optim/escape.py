@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 _AGAIN = 8  # steps from a look in vain to the next pair
 _CREDIT = 64  # evaluations that looks in vain may cost beyond their share where nothing moves
+_TESTS = 8  # and where the gradient is lost in noise: what tests of progress may have cost
 _AGREE = 6  # mini-batches in a row that have to agree with a move where gradients are noisy,
 _SILENT = 1e-3  # and one does where slopes along the move are so small a share of the falls
 _DELTA = 0.01  # how often a certificate may err
@@ -422,7 +423,7 @@ class Escape(Optimizer):
                 self._look(s, closure)
             return
         seen = stands(s, self._held, self._all(), self.process_group)
-        earned = self.overhead * s["steps"] + (0 if seen == "noise" else _CREDIT)
+        earned = self.overhead * s["steps"] + (_TESTS if seen == "noise" else _CREDIT)
         if seen is not None and s["in_vain"] <= earned:
             s["testing"] = seen == "perhaps"
             if not s["testing"]:
