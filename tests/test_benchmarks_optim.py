@@ -135,3 +135,6 @@ def test_a_row_of_the_unseen_says_where_the_line_is_and_what_the_wrapper_did():
     assert int(row[9]) >= 1 and float(row[11]) > 0
     at = unseen.row(unseen.PROBLEMS["constant"](), "AdamW", samples=640, seeds=1)
     assert len(at) == len(unseen.MINIMA) and at[4] == "0" and float(at[6]) == 0.0
+    high, low = [64.0, 2.0], [128.0, 0.5]
+    assert unseen.leaves(np.array([high, low]), 1.0) == 128.0
+    assert unseen.leaves(np.array([high, low, [192.0, np.inf]]), 1.0) == np.inf
