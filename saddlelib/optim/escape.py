@@ -496,8 +496,13 @@ class Escape(Optimizer):
         s.update(looked=True, checked=True, at=s["steps"], **{
             name: number if math.isfinite(number) else None for name, number in seen.items()})
         if found.move is not None:
-            s.update(status="moving", agreed=0, points=0, promised=found.fall,
-                     quiet=found.slope <= _SILENT * found.fall, length=vector.norm(found.move))
+            quiet, length = found.slope <= _SILENT * found.fall, vector.norm(found.move)
+            # Where the gradient leads as far down, nothing stands still but the learning rate.
+            if found.fall <= 2 * s["slope"] * length:
+                found.move = None
+        if found.move is not None:
+            s.update(status="moving", agreed=0, points=0, promised=found.fall, quiet=quiet,
+                     length=length)
             self._held["move"] = list(zip(params, found.move, strict=True))
         else:
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
