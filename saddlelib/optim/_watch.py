@@ -83,7 +83,7 @@ def _judge(s, q):
     n = len(q)
     mean = math.fsum(q) / n
     s["best"] = max(s["best"], mean)
-    if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1] / q[-2]) > (
+    if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1]) - math.log(q[-2]) > (
             math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
         return None
     noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
