@@ -431,9 +431,9 @@ def run(problem, build, lr, seed, wrap, samples):
 
 
 def leaves(trace, line):
-    """Samples until the loss is at the line, inf if never."""
+    """Samples until the loss is at the line; inf if never, or if it is above it at the end."""
     low = trace[:, 1] <= line
-    return trace[low.argmax(), 0] if low.any() else math.inf
+    return trace[low.argmax(), 0] if low[-1] else math.inf
 
 
 def row(problem, inner, samples=SAMPLES, seeds=SEEDS):

@@ -88,8 +88,8 @@ def test_the_table_of_looks_has_a_way_down_at_a_saddle_and_none_at_a_minimum():
 
 def test_an_ordinary_run_has_the_same_start_and_batches_bare_and_wrapped():
     """Where nothing is moved the two are the same run, bit for bit, also past a look in vain."""
-    for inner in optim_peer.ORDINARY:
-        bare, wrapped = (optim_peer.train(optim_peer.INNERS[inner][1], 3, wrap, epochs=1, lr=1e-3)
+    for inner, lr in optim_peer.ORDINARY.items():
+        bare, wrapped = (optim_peer.train(optim_peer.INNERS[inner][1], 3, wrap, epochs=1, lr=lr)
                          for wrap in (False, True))
         assert wrapped["moves"] == 0 < wrapped["gradients"]
         assert {key: wrapped[key] for key in bare} == bare
@@ -135,3 +135,6 @@ def test_a_row_of_the_unseen_says_where_the_line_is_and_what_the_wrapper_did():
     assert int(row[9]) >= 1 and float(row[11]) > 0
     at = unseen.row(unseen.PROBLEMS["constant"](), "AdamW", samples=640, seeds=1)
     assert len(at) == len(unseen.MINIMA) and at[4] == "0" and float(at[6]) == 0.0
+    high, low = [64.0, 2.0], [128.0, 0.5]
+    assert unseen.leaves(np.array([high, low]), 1.0) == 128.0
+    assert unseen.leaves(np.array([high, low, [192.0, np.inf]]), 1.0) == np.inf

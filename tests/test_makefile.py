@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 
 import pytest
@@ -96,7 +97,9 @@ def project(tmp_path_factory):
     """A project whose environment has been made once."""
     folder = tmp_path_factory.mktemp("make")
     quick = folder / "quick-python"
-    [pip] = importlib.util.find_spec("pip").submodule_search_locations
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of setuptools, where something has imported distutils
+        [pip] = importlib.util.find_spec("pip").submodule_search_locations
     quick.write_text(QUICK.format(python=sys.executable, pip=pip))
     quick.chmod(0o755)
     project = Project(folder / "project", quick)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -41,7 +42,9 @@ def pip(*arguments):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel, from a copy: a build leaves folders behind in what it builds."""
-    missing = [name for name in ("pip", "setuptools") if not importlib.util.find_spec(name)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of setuptools, where something has imported distutils
+        missing = [name for name in ("pip", "setuptools") if not importlib.util.find_spec(name)]
     if missing:
         pytest.skip(f"no wheel can be built offline: {', '.join(missing)} not installed here")
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")

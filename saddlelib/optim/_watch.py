@@ -29,7 +29,7 @@ def beginning(steps) -> dict:
     reads to a template.
     """
     return {"since": steps, "first": steps + 1, "pairs": [None] * _PAIRS, "times": [None] * _PAIRS,
-            "best": 0.0, "looked": False, "tested": 0}
+            "best": 0.0, "slope": 0.0, "looked": False, "tested": 0}
 
 
 def restart(s, held) -> None:
@@ -81,12 +81,13 @@ def _begin_pair(s, held, pairs):
 def _judge(s, q):
     """What the pairs say: that they grow, are lost in noise, or a hundredth of what they were."""
     n = len(q)
-    mean = math.fsum(q) / n
+    mean = math.fsum(x / n for x in q)
     s["best"] = max(s["best"], mean)
+    noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n) if n > 1 else math.inf
+    s["slope"] = math.sqrt(max(0.0, mean - 2 * noise))
     if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1]) - math.log(q[-2]) > (
             math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
         return None
-    noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n)
     if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):
         return "noise"
     if s["looked"] or s["times"][-1] - s["since"] < 4 * s["tested"]:
@@ -100,5 +101,6 @@ def _sample(g, tensors, copy=True):
     most = max(64, _SAMPLE // tensors)
     if g.numel() > most and vector.local([g])[0] is g and g.is_contiguous():
         # An odd stride meets all columns of a matrix.
-        g, copy = g.view(-1)[::-(-g.numel() // most) | 1], True
+        part = g.detach().view(-1)[::-(-g.numel() // most) | 1]
+        return part * math.sqrt(g.numel() / part.numel())
     return g.detach().clone() if copy else g.detach()

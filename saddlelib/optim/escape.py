@@ -79,8 +79,8 @@ class Escape(Optimizer):
     degenerate saddle, random directions in the proportions of an initialization take its place.
     The length comes from the loss. *Judge*: only a fall counts that the slope does not explain, and
     the parameters move only after the loss of the *next* mini-batch falls along the same move too,
-    or along a part of it; where gradients show noise, after two to six in a row. So a false alarm changes nothing, not by a
-    bit, and on mini-batches whose loss is convex nothing ever moves.
+    or along a part of it; where gradients show noise, after two to six in a row. So a false alarm
+    changes nothing, not by a bit, and on mini-batches whose loss is convex nothing ever moves.
 
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
@@ -506,8 +506,13 @@ class Escape(Optimizer):
         s.update(looked=True, at=s["steps"], **{
             name: number if math.isfinite(number) else None for name, number in seen.items()})
         if found.move is not None:
-            s.update(status="moving", agreed=0, points=0, promised=found.fall,
-                     quiet=found.slope <= _SILENT * found.fall, length=vector.norm(found.move))
+            quiet, length = found.slope <= _SILENT * found.fall, vector.norm(found.move)
+            # Where the gradient leads as far down, nothing stands still but the learning rate.
+            if found.fall <= 2 * s["slope"] * length:
+                found.move = None
+        if found.move is not None:
+            s.update(status="moving", agreed=0, points=0, promised=found.fall, quiet=quiet,
+                     length=length)
             self._held["move"] = list(zip(params, found.move, strict=True))
         else:
             finite = math.isfinite(found.value) and math.isfinite(found.grad_norm)
