@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from . import _vector as vector
 
@@ -86,7 +87,13 @@ class Evaluator:
         self.unused_checked = False
 
     def __enter__(self):
-        self.start, self.exits = None, contextlib.ExitStack()
+        self.start = None
+        with contextlib.ExitStack() as self.exits:
+            self._begin_to_keep()
+            self.exits = self.exits.pop_all()  # nothing was raised: only on leaving
+        return self
+
+    def _begin_to_keep(self):
         self.exits.callback(self._put_back_params)
         self.grads, self.buffers = {}, {}
         self.exits.callback(self._put_back_grads)
@@ -101,7 +108,6 @@ class Evaluator:
             self._listen()
         if isinstance(self.known, torch.Tensor):
             self._put_aside(leaves(self.known))
-        return self
 
     def __exit__(self, *exception):
         self.exits.close()
@@ -162,8 +168,8 @@ class Evaluator:
     def number(self, loss, graph=False) -> float:
         """A loss as f, the mean over ranks; `Unusable` on all of them where it is none on one.
 
-        With ``graph`` it has to depend on the parameters as well: a rank without a backward would
-        let the others wait in theirs.
+        With ``graph`` it has to depend on the parameters as well: a number without a graph would
+        pass for a gradient of zero, and a rank without a backward let the others wait in theirs.
         """
         why, value = None, math.nan
         if loss is None:
@@ -207,6 +213,7 @@ class Evaluator:
         self.calls += 1
         self._reshard()
         self._put_back_buffers()  # a loss may depend on them, as under spectral normalization
+        torch.clear_autocast_cache()  # where a step is made under autocast: copies of the weights
         self.random.set()
         self._clear()
 
@@ -229,9 +236,7 @@ class Evaluator:
     def _differentiate(self):
         """f, and its gradient with None where there is none."""
         loss = self.loss()
-        value = self.number(loss, graph=self.ranks > 1)
-        if not isinstance(loss, torch.Tensor) or not loss.requires_grad:
-            return value, [None] * len(self.params)
+        value = self.number(loss, graph=True)
         if self.by_autograd:
             asked = [i for i, p in enumerate(self.params) if p.requires_grad]
             try:
@@ -277,11 +282,12 @@ class Evaluator:
             for part in module.modules():
                 if id(part) in self.buffers:
                     continue
-                kept = {name: (b, None if b is None else b.detach().clone())
+                kept = {name: (b, None if b is None or is_lazy(b) else b.detach().clone())
                         for name, b in part._buffers.items()}
                 # DistributedDataParallel sends no buffers after a forward without gradient.
                 self.buffers[id(part)] = part, kept, getattr(part, _SYNC, None)
-                self._put_aside(p for p in part.parameters(recurse=False) if p.is_leaf)
+                self._put_aside(p for p in part.parameters(recurse=False)
+                                if not is_lazy(p) and p.is_leaf)
 
     def _listen(self):
         """Learn of modules from PyTorch as they begin to run."""
@@ -295,6 +301,7 @@ class Evaluator:
     def _put_back_params(self):
         if self.start is not None:
             vector.copy_(self.params, self.start)
+        torch.clear_autocast_cache()
         self._reshard()
 
     def _put_back_grads(self):
@@ -310,9 +317,20 @@ class Evaluator:
                 if sync is not None:
                     setattr(module, _SYNC, sync)
                 for name, (buffer, was) in kept.items():
-                    if buffer is not None:  # always: batch_norm does not raise _version
-                        buffer.copy_(was)
+                    if was is not None:  # always: batch_norm does not raise _version
+                        _write(buffer, was)
                     module._buffers[name] = buffer  # some replace the tensor
+
+
+def _write(tensor, values):
+    """tensor ← values, also of a tensor whose numbers share their memory, as after `expand`."""
+    if tensor.layout is torch.strided:
+        for dim, stride in enumerate(tensor.stride()):
+            if stride == 0:
+                tensor, values = tensor.narrow(dim, 0, min(1, tensor.shape[dim])), values.narrow(
+                    dim, 0, min(1, tensor.shape[dim]))
+    with torch.inference_mode() if tensor.is_inference() else contextlib.nullcontext():
+        tensor.copy_(values)
 
 
 class _Random:

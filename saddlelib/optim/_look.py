@@ -114,7 +114,7 @@ class _Place:
         return fall, fall > 2 * abs(t * quick_dot(v, self.grad)) + self.noise
 
 
-def look(ask, sizes, seed, counter, careful=True) -> Found:
+def look(ask, sizes, seed, counter) -> Found:
     """Look for a way down; at most some forty evaluations, often ten.
 
     Parameters
@@ -125,15 +125,17 @@ def look(ask, sizes, seed, counter, careful=True) -> Found:
         `sizes_of` the parameters.
     seed, counter : int
         Not negative; they decide about all that is drawn.
-    careful : bool
-        Ask for the loss a second time, and raise `Unusable` where it is another.
+
+    Raises
+    ------
+    Unusable
+        Where the loss, asked a second time, is another.
     """
     value, grad = ask.gradient()
     found = Found(value, vector.norm(grad))
     if not (math.isfinite(value) and math.isfinite(found.grad_norm)):
         return found
-    if careful:
-        ask.check(value)
+    ask.check(value)
     place = _Place(ask, value, grad, sizes)
     draws = iter(range(8 * counter, 8 * counter + 8))
     # Where some parameters have no gradient at all and others have, look among the former first:

@@ -81,11 +81,11 @@ def _begin_pair(s, held, pairs):
 def _judge(s, q):
     """What the pairs say: that they grow, are lost in noise, or a hundredth of what they were."""
     n = len(q)
-    mean = math.fsum(q) / n
+    mean = math.fsum(x / n for x in q)
     s["best"] = max(s["best"], mean)
     noise = math.hypot(*(x - mean for x in q)) / math.sqrt((n - 1) * n) if n > 1 else math.inf
     s["slope"] = math.sqrt(max(0.0, mean - 2 * noise))
-    if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1] / q[-2]) > (
+    if n < 3 or q[-1] > 0 and q[-2] > 0 and math.log(q[-1]) - math.log(q[-2]) > (
             math.log(_GROWING) * (s["times"][-1] - s["times"][-2])):
         return None
     if n == _PAIRS and (mean <= 2 * noise or mean <= 0.01 * s["best"]):

@@ -57,7 +57,7 @@ def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
             "moves": 0, "refused": 0, "agreed": 0, "points": 0.0, "promised": 0.0,
-            "certifying": 0, "testing": False, "checked": False, "quiet": False, "forget": False,
+            "certifying": 0, "testing": False, "quiet": False, "forget": False,
             "scale": math.inf,
             "status": "watching", "at": 0, "why": "", **beginning(0),
             "value": None, "grad_norm": None, "min_eig": None, "length": None, "fall": None}
@@ -279,6 +279,11 @@ class Escape(Optimizer):
     def _all(self):
         return [p for group in self.param_groups for p in group["params"]]
 
+    def _seen(self):
+        """The parameters that are watched and moved: real numbers with a dense gradient."""
+        return [p for p in self._all() if p.grad is not None and p.requires_grad and p.numel()
+                and p.dtype.is_floating_point and p.grad.layout is torch.strided]
+
     @property
     def _s(self):
         """The memory; what an older checkpoint lacks is as at the beginning."""
@@ -408,7 +413,8 @@ class Escape(Optimizer):
 
     def _rests(self):
         """Whether nothing is to move; so torch.distributed.checkpoint makes a state, by a step."""
-        return all(float(group.get("lr", 1.0)) == 0.0 for group in self.param_groups)
+        rates = [group.get("lr") for group in self.param_groups]  # None: the inner finds its own
+        return all(lr is not None and float(lr) == 0.0 for lr in rates)
 
     @torch._disable_dynamo
     @torch.no_grad()
@@ -429,7 +435,7 @@ class Escape(Optimizer):
             if not self._advances(s, closure, loss if before is None else before):
                 self._look(s, closure)
             return
-        seen = stands(s, self._held, self._all(), self.process_group)
+        seen = stands(s, self._held, self._seen(), self.process_group)
         earned = self.overhead * s["steps"] + (_TESTS if seen == "noise" else _CREDIT)
         if seen is not None and s["in_vain"] <= earned:
             s["testing"] = seen == "perhaps"
@@ -447,7 +453,11 @@ class Escape(Optimizer):
         return not math.isfinite(scale) or abs(after - before) > _STANDS * scale
 
     def _regain(self, s):
-        """Look again for a move that did not come with a checkpoint or a copy."""
+        """Look again for a move that did not come with a checkpoint, or whose parameters left."""
+        if self._held["move"] is not None:
+            here = {p for p in self._all() if p.requires_grad}
+            if not all(p in here for p, _ in self._held["move"]):
+                self._held["move"] = None  # replaced or frozen meanwhile
         if s["status"] == "moving" and self._held["move"] is None:
             s["status"] = "watching"
             restart(s, self._held)
@@ -457,7 +467,7 @@ class Escape(Optimizer):
         if self.loss is None and closure is None:
             self._cannot(s, "blind")
             return None
-        params = params or [p for p in self._all() if p.requires_grad and p.grad is not None]
+        params = params or self._seen() or self._all()
         sign = -1.0 if self.param_groups[0].get("maximize") else 1.0
         ask = Evaluator(params, self.loss, closure if self.loss is None else None,
                         process_group=self.process_group, sign=sign)
@@ -465,7 +475,7 @@ class Escape(Optimizer):
             with ask:
                 return question(ask)
         except Unusable as why:  # on all ranks
-            if isinstance(why, Skipped) and s["checked"]:  # it has been asked before
+            if isinstance(why, Skipped) and s["value"] is not None:  # it has been asked before
                 return None
             s["why"] = str(why)
             self._cannot(s, "unusable")
@@ -486,10 +496,10 @@ class Escape(Optimizer):
     def _look(self, s, closure):
         s["looks"] += 1
         s["vain_before"] = s["in_vain"]
-        params = [p for p in self._all() if p.requires_grad and p.grad is not None]
+        params = self._seen()
 
         def question(ask):
-            found = look(ask, sizes_of(params), self.seed, s["looks"], careful=not s["checked"])
+            found = look(ask, sizes_of(params), self.seed, s["looks"])
             if found.move is not None:
                 ask.average(found.move)  # processors may differ, and replicas must not
             return found
@@ -498,7 +508,7 @@ class Escape(Optimizer):
         if found is None:
             return
         seen = {name: getattr(found, name) for name in ("value", "grad_norm", "min_eig")}
-        s.update(looked=True, checked=True, at=s["steps"], **{
+        s.update(looked=True, at=s["steps"], **{
             name: number if math.isfinite(number) else None for name, number in seen.items()})
         if found.move is not None:
             quiet, length = found.slope <= _SILENT * found.fall, vector.norm(found.move)
@@ -580,7 +590,7 @@ class Escape(Optimizer):
         if part != 1.0:
             move = vector.scale_(move, part)
             s["length"], s["promised"] = part * s["length"], part * s["promised"]
-        alike = s["quiet"] and 0.25 < fall / s["promised"] < 4.0
+        alike = s["quiet"] and 0.25 * s["promised"] < fall < 4.0 * s["promised"]
         s["points"] += 3.0 if alike else 1.0 if s["grad_norm"] else 1.5
         if s["points"] < _POINTS:
             self._held["move"] = list(zip(params, move, strict=True))

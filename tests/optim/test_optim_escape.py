@@ -249,7 +249,7 @@ def test_at_a_minimum_nothing_moves_in_a_thousand_looks():
     for seed in range(1000):
         batch = torch.randint(200, (16,), generator=rng)
         with Evaluator(params, lambda: loss(batch)) as ask:  # noqa: B023
-            found = look(ask, sizes_of(params), seed, 1, careful=False)
+            found = look(ask, sizes_of(params), seed, 1)
         points, move, quiet = 0, found.move, found.slope <= 1e-3 * found.fall
         while move is not None and points < 6:  # as the wrapper counts where gradients are noisy
             batch = torch.randint(200, (16,), generator=rng)

@@ -29,7 +29,7 @@ WRONG = (1,)  # steps whose mini-batch asks for the opposite: what the last one 
 class Net(nn.Module):
     """x ↦ W₂ tanh(W₁x) + u tanh(v·x), float64; on two ranks W₁ is cut unevenly, and v not at all.
 
-    At 0 the gradient vanishes. "trap": one hidden unit is awake, a little, and only that has a gradient.
+    At 0 the gradient vanishes. "trap": one hidden unit is a little awake, and has all the gradient.
     """
 
     def __init__(self, start):
