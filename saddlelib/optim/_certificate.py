@@ -9,20 +9,22 @@ Where the curvature of a group along a fixed direction is above its mean at most
 all K of them are above λ_min(H) with probability at most 2^{-K}. Else the least λ_min(H_k) is below
 λ_min(H), and so is the least of K lower bounds that Lanczos proves. `certify_samples` makes the
 same argument from a bound of the noise in place of the median.
+
+The premise holds for symmetric noise and for the mean of many samples, and fails where a few rare
+samples carry the negative curvature: most groups then do not meet them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import torch
 
 from .._arguments import integer, nonnegative, positive, probability
 from ..curvature.certificate import Verdict
 from . import _vector as vector
 from ._curvature import Products, Source, smallest_curvature
-from ._evaluator import Evaluator, Unusable
+from ._evaluator import Evaluator, Generators, Unusable
 
 __all__ = ["TrainingCertificate", "certify", "conclude", "groups_for", "look_at_group"]
 
@@ -36,11 +38,13 @@ class TrainingCertificate:
     Attributes
     ----------
     verdict : Verdict
-        ``SOSP``: no negative curvature down to −``gamma``; the gradient is not part of it.
+        ``SOSP``: no negative curvature down to −``gamma``, and that is at most ``curvature_tol``
+        or, where none was given, the largest curvature seen on the first group; the gradient is
+        not part of it.
         ``NEGATIVE_CURVATURE``: a direction of it was found on one group and confirmed on the
         others. ``CANNOT_TELL``: neither.
     gamma : float
-        γ ≥ 0: λ_min ≥ −γ, except with probability ``failure_prob``.
+        γ ≥ 0: λ_min ≥ −γ, except with probability ``failure_prob``. Infinite if nothing is known.
     min_eig : float
         The least curvature seen: of one group, or the mean of the others along its direction.
     grad_norm : float
@@ -50,6 +54,7 @@ class TrainingCertificate:
     groups, products : int
         Groups of samples; Hessian-vector products.
     failure_prob : float
+        Of either verdict; for mini-batches under the premise that `certify` names.
     message : str
     """
 
@@ -57,7 +62,7 @@ class TrainingCertificate:
     gamma: float
     min_eig: float
     grad_norm: float
-    nsamples: int
+    nsamples: int | None
     groups: int
     products: int
     failure_prob: float
@@ -86,12 +91,22 @@ def groups_for(failure_prob) -> int:
     >>> groups_for(0.01)
     8
     """
-    return max(1, math.ceil(math.log2(2 / failure_prob)))
+    return max(1, math.ceil(1 - math.log2(failure_prob)))
 
 
 def certify(params, loss, batches=None, *, curvature_tol=None, failure_prob=0.01, lanczos_steps=40,
             lipschitz_hess=None, seed=0, sign=1.0, process_group=None) -> TrainingCertificate:
     """Certify a training loss at the present parameters; they and all else stay what they are.
+
+    From mini-batches the premise is that they are independent, and that the curvature of a group
+    along a fixed direction is as often above its mean as below: neither more than half of the time.
+    Symmetric noise has this, also with heavy tails, and the mean of many samples nearly. Where rare
+    samples carry all negative curvature it fails, and so does the certificate: if nine groups of
+    ten do not meet them, eight of eight do not four times in ten. Use more samples in each group
+    then, or `saddlelib.oracles.certify_samples` with a bound of the noise.
+
+    The loss may draw random numbers, as dropout does; the certificate is about its mean over them,
+    and every group draws its own. Without ``batches`` it is about one draw: call ``model.eval()``.
 
     Parameters
     ----------
@@ -101,7 +116,7 @@ def certify(params, loss, batches=None, *, curvature_tol=None, failure_prob=0.01
         maps a batch to its mean loss, without ``backward``.
     batches : iterable, optional
         Fresh mini-batches, such as a DataLoader; a tuple or list is unpacked, a dict as keywords.
-        At least `groups_for` δ of them. All are in memory at once.
+        At least ⌈log₂(2/δ)⌉ of them, 8 for δ = 0.01. All are in memory at once.
     curvature_tol : float, optional
         γ: stop as soon as λ_min ≥ −γ is certified or refuted. By default a fiftieth of the largest
         curvature seen; the answer's ``gamma`` is what was found.
@@ -118,6 +133,8 @@ def certify(params, loss, batches=None, *, curvature_tol=None, failure_prob=0.01
     ------
     TypeError, ValueError
         Naming the argument; also for too few batches.
+    RuntimeError
+        Where the loss or its gradient is not finite, or the loss depends on no parameter.
 
     Examples
     --------
@@ -139,10 +156,17 @@ def certify(params, loss, batches=None, *, curvature_tol=None, failure_prob=0.01
         "steps": integer("lanczos_steps", lanczos_steps), "seed": integer("seed", seed, least=0)}
     params = [p for p in params if p.requires_grad]
     losses, nsamples = _losses(loss, batches, failure_prob)
-    found = []
-    for k, of_group in enumerate(losses):
-        with Evaluator(params, of_group, process_group=process_group, sign=sign) as ask:
-            found.append(look_at_group(ask, k, failure_prob, len(losses), options, found[:1]))
+    if not params:
+        raise ValueError("params must hold a tensor that requires grad, got none")
+    found, generators = [], Generators({p.device for p in params})
+    try:
+        for k, of_group in enumerate(losses):
+            if batches is not None:  # one mask of dropout for all would be no independent look
+                generators.seed(options["seed"], k)
+            with Evaluator(params, of_group, process_group=process_group, sign=sign) as ask:
+                found.append(look_at_group(ask, k, failure_prob, len(losses), options, found[:1]))
+    finally:
+        generators.set()
     return conclude(found, nsamples, failure_prob, curvature_tol)
 
 
@@ -150,7 +174,7 @@ def _losses(loss, batches, failure_prob):
     """The loss of each group, and the samples in all of them."""
     if batches is None:
         return [loss], None
-    batches = list(batches)
+    batches = [batch for batch in batches if _size(batch)]
     groups = groups_for(failure_prob)
     if len(batches) < groups:
         raise ValueError(f"batches must hold at least {groups} mini-batches for failure_prob = "
@@ -166,16 +190,24 @@ def _losses(loss, batches, failure_prob):
 
 
 def _call(loss, batch):
-    if isinstance(batch, dict):
+    if isinstance(batch, Mapping):
         return loss(**batch)
     return loss(*batch) if isinstance(batch, (tuple, list)) else loss(batch)
 
 
 def _size(batch):
-    """Samples in a batch: the length of its first tensor."""
-    while isinstance(batch, (dict, tuple, list)) and batch:
-        batch = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
-    return len(batch) if isinstance(batch, torch.Tensor) and batch.ndim else 1
+    """Samples in a batch: the length of its first array, or 1."""
+    return next((len(array) if array.ndim else 1 for array in _arrays(batch)), 1)
+
+
+def _arrays(batch):
+    if isinstance(batch, Mapping):
+        batch = tuple(batch.values())
+    if isinstance(batch, (tuple, list)):
+        for part in batch:
+            yield from _arrays(part)
+    elif hasattr(batch, "ndim"):
+        yield batch
 
 
 def look_at_group(ask, k, failure_prob, groups, options, first) -> _Group:
@@ -197,9 +229,11 @@ def look_at_group(ask, k, failure_prob, groups, options, first) -> _Group:
                 break
             vector.scale_(v, 1 / largest)
         tol = max(_SHARE * largest, 1e-300)
-    # δ/2 for Lanczos, over all groups.
+    # δ/2 for Lanczos, over all groups. If one of them is negative and others are not, the bound of
+    # each is the answer; and if all are, it is γ.
     seen = smallest_curvature(product, ask.params, tol, failure_prob / (2 * groups),
-                              options["steps"], options["seed"], 2 * k)
+                              options["steps"], options["seed"], 2 * k, resolution=1.0,
+                              bound=options["tol"] is None and groups > 1)
     along = math.nan
     if first and first[0].negative:
         v = first[0].direction
@@ -223,7 +257,7 @@ def conclude(found, nsamples, failure_prob, curvature_tol=None) -> TrainingCerti
         verdict = Verdict.NEGATIVE_CURVATURE
         low = math.fsum(others) / len(others) if others else low
         text = f"curvature {low:.3g} along a direction, {checked}, {bet}"
-    elif math.isfinite(gamma) and (curvature_tol is None or gamma <= curvature_tol):
+    elif gamma <= (found[0].tol / _SHARE if curvature_tol is None else curvature_tol):
         verdict = Verdict.SOSP
         text = f"no negative curvature down to {-gamma:.3g}, {checked}, {bet}"
     else:

@@ -108,13 +108,18 @@ class Products:
         if not (isinstance(loss, torch.Tensor) and loss.requires_grad and loss.numel() == 1):
             return None
         graph = _backward(loss, self.params, create_graph=True)
-        if graph is None or any(g is None for g in graph) or not _twice_differentiable(graph):
+        # A gradient of a loss that backward was seen to leave out as well is zero.
+        unused = self.ask.loss is not None and self.ask.by_autograd and self.ask.unused_checked
+        if graph is None or (any(g is None for g in graph) and not unused) or (
+                not _twice_differentiable(graph)):
             return None
         self.source = Source.AUTOGRAD
         return graph
 
     def _double_backward(self, v):
-        hv = _backward(self.graph, self.params, grad_outputs=v, retain_graph=True)
+        used = [(g, u) for g, u in zip(self.graph, v, strict=True) if g is not None]
+        hv = _backward([g for g, _ in used], self.params, grad_outputs=[u for _, u in used],
+                       retain_graph=True)
         if hv is None:
             self.graph = None
             return None
@@ -180,13 +185,14 @@ def can_use_autograd(params) -> bool:
 
 
 def smallest_curvature(product, params, curvature_tol, failure_prob, maxiter, seed, counter,
-                       resolution=0.05) -> Seen:
+                       resolution=0.05, bound=False) -> Seen:
     """Smallest eigenvalue of the Hessian, as far as it needs to be known.
 
     Lanczos with full reorthogonalization from a random start, and the theorem of
     `saddlelib.curvature.lanczos`. It stops as soon as it knows on which side of −curvature_tol
     λ_min lies, or how far from it, or that errors of the products hide it, or after ``maxiter``
-    products. It keeps one vector for each.
+    products. It keeps one vector for each. With ``bound`` it goes on where λ_min lies below, until
+    it is known to ``resolution``·curvature_tol.
     """
     dim = vector.numel(params)
     maxiter = min(maxiter, dim)
@@ -209,7 +215,7 @@ def smallest_curvature(product, params, curvature_tol, failure_prob, maxiter, se
         certified = T.decides(at_tol, component, error) or (
             k == dim and low - error >= -curvature_tol)
         near = T.at(low - resolution * curvature_tol)
-        known = T.decides(near, component) or low < -curvature_tol - error
+        known = T.decides(near, component) or not bound and low < -curvature_tol - error
         if certified or known or beta == 0 or k == maxiter:
             break
         basis.append(vector.scale_(w, 1 / beta))

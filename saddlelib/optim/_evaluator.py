@@ -23,7 +23,7 @@ from torch.nn.parameter import is_lazy
 
 from . import _vector as vector
 
-__all__ = ["Evaluator", "Skipped", "Unusable", "leaves", "modules_of"]
+__all__ = ["Evaluator", "Generators", "Skipped", "Unusable", "leaves", "modules_of"]
 
 _SYNC = "require_forward_param_sync"
 _MOST = 4000  # objects that the search for modules opens
@@ -99,7 +99,7 @@ class Evaluator:
         self.exits.callback(self._put_back_grads)
         self.exits.callback(self._put_back_buffers)
         self._put_aside(self.params)
-        self.random = _Random({p.device for p in self.params})
+        self.random = Generators({p.device for p in self.params})
         self.exits.callback(self.random.set)
         modules = modules_of(self.loss or self.closure)
         self._know(modules)
@@ -333,13 +333,22 @@ def _write(tensor, values):
         tensor.copy_(values)
 
 
-class _Random:
+class Generators:
     """The states of torch's, NumPy's and Python's generators."""
 
     def __init__(self, devices):
         self.cuda = [d for d in devices if d.type == "cuda"]
         self.states = (torch.get_rng_state(), np.random.get_state(), random.getstate(),  # noqa: NPY002
                        [torch.cuda.get_rng_state(d) for d in self.cuda])
+
+    def seed(self, seed, counter):
+        """Begin all of them anew; each pair is another, independent stream."""
+        mixed = int(np.random.SeedSequence((seed, counter)).generate_state(1)[0])
+        torch.default_generator.manual_seed(mixed)
+        np.random.seed(mixed)  # noqa: NPY002
+        random.seed(mixed)
+        for device in self.cuda:
+            torch.cuda.default_generators[device.index].manual_seed(mixed)
 
     def set(self):
         """Put them all back."""

@@ -551,7 +551,7 @@ class Escape(Optimizer):
             except ValueError as error:
                 raise Unusable(str(error)) from error
 
-        now = vector.clone(params)
+        now, vain = vector.clone(params), s["in_vain"]
         vector.copy_(params, [x for _, x in opened["at"]])
         try:
             seen = self._asking(s, None, question, params)
@@ -561,7 +561,8 @@ class Escape(Optimizer):
             self._held["open"] = None
             return
         s["evaluations"] += 2 * seen.products  # what double backward costs
-        s["certifying"] += 2 * seen.products
+        s["certifying"] += 2 * seen.products + s["in_vain"] - vain
+        s["in_vain"] = vain  # a budget of its own: looks are not later for it
         found.append(seen)
         if len(found) == groups_for(_DELTA):
             self._held.update(open=None, certificate=conclude(found, None, _DELTA))

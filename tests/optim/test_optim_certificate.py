@@ -1,5 +1,6 @@
 """A certificate from mini-batches: how often it errs, and what it refuses to say."""
 
+import collections
 import math
 
 import pytest
@@ -134,6 +135,94 @@ def test_differences_need_a_bound_of_their_error():
     assert certify([x], loss, lipschitz_hess=1e-6).verdict is Verdict.NEGATIVE_CURVATURE
 
 
+@pytest.mark.parametrize("failure_prob", [1 - 2**-53, 0.999999, 0.5, 0.01, 1e-12, 1e-300, 5e-324])
+def test_groups_are_as_many_as_any_failure_probability_needs(failure_prob):
+    K = groups_for(failure_prob)
+    assert -K <= math.log2(failure_prob) - 1 < 1 - K
+
+
+def skewed(rare, rng):
+    """One-dimensional groups with the mean curvature -0.5: rarely strongly negative, else 0."""
+    hit = torch.rand(8, 1, 1, dtype=torch.float64, generator=rng) < rare
+    return list(torch.where(hit, -0.5 / rare, 0.0))
+
+
+def student(rng):
+    """Of infinite variance, and symmetric."""
+    z, *rest = torch.randn(3, 8, 1, 1, dtype=torch.float64, generator=rng)
+    return list(z / torch.stack(rest).square().mean(0).sqrt() - 0.5)
+
+
+def test_heavy_tails_keep_the_premise_and_rare_samples_break_it_as_is_said():
+    rng, x = torch.Generator().manual_seed(5), point(1)
+
+    def errs(draw, times):
+        return sum(certify([x], lambda z: (z * x * x).mean() / 2, draw(),
+                           curvature_tol=1e-3).gamma < 0.5 - 1e-9
+                   for _ in range(times)) / times
+
+    assert errs(lambda: student(rng), 100) <= 0.01 / 2 + 4 * math.sqrt(2.0**-8 / 100)
+    assert abs(errs(lambda: skewed(0.1, rng), 100) - 0.9**8) < 4 * math.sqrt(0.25 / 100)
+
+
+def test_every_group_draws_its_own_dropout():
+    """Of two numbers each group drops some; all dropped, the curvature is positive."""
+    x, wrong = point(2), 0
+    for seed in range(60):
+        before = torch.get_rng_state()
+        seen = certify([x], lambda z: (4 * x * x - 8 * nn.functional.dropout(x * x) + z).sum(),
+                       [torch.zeros(2)] * 8, seed=seed)
+        assert torch.equal(before, torch.get_rng_state())
+        wrong += seen.gamma < 8.0 - 1e-9
+    assert wrong <= 1  # with one mask for all, 15 of 60
+
+
+def test_no_verdict_is_a_bound_beyond_all_curvature():
+    """Groups that are as often positive as negative leave no choice but a bound of their size."""
+    rng, x = torch.Generator().manual_seed(0), point(2)
+    for seed in range(60):
+        data = [10 * torch.randn(1, 2, dtype=torch.float64, generator=rng) for _ in range(8)]
+        seen = certify([x], lambda z: (z * x * x).sum() / 2, data, seed=seed)
+        low = min(float(z.min()) for z in data)
+        if seen.verdict is Verdict.SOSP:
+            assert -low - 1e-9 <= seen.gamma <= float(data[0].abs().max()) + 1e-9
+        else:
+            assert seen.verdict is Verdict.CANNOT_TELL or seen.min_eig < 0
+        assert seen.gamma <= 1.05 * max(-low, 0.0) + 1e-6
+
+
+def test_a_parameter_that_the_loss_leaves_out_has_no_curvature():
+    x, unused = point(), point(2)
+    seen = certify([unused, x], lambda: quadratic(x), curvature_tol=0.1)
+    assert seen.verdict is Verdict.NEGATIVE_CURVATURE
+    assert certify([unused, x], lambda: quadratic(x, 1.0), curvature_tol=0.1).verdict is (
+        Verdict.SOSP)
+
+
+@pytest.mark.parametrize("wrap, nsamples", [
+    (lambda z: z, 40), (lambda z: (z,), 40), (lambda z: {"z": z}, 40),
+    (lambda z: collections.UserDict(z=z), 40), (lambda z: z.numpy(), 40),
+    (lambda z: {"name": ["a"] * 5, "z": z}, 40), (lambda z: (["a"] * 5, z), 40)])
+def test_samples_are_counted_in_every_form_of_a_batch(wrap, nsamples):
+    x, rng = point(), torch.Generator().manual_seed(0)
+    data = [wrap(z) for z in [torch.zeros(0, 4), *batches(rng, 8, size=5)]]
+
+    def loss(*args, name=None, z=None):
+        return quadratic(x, 1.0 + torch.as_tensor(args[-1] if z is None else z))
+    assert certify([x], loss, data).nsamples == nsamples
+
+
+@pytest.mark.parametrize("loss, params, error, match", [
+    (lambda x: x.sum() * math.nan, 1, RuntimeError, "not finite"),
+    (lambda x: x.sum().item(), 1, RuntimeError, "depends on no parameter"),
+    (lambda x: x.sum(), 0, ValueError, "params must hold a tensor"),
+])
+def test_what_has_no_curvature_is_named(loss, params, error, match):
+    x = point()
+    with pytest.raises(error, match=match):
+        certify([x] * params, lambda: loss(x))
+
+
 class Regression:
     """A convex loss at its minimum: looks find nothing."""
 
@@ -166,6 +255,10 @@ def test_the_wrapper_certifies_where_it_looked_in_vain():
     assert "checked on 8 mini-batches" in seen.message
     c = optimizer.counts
     assert torch.equal(task.w, before) and c["evaluations"] >= c["in_vain"] + 2 * seen.products
+    alone = Regression()
+    without = Escape(torch.optim.SGD([alone.w], lr=0.1), loss=alone.loss)
+    alone.run(without, 10)
+    assert c["in_vain"] == without.counts["in_vain"]  # so looks come when they would
     task.run(optimizer, 60)  # and no second one before its share is earned
     assert optimizer.certificate is seen
     assert Escape(torch.optim.SGD([task.w], lr=0.1), loss=task.loss).certificate is None
