@@ -248,7 +248,7 @@ def mixture():
                    lambda seed: [0.1 * normal(1, 10, seed=seed).repeat(2, 1)], loss, best=0.55)
 
 
-def autoencoder(scale=1.0, offset=0.0, dtype=torch.float64, size=0.0, drop=0.0, penalty=0.0):
+def autoencoder(scale=1.0, offset=0.0, dtype=torch.float64, drop=0.0, penalty=0.0):
     """x ↦ W₂ tanh(W₁ x), its loss scaled and shifted, in another precision, or with dropout."""
     x = digits()[0].to(dtype)
 
@@ -258,14 +258,11 @@ def autoencoder(scale=1.0, offset=0.0, dtype=torch.float64, size=0.0, drop=0.0, 
         large = penalty * sum(p.square().sum() for p in params)
         return scale * (mean_square(hidden @ params[1].mT - x[b]) + large) + offset
 
-    def start(seed):
-        return [size * normal(8, 64, seed=seed), size * normal(64, 8, seed=seed + 9)]
-
     said = [f"loss × {scale:g}" * (scale != 1), f"loss {offset:+g}" * (offset != 0),
-            str(dtype)[6:] * (dtype != torch.float64), f"start {size:g}" * (size > 0),
+            str(dtype)[6:] * (dtype != torch.float64),
             f"dropout {drop:g}" * (drop > 0), f"penalty {penalty:g}" * (penalty > 0)]
-    return Problem(", ".join(["autoencoder", *filter(None, said)]), 300, start, loss,
-                   best=scale * (0.5 if drop or penalty else 0.27) + offset, rate=1 / scale,
+    return Problem(", ".join(["autoencoder", *filter(None, said)]), 300, zeros((8, 64), (64, 8)),
+                   loss, best=scale * (0.5 if drop or penalty else 0.27) + offset, rate=1 / scale,
                    dtype=dtype)
 
 
@@ -393,7 +390,6 @@ PROBLEMS = {
     "float32": partial(autoencoder, dtype=torch.float32),
     "bfloat16": partial(autoencoder, dtype=torch.bfloat16),
     "dropout": partial(autoencoder, drop=0.3), "penalty": partial(autoencoder, penalty=0.02),
-    "near": partial(autoencoder, size=1e-9),
     "linear-3": partial(linear, 3, 8), "linear-3-32": partial(linear, 3, 8, torch.float32),
     "linear-3-16": partial(linear, 3, 8, torch.bfloat16), "linear-3-wide": partial(linear, 3, 256),
     "monkey": partial(form, 3, 4, 0.2), "order-5": partial(form, 5, 6, 0.2),

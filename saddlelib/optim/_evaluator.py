@@ -23,7 +23,7 @@ from torch.nn.parameter import is_lazy
 
 from . import _vector as vector
 
-__all__ = ["Evaluator", "Generators", "Unusable", "leaves", "modules_of"]
+__all__ = ["Evaluator", "Generators", "Skipped", "Unusable", "leaves", "modules_of"]
 
 _SYNC = "require_forward_param_sync"
 _MOST = 4000  # objects that the search for modules opens
@@ -31,6 +31,10 @@ _MOST = 4000  # objects that the search for modules opens
 
 class Unusable(RuntimeError):
     """The loss cannot be asked again: it returned nothing, or not the same twice."""
+
+
+class Skipped(Unusable):
+    """The loss returned None, as a training step does that skips a mini-batch."""
 
 
 class Evaluator:
@@ -186,7 +190,7 @@ class Evaluator:
                 why = (f"on {round(failed * self.ranks)} of {self.ranks} ranks the loss returned "
                        f"no number; let it end with `return loss` on each")
         if why is not None:
-            raise Unusable(why)
+            raise (Skipped if loss is None and self.ranks == 1 else Unusable)(why)
         return self.sign * value
 
     def average(self, grads) -> None:

@@ -16,7 +16,7 @@ from .._arguments import integer
 from . import _vector as vector
 from ._certificate import certify, conclude, groups_for, look_at_group
 from ._curvature import can_use_autograd
-from ._evaluator import Evaluator, Unusable
+from ._evaluator import Evaluator, Skipped, Unusable
 from ._look import agrees, look, sizes_of
 from ._watch import EVERY, beginning, restart, stands
 
@@ -27,7 +27,9 @@ _log = logging.getLogger(__name__)
 _AGAIN = 8  # steps from a look in vain to the next pair
 _CREDIT = 64  # evaluations that looks in vain may cost beyond their share where nothing moves
 _TESTS = 8  # and where the gradient is lost in noise: what tests of progress may have cost
-_POINTS = 6  # that a move needs; a mini-batch that agrees gives 1, 3 or all of them
+# That a move needs. A mini-batch that agrees gives 1; 1.5 where there is no gradient, and so no
+# noise of it; 3 where slopes show no noise and its fall is like that of the one that looked.
+_POINTS = 6
 _PARTS = 1.0, 0.5, 0.25  # of a move: what one mini-batch chose may be too long for another
 _SILENT = 1e-3  # a slope along the move is that of noise if it is a larger share of the fall
 _DELTA = 0.01  # how often a certificate may err
@@ -54,7 +56,7 @@ _SENTENCES = {
 def _memory():
     """What a wrapper knows before its first step; no nan, which would not equal itself loaded."""
     return {"steps": 0, "looks": 0, "evaluations": 0, "in_vain": 0, "vain_before": 0,
-            "moves": 0, "refused": 0, "agreed": 0, "points": 0, "promised": 0.0,
+            "moves": 0, "refused": 0, "agreed": 0, "points": 0.0, "promised": 0.0,
             "certifying": 0, "testing": False, "quiet": False, "forget": False,
             "scale": math.inf,
             "status": "watching", "at": 0, "why": "", **beginning(0),
@@ -79,8 +81,9 @@ class Escape(Optimizer):
     degenerate saddle, random directions in the proportions of an initialization take its place.
     The length comes from the loss. *Judge*: only a fall counts that the slope does not explain, and
     the parameters move only after the loss of the *next* mini-batch falls along the same move too,
-    or along a part of it; where gradients show noise, after two to six in a row. So a false alarm
-    changes nothing, not by a bit, and on mini-batches whose loss is convex nothing ever moves.
+    or along a part of it: two in a row if they say the same as the one that looked, and up to six
+    if they do not. So a false alarm changes nothing, not by a bit, and on mini-batches whose loss
+    is convex nothing ever moves.
 
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
@@ -472,6 +475,8 @@ class Escape(Optimizer):
             with ask:
                 return question(ask)
         except Unusable as why:  # on all ranks
+            if isinstance(why, Skipped) and s["value"] is not None:  # it has been asked before
+                return None
             s["why"] = str(why)
             self._cannot(s, "unusable")
             return None
@@ -511,7 +516,7 @@ class Escape(Optimizer):
             if found.fall <= 2 * s["slope"] * length:
                 found.move = None
         if found.move is not None:
-            s.update(status="moving", agreed=0, points=0, promised=found.fall, quiet=quiet,
+            s.update(status="moving", agreed=0, points=0.0, promised=found.fall, quiet=quiet,
                      length=length)
             self._held["move"] = list(zip(params, found.move, strict=True))
         else:
@@ -587,10 +592,7 @@ class Escape(Optimizer):
             move = vector.scale_(move, part)
             s["length"], s["promised"] = part * s["length"], part * s["promised"]
         alike = s["quiet"] and 0.25 * s["promised"] < fall < 4.0 * s["promised"]
-        if s["quiet"] and not s["grad_norm"]:
-            s["points"] = _POINTS  # no gradient at all: there is nothing to lose here
-        else:
-            s["points"] += 3 if alike else 1
+        s["points"] += 3.0 if alike else 1.0 if s["grad_norm"] else 1.5
         if s["points"] < _POINTS:
             self._held["move"] = list(zip(params, move, strict=True))
             return False

@@ -29,7 +29,7 @@ WRONG = (1,)  # steps whose mini-batch asks for the opposite: what the last one 
 class Net(nn.Module):
     """x ↦ W₂ tanh(W₁x) + u tanh(v·x), float64; on two ranks W₁ is cut unevenly, and v not at all.
 
-    At 0 the gradient vanishes. "trap": one hidden unit is awake, and only that has a gradient.
+    At 0 the gradient vanishes. "trap": one hidden unit is a little awake, and has all the gradient.
     """
 
     def __init__(self, start):
@@ -42,8 +42,8 @@ class Net(nn.Module):
         for p in self.parameters():
             nn.init.zeros_(p)
         if start == "trap":
-            nn.init.normal_(self.enc.weight[0], std=0.5)
-            nn.init.normal_(self.dec.weight[:, 0], std=0.5)
+            nn.init.normal_(self.enc.weight[0], std=1e-3)
+            nn.init.normal_(self.dec.weight[:, 0], std=1e-3)
 
     def forward(self, x, both=True):
         y = self.dec(torch.tanh(self.enc(x)))
@@ -80,12 +80,12 @@ RUNS = {"SGD": ("SGD", "zero", "loss"), "AdamW": ("AdamW", "zero", "closure"),
         "Muon": ("Muon", "zero", "loss"), "trap": ("slow SGD", "trap", "loss"),
         "trap, closure": ("slow SGD", "trap", "closure"),
         "LBFGS": ("LBFGS", "zero", "closure")}
-STEPS = range(12)
+STEPS = range(16)
 # torch's Muon cannot add its update to a shard, and L-BFGS would flatten one.
 REPLICAS, SHARDS = list(RUNS), ["SGD", "AdamW", "trap"]
 # Where a run of "SGD" stops: a move waits for its judgement; it was made, and the momentum is to be
 # forgotten; one gradient of a pair is there; nothing is under way.
-CUTS = {"move": 3, "moved": 4, "pair": 5, "quiet": 6}
+CUTS = {"move": 3, "moved": 5, "pair": 6, "quiet": 7}
 
 
 def mean_of(loss, size):
@@ -459,7 +459,7 @@ def test_the_loss_of_a_look_may_go_past_the_wrapper_that_adds_gradients_up(repli
 def test_a_branch_that_some_ranks_do_not_use_is_looked_at_by_all(replicas):
     for found in replicas:
         assert_same_bits(found["unused"], replicas[0]["unused"])
-        assert found["unused left"] > 0.1
+        assert found["unused left"] > 0.02
 
 
 def test_accumulated_gradients_without_a_sum_are_those_of_one_process(replicas):

@@ -130,7 +130,7 @@ def test_losses_at_the_ends_of_the_range_of_floats_raise_nothing(factor):
     optimizer = train(wrapped([x], loss, torch.optim.Rprop), loss, 100)
     assert torch.isfinite(x).all()
     if factor > 5e-324:  # of which a loss is a whole multiple
-        assert optimizer.counts["moves"] >= 1 and well(4 * x) < -0.4
+        assert optimizer.counts["moves"] >= 1 and well(4 * x) < -0.3
 
 
 @pytest.mark.parametrize("first, then", [(1e150, 1e-150), (1.2e154, 1.2e154), (1e-170, 1e-170)])

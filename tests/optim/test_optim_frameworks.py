@@ -491,7 +491,7 @@ def test_the_curvature_seen_is_the_loss_s_whatever_is_accumulated_or_clipped(loo
 @LOOPS
 def test_a_move_is_judged_by_a_mini_batch_that_did_not_find_it(loop):
     """Lightning calls `training_step` within the step, too late to keep a batch for its loss."""
-    data, seen = batches(3), []
+    data, seen = batches(4), []
 
     def make(params, loss):
         params = list(params)
@@ -504,9 +504,10 @@ def test_a_move_is_judged_by_a_mini_batch_that_did_not_find_it(loop):
         return Escape(torch.optim.AdamW(params, lr=0.01), loss=recording)
 
     run = loop(Job(at_saddle(), make, data))
-    first, second, _ = (error(at_saddle(), x).item() for x in data)
+    first, second, third, *_ = (error(at_saddle(), x).item() for x in data)
     assert run.optimizer.counts["moves"] == 1
-    assert seen[0] == pytest.approx(first) and seen[-1] == pytest.approx(second)
+    assert seen[0] == pytest.approx(first) and seen[-1] == pytest.approx(third)
+    assert pytest.approx(second) in seen
 
 
 @loops(lambda name: name in ("lightning", "like lightning"))
