@@ -86,7 +86,7 @@ class Escape(Optimizer):
     is convex nothing ever moves.
 
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
-    A look takes some 10 to 40 evaluations of the loss and keeps up to 17 copies of the parameters
+    A look takes some 10 to 40 evaluations of the loss and keeps up to 36 copies of the parameters
     while it lasts. Looks in vain, moves that were refused counted in, cost at most ``overhead`` of
     all gradients and one look more; 64 evaluations more where the run does not move at all.
 
@@ -95,6 +95,8 @@ class Escape(Optimizer):
     ``param_groups[0]["escape"]``: a checkpoint of the bare optimizer loads into a wrapped one, and
     back. The loss is not part of a checkpoint, a pickle or a copy; set ``optimizer.loss`` again.
     A GradScaler, accumulation, clipping and closures work as ``inner`` has them.
+    Complex parameters, and those with sparse gradients, are left to ``inner``: neither watched nor
+    moved. A certificate that is open is not part of a checkpoint.
 
     **Many machines.** Under DistributedDataParallel and FSDP2 (`fully_shard`) all ranks watch,
     look, move and judge alike, bit for bit, by the mean of their losses. Give every rank the same
