@@ -194,7 +194,7 @@ def step_times(build, matrices=4, width=500, rounds=15):
         for _ in range(steps):
             optimizer.step(closure)
 
-    for _ in range(4):  # past the beginning, where pairs are closer
+    for _ in range(6):  # past the beginning, where pairs and tests of progress are closer
         run(optimizers["wrapped"])
     before = dict(optimizers["wrapped"].counts)
     found = in_turns({name: lambda seed, o=o: run(o) for name, o in optimizers.items()}, rounds)
