@@ -219,6 +219,52 @@ def test_looks_in_vain_keep_their_budget():
         assert c["looks"] >= 2
 
 
+def test_where_nothing_moves_at_all_looks_have_their_credit_and_then_wait():
+    x = nn.Parameter(torch.zeros(3, dtype=torch.float64))
+    optimizer = Escape(torch.optim.SGD([x], lr=0.1), loss=lambda: (x * x).sum())
+    for _ in range(300):
+        optimizer.zero_grad()
+        optimizer.loss().backward()
+        optimizer.step()
+    assert 32 <= optimizer.counts["in_vain"] <= 64 + 0.02 * 300 + 20 and not x.any()
+
+
+@pytest.mark.parametrize("noise, least", [(0.0, 2), (0.05, 6)])
+def test_where_slopes_show_noise_six_mini_batches_have_to_agree(noise, least):
+    """f = Σ (x⁴ − x²) and on every mini-batch ±noise·Σx; y keeps a gradient that goes nowhere."""
+    x, y = (nn.Parameter(torch.zeros(n, dtype=torch.float64)) for n in (2, 1))
+    sign = 1.0
+
+    def loss():
+        return (x**4 - x**2).sum() + sign * (noise * x.sum() + 0.1 * y.sum())
+
+    optimizer = Escape(torch.optim.SGD([x, y], lr=1e-9), loss=loss)
+    agreed = 0
+    for k in range(60):
+        sign = 1.0 if k % 2 else -1.0
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+        agreed = max(agreed, optimizer._s["agreed"])
+        if optimizer.counts["moves"]:
+            break
+    assert optimizer.counts["moves"] == 1 and agreed == least
+    assert optimizer.counts["in_vain"] <= 4  # what led to a move was not in vain
+
+
+@pytest.mark.parametrize("slope, moves", [(5.0, 0), (1e-3, 1)])
+def test_where_the_gradient_leads_as_far_down_nothing_moves(slope, moves):
+    """f = x⁴ − x² + slope·y with a learning rate that goes nowhere: the way along x is 1/4 deep."""
+    x, y = (nn.Parameter(torch.zeros(1, dtype=torch.float64)) for _ in range(2))
+    optimizer = Escape(torch.optim.SGD([x, y], lr=1e-12),
+                       loss=lambda: (1 + x**4 - x**2 + slope * y).sum())
+    for _ in range(60):
+        optimizer.zero_grad()
+        optimizer.loss().backward()
+        optimizer.step()
+    assert optimizer.counts["looks"] >= 1 and optimizer.counts["moves"] == moves
+
+
 def minimum():
     """A small tanh network at a minimum of its regularized loss, and its mini-batches."""
     rng = torch.Generator().manual_seed(3)
