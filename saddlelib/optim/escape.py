@@ -78,12 +78,12 @@ class Escape(Optimizer):
     *Watch*: the inner product of two successive gradients, every 50 steps, says without a unit
     whether a run still goes anywhere. *Look*, where it does not: a few Lanczos steps on the loss of
     the mini-batch find the direction of least curvature; where the Hessian shows nothing, as at a
-    degenerate saddle, random directions in the proportions of an initialization take its place.
-    The length comes from the loss. *Judge*: only a fall counts that the slope does not explain, and
-    the parameters move only after the loss of the *next* mini-batch falls along the same move too,
-    or along a part of it: two in a row if they say the same as the one that looked, and up to six
-    if they do not. So a false alarm changes nothing, not by a bit, and on mini-batches whose loss
-    is convex nothing ever moves.
+    degenerate saddle, a draw in the proportions of an initialization and a few steps down from it
+    take its place. The length comes from the loss. *Judge*: only a fall counts that the slope does
+    not explain, and the parameters move only after the loss of the *next* mini-batch falls along
+    the same move too, or along a part of it: two in a row if they say the same as the one that
+    looked, and up to six if they do not. So a false alarm changes nothing, not by a bit, and on
+    mini-batches whose loss is convex nothing ever moves.
 
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 36 copies of the parameters
@@ -97,6 +97,10 @@ class Escape(Optimizer):
     A GradScaler, accumulation, clipping and closures work as ``inner`` has them.
     Complex parameters, and those with sparse gradients, are left to ``inner``: neither watched nor
     moved. A certificate that is open is not part of a checkpoint.
+
+    **Related work.** Chee & Toulis 2018, after Pflug 1990, test by inner products of successive
+    gradients whether SGD has become stationary. `saddlelib.curvature` has what Lanczos proves. The
+    look at a degenerate saddle and the judge are ours.
 
     **Many machines.** Under DistributedDataParallel and FSDP2 (`fully_shard`) all ranks watch,
     look, move and judge alike, bit for bit, by the mean of their losses. Give every rank the same
@@ -274,7 +278,7 @@ class Escape(Optimizer):
             if not own:
                 self.inner.state.pop(p, None)
         self._held.update({key: pairs or None for key, pairs in loaded.items()})
-        self._regain(self._s)
+        self._regain(self._complete())
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
 
@@ -292,8 +296,16 @@ class Escape(Optimizer):
         group = self.param_groups[0]
         s = group.get("escape")
         if not isinstance(s, dict) or len(s) != _SIZE:
-            s = group["escape"] = {**_memory(), **(s if isinstance(s, dict) else {})}
+            s = self._complete()
         return s
+
+    def _complete(self):
+        """The memory of the first group with just what this version knows."""
+        group = self.param_groups[0]
+        old = group.get("escape")
+        old = old if isinstance(old, dict) else {}
+        group["escape"] = {name: old.get(name, value) for name, value in _memory().items()}
+        return group["escape"]
 
     @property
     def counts(self) -> dict:

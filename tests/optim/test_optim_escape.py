@@ -432,6 +432,7 @@ def test_a_checkpoint_is_a_snapshot_and_an_older_one_is_completed():
     task.run(optimizer, 3)
     assert state["param_groups"][0]["escape"]["steps"] == 0
     del state["param_groups"][0]["escape"]["agreed"]
+    state["param_groups"][0]["escape"]["of another version"] = 1  # and as many as before
     state["param_groups"][0]["escape"]["steps"] = 7
     optimizer.load_state_dict(state)
     assert optimizer.counts["steps"] == 7
