@@ -1,7 +1,7 @@
 """story-*.svg: the book in three pictures, for the first page.
 
-Every point is an iterate of saddlelib. The pictures have no colours of their own: they stand inside the
-page, and its style sheet gives each class a colour by day and by night.
+Every point is an iterate of saddlelib. The pictures have no colours of their own: they stand inside
+the page, and its style sheet gives each class a colour by day and by night.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def saddle():
 def noise():
     """Mini-batches shake the iterate: off the ridge, and past the minimizer."""
     problem, start = QuarticSaddle(0.5, [1.0]), (0.0, 0.85)
-    panel = Panel(problem, (-0.95, 0.95), (-0.55, 1.0), "With noisy gradients the path trembles: it "
-                  "leaves the ridge by itself and then never comes to rest.")
+    panel = Panel(problem, (-0.95, 0.95), (-0.55, 1.0), "With noisy gradients the path trembles: "
+                  "it leaves the ridge by itself and then never comes to rest.")
     oracle = Oracle(problem, grad_noise=1.1, rng=0)
     shaken = iterates(SGD(0.06, 4), oracle, start, 260, seed=11)
     panel.path(shaken, "way")
