@@ -29,8 +29,8 @@ SIGNS = ("\u00a0\u2061±×·¬ˆ˜¯˙‾‖†…′″←→↔↑↓↦⇒⇔
          "⏞⏟□⟂⟨⟩⩽⩾")
 
 
-# Chromium leaves room for the widest size of a sign that grows, whichever it draws (MathML Core asks
-# for that), so sizes are cut or made alike in width: no blank stands behind a root or a bracket.
+# Chromium leaves room for the widest size of a sign that grows, whichever it draws (MathML Core
+# asks for that), so widths are made alike or small: no blank stands behind a root or a bracket.
 BRACKETS = "()[]{}⌈⌉⌊⌋⟨⟩"
 BEARING = 110  # at most this much blank on the outer side of a bracket
 TALLEST = 2500  # sizes that no formula needs
@@ -78,6 +78,7 @@ def fit(font):
     for table in font["cmap"].tables:
         if 0x2032 in table.cmap:
             table.cmap[0x2032] = "minute.st"
+            table.cmap[0x203E] = table.cmap[0xAF]  # what Temml writes for a bar
 
 
 def make(source):
