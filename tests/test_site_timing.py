@@ -116,8 +116,6 @@ INPUTS = """async (slider, mark) => {
 def test_an_input_is_drawn_within_a_frame(browser, site, page, mark, root, sliders,
                                           fixed_work, record_property):
     with Visit(browser) as visit:
-        # Setting the chapter's mathematics takes seconds, and test_site looks at it already.
-        visit.page.route("**/math.js*", lambda route: route.fulfill(body=""))
         visit.page.goto(f"{site}/chapters/{page}.html")
         figure = visit.page.locator(root).first
         figure.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")

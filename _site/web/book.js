@@ -1,10 +1,9 @@
 // Every page: a box that scrolls sideways (wide equation, code, output, table) can be reached and
 // scrolled with the keyboard; one that fits stays out of the way of the Tab key.
 (() => {
-  const boxes =
-    "div.math, span.math.wide, div.highlight pre, .cell_output .output, .pst-scrollable-table-container";
-  function update(box) {
-    const scrolls = box.scrollWidth > box.clientWidth;
+  const found = document.querySelectorAll("div.math, span.math.long, div.highlight pre, "
+    + ".cell_output .output, .pst-scrollable-table-container");
+  function mark(box, scrolls) {
     if (scrolls === box.hasAttribute("tabindex")) return;
     if (scrolls) {
       box.setAttribute("tabindex", "0");
@@ -14,20 +13,12 @@
       for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
     }
   }
-  const watch = new ResizeObserver((entries) => entries.forEach((e) => update(e.target)));
-  function all() {
-    // A formula in the text that is wider than its paragraph becomes such a box too.
-    for (const formula of document.querySelectorAll("span.math > mjx-container")) {
-      const room = formula.parentElement.closest("p, li, td, th, dd")?.clientWidth ?? Infinity;
-      formula.parentElement.classList.toggle("wide", formula.offsetWidth > room);
-    }
-    for (const box of document.querySelectorAll(boxes)) {
-      watch.observe(box);
-      update(box);
-    }
+  // First all sizes, then all changes: in turns the browser would lay out the page each time.
+  function update(boxes) {
+    const wide = boxes.map((box) => box.scrollWidth > box.clientWidth);
+    boxes.forEach((box, i) => mark(box, wide[i]));
   }
-  all();
-  window.addEventListener("resize", all);
-  // Equations get their width from MathJax, which arrives after this script; math.js calls this.
-  window.watchBoxes = () => window.MathJax.startup.promise.then(all);
+  const watch = new ResizeObserver((entries) => update(entries.map((e) => e.target)));
+  // Formulas have their widths when their font is there.
+  document.fonts.ready.then(() => found.forEach((box) => watch.observe(box)));
 })();
