@@ -20,14 +20,15 @@ except ModuleNotFoundError as error:
         "saddlelib.figures needs matplotlib, which saddlelib does not install by itself: "
         "pip install saddlelib[figures]") from error
 
-__all__ = ["COLORS", "INK", "STYLE", "Table", "book_style", "contours", "histogram_with_law", "lowest", "new_axes",
-           "path", "png", "points_with_law", "ritz_values", "series", "taylor_remainders"]
+__all__ = ["COLORS", "INK", "STYLE", "Table", "book_style", "contours", "highest",
+           "histogram_with_law", "lowest", "new_axes", "path", "png", "points_with_law",
+           "ritz_values", "series", "taylor_remainders"]
 
 COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
           "polyak": "#D55E00", "gdpolyak": "#009E73",
           "theory": "#1B1F24", "saddle": "#CC79A7", "minimizer": "#009E73"}
 INK, SOFT, GRID = "#1b1f24", "#4e5862", "#eceff2"
-# What all pictures of the book share. On white paper; the site makes a light and a dark one of each.
+# What all pictures of the book share: white paper, of which the site makes light and dark.
 STYLE = {
     "svg.hashsalt": "saddlelib", "figure.facecolor": "white",
     "font.size": 10.5, "axes.titlesize": 10.5, "axes.labelsize": 10.5, "legend.fontsize": 10,
@@ -230,17 +231,27 @@ def lowest(rows, columns, *, by_row=False):
     """Places of the least number in each of some columns, or among them in each row.
 
     An entry counts with the number that it begins with; one that begins with none does not count.
-    """
-    def number(text):
-        found = re.match(r"[-+]?[\d ]*\.?\d+(?:e[-+]?\d+)?", text)
-        return float(found[0].replace(" ", "")) if found else np.inf
 
-    values = np.array([[number(str(row[i])) for i in columns] for row in rows])
-    if by_row:
-        return {(r, columns[c]) for r, row in enumerate(values) for c in np.flatnonzero(
-            (row == row.min()) & np.isfinite(row))}
-    return {(r, columns[c]) for c, column in enumerate(values.T) for r in np.flatnonzero(
-        (column == column.min()) & np.isfinite(column))}
+    >>> lowest([["a", "3 of 5", "-"], ["b", "1e-3", "2"]], [1, 2]) == {(1, 1), (1, 2)}
+    True
+    """
+    columns = list(columns)
+    values = np.array([[_number(row[i]) for i in columns] for row in rows])
+    least = values.min(axis=1 if by_row else 0, keepdims=True)
+    return {(int(r), columns[c])
+            for r, c in np.argwhere((values == least) & np.isfinite(values))}
+
+
+def highest(rows, columns, *, by_row=False):
+    """Places of the largest number, as `lowest` finds the least."""
+    turned = [[-_number(entry) if np.isfinite(_number(entry)) else "" for entry in row]
+              for row in rows]
+    return lowest(turned, columns, by_row=by_row)
+
+
+def _number(text):
+    found = re.match(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", str(text))
+    return float(found[0]) if found else np.inf
 
 
 def png(ax) -> bytes:

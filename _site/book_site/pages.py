@@ -8,7 +8,7 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 # Style sheets and scripts of the theme and its extensions that the book's own take the place of.
 UNUSED = re.compile(
     r"togglebutton\.|sphinx-book-theme\.|mystnb\.|proof\.css|exercise\.css|basic\.css"
-    r"|design-tabs\.js|sphinx-design\.min\.css|pydata-sphinx-theme\.|bootstrap\.js|fontawesome")
+    r"|copybutton|clipboard|design-tabs\.js|sphinx-design\.min\.css|pydata-sphinx-theme\.|bootstrap\.js|fontawesome")
 # What only the page of the search needs.
 OF_THE_SEARCH = re.compile(r"documentation_options\.js|doctools\.js|sphinx_highlight\.js")
 
@@ -109,6 +109,16 @@ def mend(body):
     return body.replace(' role="doc-biblioentry"', "")
 
 
+CELL_CODE = re.compile(r"<t[dh]\b.*?</t[dh]>", re.DOTALL)
+NAME = re.compile(r'(?<=<span class="pre">)[^<]*')
+
+
+def breakable(body):
+    """Let long names in tables break after a dot or an underscore, and nowhere else."""
+    return CELL_CODE.sub(lambda cell: NAME.sub(
+        lambda name: re.sub(r"([._])(?=\w)", r"\1<wbr>", name[0]), cell[0]), body)
+
+
 def links(context):
     """The address on Binder, and the other links that the theme makes for a page."""
     buttons = [button for group in context.get("header_buttons", [])
@@ -121,7 +131,7 @@ def links(context):
 def dress(app, pagename, templatename, context, doctree):
     """Give a page its folds, its links and only the files that it needs."""
     if context.get("body"):
-        context["body"] = mend(fold_boxes(fold_cells(context["body"])))
+        context["body"] = breakable(mend(fold_boxes(fold_cells(context["body"]))))
     context["has_code"] = 'class="fold code"' in context.get("body", "")
     context["binder_url"], context["page_links"] = links(context)
     context["default_mode"] = "light"  # what a page is without scripts; early.js knows better

@@ -11,6 +11,9 @@ SHEET = re.compile(r'(<g id="patch_\d+">\s*<path d="[^"]*"\s*style="fill: )#ffff
 IMAGE = re.compile(r'<img ([^>]*?)src="([^"]*_images/)([^"/]+)\.svg"([^>]*?)/?>')
 SIZE = re.compile(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"')
 CONTRAST = 3.2
+LEAST = 9  # pixels of the smallest letter on a page
+# Widths that the style sheet has a class for; a phone has room for the first.
+STEPS = (326, 400, 460, 520, 580, 640, 700)
 
 
 def luminance(colour):
@@ -51,15 +54,29 @@ def themed(svg):
     return {"light": clear, "dark": dark}
 
 
+def size_of(svg):
+    """Width and height on a page, and a class that says below which width letters get too small.
+
+    matplotlib counts in points of 1/72 inch, a page in pixels of 1/96. A letter drawn as a path is
+    100 units high before it is scaled.
+    """
+    width, height = (round(float(size) * 4 / 3) for size in SIZE.search(svg).groups())
+    letters = [100 * float(scale) for scale in re.findall(r"scale\((0\.\d+) -0\.\d+\)", svg)]
+    letters += [float(size) for size in re.findall(r"font: (?:\w+ )*([\d.]+)px", svg)]
+    least = width * LEAST / (4 / 3 * min(letters, default=LEAST))
+    step = next((step for step in STEPS if step >= least), STEPS[-1])
+    return width, height, f" least-{step}" if step > STEPS[0] else ""
+
+
 def show_both(html, sizes):
     """Name both pictures where a page shows one; the style sheet hides the other."""
     def one(found):
         before, folder, name, after = found.groups()
-        width, height = sizes[name]
+        width, height, least = sizes[name]
         rest = re.sub(r'\b(?:class|width|height|style)="[^"]*"', "", before + after)
         eager = "" if "no-script" in before + after else ' loading="lazy"'
         return "".join(
-            f'<img {" ".join(rest.split())} class="picture on-{paper}" '
+            f'<img {" ".join(rest.split())} class="picture on-{paper}{least}" '
             f'src="{folder}{name}.{paper}.svg" width="{width}" height="{height}"{eager}>'
             for paper in PAPER)
 
@@ -75,8 +92,7 @@ def theme_pictures(app, exception):
         if path.stem.endswith((".light", ".dark")):
             continue
         svg = path.read_text("utf8")
-        # matplotlib counts in points of 1/72 inch, a page in pixels of 1/96.
-        sizes[path.stem] = [round(float(size) * 4 / 3) for size in SIZE.search(svg).groups()]
+        sizes[path.stem] = size_of(svg)
         for paper, text in themed(svg).items():
             path.with_name(f"{path.stem}.{paper}.svg").write_text(text, "utf8")
     for page in Path(app.outdir).rglob("*.html"):

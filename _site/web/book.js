@@ -119,6 +119,24 @@ function code() {
   if (recall("all-code") === "shown") show(true);
 }
 
+// Code can be taken along.
+function copying() {
+  if (!navigator.clipboard) return;
+  for (const pre of all(".cell_input pre, .bd-article div[class*='highlight-'] pre")) {
+    if (pre.closest(".cell_output")) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copybtn";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(pre.textContent.replace(/\n$/, ""));
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+    pre.parentElement.append(button);
+  }
+}
+
 // A link into a fold opens it.
 function links() {
   const reach = () => {
@@ -178,4 +196,4 @@ function menu() {
   });
 }
 
-for (const part of [colours, drawer, contents, code, links, boxes, menu]) part();
+for (const part of [colours, drawer, contents, code, copying, links, boxes, menu]) part();
