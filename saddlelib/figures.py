@@ -224,7 +224,8 @@ class Table:
 
 
 def _like_a_number(text):
-    return not text or text[0] in "0123456789+-−.<>≤≥" and not text[1:].strip().isalpha()
+    return text in ("", "never") or (
+        text[0] in "0123456789+-−.<>≤≥" and not text[1:].strip().isalpha())
 
 
 def lowest(rows, columns, *, by_row=False):

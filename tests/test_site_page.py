@@ -70,6 +70,9 @@ def look(browser, site):
         with Visit(browser, width=width, height=height, reduced_motion="reduce") as visit:
             page = visit.open(f"{site}/chapters/{name}.html")
             return SimpleNamespace(
+                boxes=page.evaluate("""() => [...document.querySelectorAll(".live-figure.runs")].map(
+                  (b) => [b.dataset.figure, b.lastElementChild.getBoundingClientRect().height,
+                          parseFloat(getComputedStyle(b).minHeight)])"""),
                 opening=page.locator(".live-figure").first.bounding_box()["y"],
                 lines=page.evaluate(LINES), cut=page.evaluate(CUT),
                 letters=page.evaluate(LETTERS), marks=page.evaluate(MARKS),
@@ -141,6 +144,16 @@ def test_letters_of_still_pictures_are_readable_on_a_phone(look, name):
 @pytest.mark.parametrize("width", [1280, 360])
 def test_nothing_jumps_while_a_page_loads(look, name, width):
     assert look(name, width).shifts <= 0.05
+
+
+@pytest.mark.browser
+@every_chapter
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_room_of_a_figure_is_reserved(look, name, width):
+    seen = look(name, width).boxes
+    assert seen
+    for figure, high, reserved in seen:
+        assert abs(high - reserved) <= 40, f"{figure}: run python _site/boxes.py"
 
 
 # What a page is made of
