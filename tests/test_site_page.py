@@ -55,6 +55,11 @@ LETTERS = """async () => Promise.all([...document.querySelectorAll("img.picture.
     return [img.alt, Math.min(...drawn) * img.getBoundingClientRect().width / width];
   }))"""
 
+# Name, height and reserved height of the figures that run.
+BOXES = """() => [...document.querySelectorAll(".live-figure.runs")].map((box) => [
+  box.dataset.figure, box.lastElementChild.getBoundingClientRect().height,
+  parseFloat(getComputedStyle(box).minHeight)])"""
+
 
 def page_of(name):
     return BeautifulSoup((SITE / "chapters" / f"{name}.html").read_text("utf8"), "html.parser")
@@ -70,9 +75,7 @@ def look(browser, site):
         with Visit(browser, width=width, height=height, reduced_motion="reduce") as visit:
             page = visit.open(f"{site}/chapters/{name}.html")
             return SimpleNamespace(
-                boxes=page.evaluate("""() => [...document.querySelectorAll(".live-figure.runs")].map(
-                  (b) => [b.dataset.figure, b.lastElementChild.getBoundingClientRect().height,
-                          parseFloat(getComputedStyle(b).minHeight)])"""),
+                boxes=page.evaluate(BOXES),
                 opening=page.locator(".live-figure").first.bounding_box()["y"],
                 lines=page.evaluate(LINES), cut=page.evaluate(CUT),
                 letters=page.evaluate(LETTERS), marks=page.evaluate(MARKS),

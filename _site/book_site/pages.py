@@ -101,9 +101,8 @@ def mend(body):
     """
     body = re.sub(r' id="(?:proof|exercise|solution)-content"', "", body)
     body = re.sub(r'<th class="head">(?:<p></p>)?</th>', "<td></td>", body)
-    body = re.sub(r'<div class="pst-scrollable-table-container">(.*?)</div>', r"\1", body,
-                  flags=re.DOTALL)
-    body = re.sub(r"(<table\b.*?</table>)", r'<div class="table-box">\1</div>', body,
+    body = body.replace("pst-scrollable-table-container", "table-box")
+    body = re.sub(r'(<table class="results">.*?</table>)', r'<div class="table-box">\1</div>', body,
                   flags=re.DOTALL)
     body = body.replace('<div role="list" class="citation-list">', "<div>")
     return body.replace(' role="doc-biblioentry"', "")

@@ -9,6 +9,7 @@ import hashlib
 import html
 import json
 import re
+import struct
 from pathlib import Path
 
 from myst_nb.sphinx_ import NbMetadataCollector
@@ -53,9 +54,12 @@ def pictures(app, model, states, where):
         yield from pictures(app, states[child.removeprefix("IPY_MODEL_")], states, where)
     if model["model_name"] == "ImageModel":
         data = base64.b64decode(model["buffers"][0]["data"])
-        name = save(app, data, "." + model["state"]["format"].replace("+xml", ""))
+        name = save(app, data, ".png")
         alt = model["state"]["tooltip"] or "The first picture of a control that needs a kernel"
-        yield (f'<img src="{where}_static/{name}" alt="{html.escape(alt)}" loading="lazy">')
+        # figures.png draws two pixels for one of the page.
+        width, height = struct.unpack(">II", data[16:24])
+        yield (f'<img src="{where}_static/{name}" alt="{html.escape(alt)}" '
+               f'width="{width // 2}" height="{height // 2}" loading="lazy">')
 
 
 def place(app, body, states, where, binder):
