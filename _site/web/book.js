@@ -154,9 +154,10 @@ function links() {
 // A box that scrolls sideways (wide equation, code, output, table) can be reached and scrolled with
 // the keyboard; one that fits stays out of the way of the Tab key.
 function boxes() {
-  const kinds = "div.math, span.math.wide, div.highlight pre, .cell_output .output, .table-box";
-  function update(box) {
-    const scrolls = box.scrollWidth > box.clientWidth;
+  const found = all(
+    "div.math, span.math.long, span.math.wide, div.highlight pre, .cell_output .output, .table-box",
+  );
+  function mark(box, scrolls) {
     if (scrolls === box.hasAttribute("tabindex")) return;
     if (scrolls) {
       box.setAttribute("tabindex", "0");
@@ -166,19 +167,23 @@ function boxes() {
       for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);
     }
   }
-  const watch = new ResizeObserver((entries) => entries.forEach((e) => update(e.target)));
-  function look() {
-    // A formula in the text that is wider than its paragraph becomes such a box too.
-    for (const formula of all("span.math > mjx-container")) {
-      const room = formula.parentElement.closest("p, li, td, th, dd")?.clientWidth ?? Infinity;
-      formula.parentElement.classList.toggle("wide", formula.offsetWidth > room);
-    }
-    for (const box of all(kinds)) watch.observe(box);
+  // First all sizes, then all changes: in turns the browser would lay out the page each time.
+  function update(boxes) {
+    const wide = boxes.map((box) => box.scrollWidth > box.clientWidth);
+    boxes.forEach((box, i) => mark(box, wide[i]));
   }
-  look();
-  addEventListener("resize", look);
-  // Equations get their width from MathJax, which arrives after this script; math.js calls this.
-  window.watchBoxes = () => window.MathJax.startup.promise.then(look);
+  const watch = new ResizeObserver((entries) => update(entries.map((e) => e.target)));
+  // Formulas have their widths when their font is there.
+  document.fonts.ready.then(() => found.forEach((box) => watch.observe(box)));
+  // MathJax makes formulas wide after this script; math.js calls this.
+  window.watchBoxes = () =>
+    window.MathJax.startup.promise.then(() => {
+      for (const formula of all("span.math > mjx-container")) {
+        const room = formula.parentElement.closest("p, li, td, th, dd")?.clientWidth ?? Infinity;
+        formula.parentElement.classList.toggle("wide", formula.offsetWidth > room);
+      }
+      update(all("div.math, span.math.wide"));
+    });
 }
 
 // The menu of the page closes like any other, and prints.
