@@ -203,7 +203,9 @@ def test_controls_that_need_a_kernel_say_so(browser, site):
     with Visit(browser) as visit:
         page = visit.open(f"{site}/{CHAPTER}")
         assert page.locator(".needs-kernel", has_text="needs a running kernel").count() >= 1
-        assert page.locator(".widget-view img").first.evaluate("i => i.naturalWidth") > 0
+        picture = page.locator(".widget-view img:not(.picture)").first
+        picture.scroll_into_view_if_needed()
+        page.wait_for_function("(i) => i.naturalWidth > 0", arg=picture.element_handle())
 
 
 @pytest.mark.browser
