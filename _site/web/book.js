@@ -155,7 +155,7 @@ function links() {
 // the keyboard; one that fits stays out of the way of the Tab key.
 function boxes() {
   const found = all(
-    "div.math, span.math.long, span.math.wide, div.highlight pre, .cell_output .output, .table-box",
+    "div.math, span.math.long, div.highlight pre, .cell_output .output, .table-box",
   );
   function mark(box, scrolls) {
     if (scrolls === box.hasAttribute("tabindex")) return;
@@ -175,15 +175,6 @@ function boxes() {
   const watch = new ResizeObserver((entries) => update(entries.map((e) => e.target)));
   // Formulas have their widths when their font is there.
   document.fonts.ready.then(() => found.forEach((box) => watch.observe(box)));
-  // MathJax makes formulas wide after this script; math.js calls this.
-  window.watchBoxes = () =>
-    window.MathJax.startup.promise.then(() => {
-      for (const formula of all("span.math > mjx-container")) {
-        const room = formula.parentElement.closest("p, li, td, th, dd")?.clientWidth ?? Infinity;
-        formula.parentElement.classList.toggle("wide", formula.offsetWidth > room);
-      }
-      update(all("div.math, span.math.wide"));
-    });
 }
 
 // The menu of the page closes like any other, and prints.
