@@ -1,7 +1,8 @@
-"""What the live figures are made of: one text out of modules, a widget, and checked traits."""
+"""What the live figures are made of: script and style, a widget, and checked traits."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -47,6 +48,31 @@ def _used(text, main):
     return "".join(part for keep, part in zip(kept, found, strict=True) if keep)
 
 
+def script(name: str) -> str:
+    """The one module of a figure: a widget's front end is one text without files beside it."""
+    return (HERE / "built" / f"{name}.js").read_text(encoding="utf-8")
+
+
+def style() -> str:
+    """The one style sheet of all figures, without its comments."""
+    return re.sub(r"/\*.*?\*/\n*", "", (HERE / "kit" / "kit.css").read_text(encoding="utf-8"),
+                  flags=re.DOTALL)
+
+
+# A page that shows one figure and asks for nothing but the files beside it.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<link rel="icon" href="data:,">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="figure.css">
+<div data-figure="figure.js" data-state="state.json"></div>
+<script type="module" src="host.js"></script>
+</html>
+"""
+
+
 class LiveFigure(anywidget.AnyWidget):
     """A widget that refuses what is no trait of it; its repr names the inputs that changed."""
 
@@ -59,6 +85,31 @@ class LiveFigure(anywidget.AnyWidget):
                 raise TypeError(f"{type(self).__name__} has no trait {name!r}; it has "
                                 f"{', '.join(self._inputs)}")
         super().__init__(**traits)
+
+    def save(self, folder) -> Path:
+        """Write the figure as it is now to a folder, as a page that needs no Python.
+
+        The folder holds the module ``figure.js``, its ``figure.css``, the traits as
+        ``state.json``, and ``index.html`` with a small ``host.js`` that puts them together; any
+        web server shows it, and another page takes the three files into an element
+        ``<div data-figure="figure.js" data-state="state.json">`` with the same host. Returns the
+        path of the page.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {"figure.js": self._esm, "figure.css": self._css,
+                 "state.json": json.dumps(self.state(), ensure_ascii=False, indent=1),
+                 "host.js": (HERE / "kit" / "host.js").read_text(encoding="utf-8"),
+                 "index.html": PAGE.format(title=type(self).__name__)}
+        for name, text in files.items():
+            (folder / name).write_text(str(text), encoding="utf-8")
+        return folder / "index.html"
+
+    def state(self) -> dict:
+        """The traits that a page needs: what was set, and what the figure itself computes."""
+        others = anywidget.AnyWidget.class_traits()
+        return {name: getattr(self, name) for name in self.traits(sync=True)
+                if name not in others and not name.startswith("_")}
 
     def __repr__(self) -> str:
         # Without an address, so that a notebook prints the same line every time.
