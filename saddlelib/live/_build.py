@@ -16,7 +16,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 BUILT = HERE / "built"
 FIGURES = ("ravine", "saddle_map")
-IMPORT = re.compile(r"""^(?:import|export)\b[^;"']*?["'](\.[^"']+)["'];$""", re.MULTILINE)
+TOOL = HERE / "node_modules" / ".bin" / "esbuild"
+IMPORT = re.compile(r"""^(?:import|export)\b[^;"'()]*?\bfrom ["']([^"']+)["'];$""", re.MULTILINE)
 
 
 def sources(name: str) -> list[Path]:
@@ -24,6 +25,8 @@ def sources(name: str) -> list[Path]:
     found = [HERE / f"{name}.js"]
     for path in found:
         for other in IMPORT.findall(path.read_text(encoding="utf-8")):
+            if not other.startswith("."):
+                raise ValueError(f"{path.name} imports {other}, which is no file of this folder")
             module = (path.parent / other).resolve()
             if module not in found:
                 found.append(module)
@@ -43,17 +46,21 @@ def stamp(name: str, text: str, version: str) -> str:
     return f"// esbuild {version}, of {places}: {made_of} {digest(text)}\n"
 
 
+def options(name: str) -> list[str]:
+    """What esbuild is asked for: one small module with every letter as it is written."""
+    return [str(HERE / f"{name}.js"), "--bundle", "--minify", "--format=esm", "--charset=utf8",
+            "--log-level=warning"]
+
+
 def build(name: str) -> Path:
     """Write the bundle of one figure."""
-    tool = HERE / "node_modules" / ".bin" / "esbuild"
-    if not tool.exists():
+    if not TOOL.exists():
         raise SystemExit(f"there is no esbuild: run npm ci in {HERE}")
-    run = subprocess.run([tool, HERE / f"{name}.js", "--bundle", "--minify", "--format=esm",
-                          "--charset=utf8", "--log-level=warning"],
-                         capture_output=True, text=True, encoding="utf-8", check=False)
+    run = subprocess.run([TOOL, *options(name)], capture_output=True, text=True, encoding="utf-8",
+                         check=False)
     if run.returncode or run.stderr:
         raise SystemExit(run.stderr)
-    version = subprocess.run([tool, "--version"], capture_output=True, text=True,
+    version = subprocess.run([TOOL, "--version"], capture_output=True, text=True,
                              check=True).stdout.strip()
     BUILT.mkdir(exist_ok=True)
     path = BUILT / f"{name}.js"

@@ -3,7 +3,7 @@
 
 import { axes, linear, log, logCounts } from "./kit/axes.js";
 import { figure } from "./kit/figure.js";
-import { clamp, decades, range, short, steps } from "./kit/numbers.js";
+import { clamp, decades, finite, range, short, steps } from "./kit/numbers.js";
 import { compute, METHODS, panelsOf, scaleAt } from "./ravine_ball_model.js";
 import { levelPoint } from "./ravine_model.js";
 
@@ -28,12 +28,12 @@ function summarize({ runs, prediction, shown, maxiter }) {
   const parts = NAMES.filter((name) => shown.includes(name)).map((name) => {
     const words = { gd: "constant steps", polyak: "Polyak steps", gdpolyak: "GDPolyak" }[name];
     return `${words} ${runs[name].ended === "diverged" ? (name === "gdpolyak" ? "diverges" : "diverge")
-      : `f = ${name === "gd" ? short(runs.gd.f[runs.gd.nit], 2) : best(runs[name])}`}`;
+      : name === "gd" ? short(runs.gd.f[runs.gd.nit], 2) : best(runs[name])}`;
   });
   if (!parts.length) return "No method is shown.";
   const why = { low: "; it was told too low an f*", high: "; it was told too high an f*",
                 walls: prediction.at.length < 3 ? "; its K is too small" : "; the walls win" }[prediction.why];
-  return `In ${steps(maxiter)}: ${parts.join(", ")}${(shown.includes("gdpolyak") && why) || ""}.`;
+  return `f after ${steps(maxiter)}: ${parts.join(", ")}${(shown.includes("gdpolyak") && why) || ""}.`;
 }
 
 function tell(p) {
@@ -118,9 +118,7 @@ function drawMap(pen, p, step) {
       const points = range(to + 1 - first, (i) => place(run, first + i));
       path(points, name);
       if (name !== "gdpolyak") for (const point of points.slice(0, 400)) disc(...point, 1.2, name, name, 1);
-      else {
-        for (const k of run.jumps) if (k >= first && k < to) disc(...points[k + 1 - first], 2.5, "bg", name, 1.5);
-      }
+      else for (const k of run.jumps) if (k >= first && k < to) disc(...points[k + 1 - first], 2.5, "bg", name, 1.5);
     }
     disc(...at(0, 0), 3, "ink", "bg", 1);
     for (const [name, run] of shown) {
@@ -141,10 +139,7 @@ function drawMap(pen, p, step) {
 // A panel: a quantity on a log axis against the step, on an axis that holds what is finite of it.
 function drawPanel(pen, box, p, step, { title, lines, laws, marks = [], floor = null, highest, thick }) {
   let [low, high] = [Infinity, -Infinity];
-  const holds = (v) => {
-    if (!(v > 0 && v < Infinity)) return;
-    [low, high] = [Math.min(low, v), Math.max(high, v)];
-  };
+  const holds = (v) => { if (v > 0 && v < Infinity) [low, high] = [Math.min(low, v), Math.max(high, v)]; };
   for (const [, values, nit] of lines) for (let k = 0; k <= nit; k += 1) holds(values[k]);
   const most = high;
   for (const points of laws) for (const [, v] of points) holds(v);
@@ -192,7 +187,6 @@ const MORE_PRESETS = {
 };
 const SIZES = range(13, (i) => Number(`1e${i - 14}`));
 const COUNTS = [...range(40), ...decades(1.6, 2.5, { tidy: Math.round })];
-const finite = (v) => (Number.isFinite(v) ? v : null);
 
 const presets = { ...PRESETS, ...MORE_PRESETS };
 export { compute, panelsOf, presets as PRESETS, scaleAt, summarize, tell };

@@ -4,7 +4,7 @@
 import { axes, linear, log } from "./kit/axes.js";
 import { figure } from "./kit/figure.js";
 import { cached, landscape } from "./kit/landscape.js";
-import { clamp, decades, range, short, steps } from "./kit/numbers.js";
+import { clamp, decades, finite, range, short, steps } from "./kit/numbers.js";
 import * as model from "./model.js";
 import { compute } from "./saddle_map_model.js";
 
@@ -18,11 +18,10 @@ const RUNS = [["gd", "GD"], ["pgd", "PGD"]];
 function outcome({ trace, escape, predicted, kick }, s) {
   if (trace.diverged !== null) return "diverges";
   if (escape === 0) return "starts beyond the exit";
-  const told = predicted > 0 && predicted < Infinity
-    ? ` (${s.noise > 0 ? "typically" : "predicted"} ${short(predicted)})` : "";
+  const told = predicted > 0 && predicted < Infinity ? ` (${s.noise > 0 ? "typically" : "predicted"} ${short(predicted)})` : "";
   if (escape !== null) return `leaves after ${steps(escape)}${told}`;
   if (trace.stopped !== null) return `gives up at the saddle at step ${trace.stopped}`;
-  if (s.stuck && !kick) return "never leaves";
+  if (s.stuck && !kick) return "never leaves: it starts on the stable manifold";
   return `is still there after ${steps(trace.nit)}${told}`;
 }
 
@@ -45,10 +44,7 @@ function tell(s) {
     const ratio = escape && predicted > 0 && predicted < Infinity ? `, ratio ${(escape / predicted).toFixed(2)}` : "";
     return `${name} ${outcome(s[key], s)}${ratio}.`;
   });
-  if (s.stuck) parts.push("The start is exactly on the stable manifold.");
-  if (s.step_size > 2 / s.ell) {
-    parts.push(`η is above 2/ℓ = ${short(2 / s.ell)}: no run can settle at a minimizer.`);
-  }
+  if (s.step_size > 2 / s.ell) parts.push(`η is above 2/ℓ = ${short(2 / s.ell)}: no run can settle at a minimizer.`);
   return parts.join(" ");
 }
 
@@ -80,9 +76,8 @@ function drawLandscape(pen, frame, { problem, exit }) {
     const star = model.minimizer(problem);
     const name = { align: "center", colour: "ink", halo: "low" };
     for (const side of [-1, 1]) {
-      const at = x(side * exit);
-      line(at, top, at, bottom, "soft", { dash: [2, 4] });
-      text("exit", at + 18 * side, bottom - 6, { align: "center", halo: "low" });
+      line(x(side * exit), top, x(side * exit), bottom, "soft", { dash: [2, 4] });
+      text("exit", x(side * exit) + 18 * side, bottom - 6, { align: "center", halo: "low" });
       disc(x(side * star), y(0), 5, "minimizer", "bg");
       text("minimizer", x(side * star), y(0) + 22, name);
     }
@@ -93,9 +88,7 @@ function drawLandscape(pen, frame, { problem, exit }) {
     text("stable manifold", 0, 0, { align: "center", halo: "low" });
     c.restore();
   });
-  axes(pen, frame, { x: { of: (v) => (v + reach) / (2 * reach), ticks: linear(-reach, reach).ticks },
-                     y: { of: (v) => (v + reachY) / (2 * reachY) }, xTitle: "y₁, the escape direction" });
-  for (const [v, words] of linear(-reachY, reachY).ticks(4)) text(words, left - 6, y(v) + 4, { align: "right" });
+  axes(pen, frame, { x: linear(-reach, reach), y: linear(-reachY, reachY), gap: [70, 80], xTitle: "y₁, the escape direction" });
   text("y₂", 2, top + 12, { colour: "ink" });
 }
 
@@ -133,7 +126,7 @@ function drawMap(pen, s, cursor, background) {
     }
     for (const [name] of RUNS) {
       const { trace, escape } = s[name];
-      const ring = (k, ...style) => disc(x(trace.y1[k]), y(trace.y2[k]), ...style);
+      const ring = (k, ...look) => disc(x(trace.y1[k]), y(trace.y2[k]), ...look);
       if (escape > 0) ring(escape, 4.5, "bg", name, 2.5);
       if (trace.returned) pen.square(x(trace.returned[0]), y(trace.returned[1]), 9, null, name);
       if (cursor !== null) ring(Math.min(cursor, trace.nit), 6, name, "ink", 2);
@@ -165,15 +158,12 @@ function drawPlots(pen, s, cursor) {
   }
   distance.across(s.exit, "soft", { dash: [2, 4] });
   pen.text("exit", right - 4, distance.y(s.exit) + 14, { align: "right" });
-  const both = (run, act) => {
-    act(distance, (k) => run.trace.distance(k));
-    act(value, (k) => run.trace.f[k]);
-  };
+  const both = ({ trace }, act) => [[distance, (k) => trace.distance(k)], [value, (k) => trace.f[k]]]
+    .forEach((given) => act(...given));
   for (const [name, width] of [["gd", 4], ["pgd", 1.75]]) {
     both(s[name], (plot, of) => plot.line(known(s[name]).map((k) => [k, of(k)]), name, { width }));
   }
-  // The prediction over the run: the law of |y1| up to the exit, and the time it names. PGD has one
-  // of its own only once it was perturbed.
+  // The law of |y1| up to the exit, and the time it names; PGD has its own once it was perturbed.
   let taken = Infinity;
   for (const [key, name] of [...RUNS].reverse()) {
     const { law, predicted, kick } = s[key];
@@ -206,7 +196,6 @@ function drawPlots(pen, s, cursor) {
 /* -- the page -- */
 
 const tidy = (v, limit) => Number(clamp(v, -limit, limit).toPrecision(12));
-const finite = (v) => (Number.isFinite(v) ? v : null);
 
 export { compute, summarize, tell };
 export default figure({

@@ -75,7 +75,7 @@ let groups = 0;
 
 // The controls of one figure: each is an element that writes what was chosen, and `update` shows
 // the state in all of them.
-export function controls({ read, write, chosen }) {
+export function controls({ read, write, chosen, name: figure }) {
   const updates = [];
   const add = (node, update, { hidden = null } = {}) => {
     updates.push((s) => {
@@ -115,7 +115,7 @@ export function controls({ read, write, chosen }) {
       ...rest.map(([key, words, style]) => h("span", {}, swatch(key, style), words))),
     // {value: words} or {value: [words, what else it changes]}
     radios(name, label, options) {
-      const group = `lf-${name}-${groups += 1}-${Math.random()}`; // the arrows move in one group
+      const group = `${figure}-${name}-${groups += 1}`; // the arrows move in one group
       return h("div", { class: "lf-choice", role: "radiogroup", "aria-label": label },
         h("span", {}, `${label}:`), ...entries(options).map(([value, words, also]) => {
           const input = h("input", { type: "radio", name: group, value });

@@ -67,15 +67,18 @@ function sentence(root) {
   const node = h("p", { class: "lf-summary", "data-testid": "summary", "aria-live": "off",
                         "aria-atomic": "true" });
   let [said, saidAt, timer, asked] = ["", -Infinity, 0, false];
+  let heard = ""; // what a screen reader was told last, or what stood there before anybody asked
   for (const kind of ["input", "change", "click", "keydown", "pointerdown"]) {
     root.addEventListener(kind, (event) => { asked ||= event.key !== "Tab"; }, true);
   }
   return {
     node, stop: () => clearTimeout(timer),
     say(words, moving) {
-      node.setAttribute("aria-live", asked && !moving ? "polite" : "off");
-      if (words === said) return;
+      const aloud = asked && !moving;
+      node.setAttribute("aria-live", aloud ? "polite" : "off");
+      if (words === said && !(aloud && heard !== words)) return;
       said = words;
+      if (aloud || !asked) heard = words;
       timer ||= setTimeout(() => { // a few a second are enough
         timer = 0;
         saidAt = performance.now();
@@ -196,7 +199,7 @@ export function figure(spec) {
     const play = spec.player ? player(spec.player, { invalidate }) : null;
     let [colours, current, keyOf, shown] = [null, null, "", null];
     const fig = { root, widget, read, write, invalidate, play, compact, now: () => current };
-    const { make, update } = controls({ read, write, chosen: () => play?.toEnd() });
+    const { make, update } = controls({ read, write, name: spec.name, chosen: () => play?.toEnd() });
     const views = spec.views(fig).filter((view) => !compact || !view.full);
     const holders = views.map(makeView);
     const tell = h("p", { class: "lf-tell" });

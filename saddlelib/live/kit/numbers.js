@@ -3,6 +3,8 @@
 export const clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 export const range = (n, of = (i) => i) => Array.from({ length: n }, (_, i) => of(i));
 
+export const finite = (x) => (Number.isFinite(x) ? x : null); // JSON knows no infinity
+
 // Three significant digits: 0.05, 354, 1e−6.
 export function short(x, digits = 3) {
   const size = Math.abs(x);

@@ -1,0 +1,125 @@
+// Runs the models of the live figures on fixtures: node models.mjs NAME < fixtures.json writes what
+// they compute to standard output. The sources run as they are, unbundled. What it should be is in
+// the tests beside this file.
+import { readFileSync } from "node:fs";
+
+const live = (name) => import(new URL(`../../saddlelib/live/${name}`, import.meta.url));
+const tell = (x) => (Number.isFinite(x) ? x : String(x)); // JSON has no infinity
+
+// Draws in the order in which saddlelib made them; to ask for one more is an error.
+function queue(draws) {
+  let next = 0;
+  return Object.assign(() => {
+    if (next === draws.length) throw new Error(`draw ${next} was never made`);
+    next += 1;
+    return draws[next - 1];
+  }, { used: () => next });
+}
+
+const figures = {
+  // The functions of a module, each called with every list of arguments.
+  async kit({ module, calls }) {
+    const found = await live(module);
+    return Object.fromEntries(Object.entries(calls).map(([name, lists]) =>
+      [name, lists.map((given) => found[name](...given))]));
+  },
+
+  // Scales: where numbers are, back again, and their ticks.
+  async scales(asked) {
+    const axes = await live("kit/axes.js");
+    return asked.map(([name, given, count, values]) => {
+      const scale = axes[name](...given);
+      const of = values.map(scale.of);
+      return { of, at: of.map(scale.at), ticks: scale.ticks(count) };
+    });
+  },
+
+  // What a figure says of states, from its source and from its bundle.
+  async words({ name, states }) {
+    const modules = await Promise.all([live(`${name}.js`), live(`built/${name}.js`)]);
+    return modules.map((figure) => ({
+      names: Object.keys(figure).sort(), renders: typeof figure.default.render,
+      told: figure.compute ? states.map((state) => {
+        const current = figure.compute(state, null, {});
+        return [figure.summarize(current), figure.tell(current)];
+      }) : null,
+    }));
+  },
+
+  async saddle(fixtures) {
+    const [model, figure] = [await live("model.js"), await live("saddle_map.js")];
+    const runs = fixtures.runs.map(({ method, noise, balls, ...options }) => {
+      const [normal, ball] = [queue(noise), queue(balls)];
+      const trace = { gd: model.runGD, pgd: model.runPGD }[method]({ ...options, normal, ball });
+      const upTo = (values) => Array.from(values.slice(0, trace.nit + 1), tell);
+      return {
+        y1: upTo(trace.y1), y2: upTo(trace.y2), f: upTo(trace.f), nit: trace.nit,
+        perturbed_at: trace.perturbations.map((p) => p.k),
+        perturbed_to: trace.perturbations.map((p) => p.to),
+        stopped: trace.stopped, returned: trace.returned, diverged: trace.diverged,
+        balls_used: ball.used(), noise_used: normal.used(),
+        escape: model.measuredEscape(trace, model.exitRadius(options.problem)),
+      };
+    });
+
+    const facts = fixtures.facts.map(({ problem, points }) => ({
+      f: points.map((y) => model.fun(y, problem)),
+      grad: points.map((y) => model.grad(y, problem)),
+      eigenvalues: points.map((y) => model.hessEigenvalues(y, problem)),
+      f_star: model.fStar(problem), minimizer: model.minimizer(problem),
+      lipschitz_grad: model.lipschitzGrad(problem), exit: model.exitRadius(problem),
+    }));
+
+    const uniform = model.mulberry32(fixtures.seed);
+    return {
+      runs, facts,
+      parameters: fixtures.parameters.map((options) => model.pgdParameters(options)),
+      escapes: fixtures.escapes.map((options) => tell(model.predictedEscape(options))),
+      sizes: fixtures.sizes.map(({ steps, ...options }) =>
+        steps.map((j) => model.predictedSize(j, options))),
+      balls: fixtures.balls.map(([normals, u]) => model.uniformBall(normals, u)),
+      uniforms: Array.from({ length: 4000 }, uniform),
+      normals: Array.from({ length: 4000 }, () => model.normalPair(uniform)),
+      kicks: Array.from({ length: 4000 }, model.ballFrom(fixtures.seed)),
+      shown: fixtures.shown.map((state) => {
+        const s = figure.compute(state);
+        return { summary: figure.tell(s), said: figure.summarize(s), kmax: s.kmax,
+                 escape_gd: s.gd.escape, predicted: tell(s.gd.predicted),
+                 escape_pgd: s.pgd.escape, predicted_pgd: tell(s.pgd.predicted) };
+      }),
+    };
+  },
+
+  async ravine(fixtures) {
+    const [model, figure] = [await live("ravine_model.js"), await live("ravine.js")];
+    return {
+      levels: fixtures.levels.map(({ size, angles, ...given }) => {
+        const f = model.functionOf(given);
+        return angles.map((a) => {
+          const [t, w] = model.levelPoint(f, size, a);
+          return f.swap ? [w, t] : [t, w];
+        });
+      }),
+      quotients: fixtures.quotients.map(([gap, g]) => model.polyakQuotient(gap, g)),
+      shown: fixtures.shown.map((state) => {
+        const p = figure.compute(state);
+        const runs = Object.fromEntries(Object.entries(p.runs).map(([name, run]) => {
+          const upTo = (values) => Array.from(values.slice(0, run.nit + 1), tell);
+          return [name, { t: upTo(run.t), n: upTo(run.n), f: upTo(run.f), step: upTo(run.step),
+                          jumps: run.jumps, ended: run.ended, nit: run.nit }];
+        }));
+        return { runs, prediction: p.prediction, from: p.from,
+                 measured: { ...p.measured, contraction: tell(p.measured.contraction),
+                             growth: tell(p.measured.growth) },
+                 slow: p.slow && [p.from, 200, 500, state.maxiter].map((k) => [k, p.slow(k)]),
+                 scale: figure.scaleAt(p, state.maxiter), summary: figure.tell(p), said: figure.summarize(p),
+                 panels: figure.panelsOf(p).map(({ lines, laws, floor }) =>
+                   [lines.length, laws.length, floor && floor.value]) };
+      }),
+      presets: figure.PRESETS,
+    };
+  },
+};
+
+const found = await figures[process.argv[2]](JSON.parse(readFileSync(0, "utf8")));
+process.stdout.write(JSON.stringify(found));

@@ -1,0 +1,416 @@
+"""Every live figure in a browser: it answers mouse, finger and keyboard, and can be read by all.
+
+The figures stand on pages of their own, as ``save`` writes them: what they promise there they
+promise in the book, and no book has to be built. One page of a figure serves many assertions.
+"""
+
+import io
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import axe_playwright_python
+import numpy as np
+import pytest
+from browser import Visit, serve, stands_still
+from PIL import Image
+
+from saddlelib.live import RavineBall, SaddleMap
+
+pytestmark = pytest.mark.browser
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+BAD = re.compile(r"NaN|undefined|Infinity|null|\[object")
+PHONE = {"width": 360, "height": 740, "has_touch": True, "is_mobile": True}
+ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
+# What a person or a program that reads the page aloud is told, counted from the call on.
+LISTEN = """() => { window.said = []; new MutationObserver((changes) => {
+  for (const { target } of changes) {
+    const node = target.nodeType === 1 ? target : target.parentElement;
+    const live = node?.closest("[aria-live], [role=status], [role=alert]");
+    if (live && live.getAttribute("aria-live") !== "off") window.said.push(live.textContent);
+  } }).observe(document.body, { subtree: true, childList: true, characterData: true }); }"""
+
+
+@dataclass
+class Figure:
+    """What is particular to a figure: its class, marks and views, and the promises of its own."""
+
+    widget: type
+    mark: str
+    views: list[str]
+    drags: bool = False
+    methods: list[str] = field(default_factory=list)  # names of colours, drawn on canvases
+    traits: dict = field(default_factory=dict)
+
+
+FIGURES = {
+    "saddle": Figure(SaddleMap, "saddle-map", ["map", "plots"], True, ["gd", "pgd", "law"]),
+    "hero": Figure(SaddleMap, "saddle-map", ["map"], True, traits={"compact": True}),
+    "ravine": Figure(RavineBall, "ravine", ["map", "plots"], True,
+                     ["gd", "polyak", "gdpolyak", "law"]),
+}
+every_figure = pytest.mark.parametrize("name", FIGURES)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The address of a folder in which every figure has a page of its own."""
+    folder = tmp_path_factory.mktemp("figures")
+    for name, figure in FIGURES.items():
+        figure.widget(**figure.traits).save(folder / name)
+    with serve(folder) as address:
+        yield address
+
+
+@pytest.fixture
+def shown(browser, pages):
+    """Show a figure by its name; hand back its page, its root and what is asked for most."""
+    visits = []
+
+    def show(name, **options):
+        visit = Visit(browser, **({"reduced_motion": "reduce"} | options))
+        visits.append(visit)
+        page = visit.page
+        page.goto(f"{pages}/{name}/index.html")
+        page.wait_for_function("document.querySelector('.lf-summary')?.textContent")
+        root = page.locator(".lf")
+        return SimpleNamespace(page=page, root=root, figure=FIGURES[name],
+                               start=root.get_by_test_id("start"),
+                               summary=root.get_by_test_id("summary"))
+
+    yield show
+    for visit in visits:
+        assert visit.errors == [] and visit.foreign(pages) == []
+        visit.context.close()
+
+
+def drawn(live):
+    """Wait until what was asked for is drawn; nothing that the figure says is a slip."""
+    live.page.wait_for_timeout(50)
+    words = live.root.evaluate(
+        "e => e.textContent + [...e.querySelectorAll('*')].flatMap((n) => [...n.attributes]"
+        ".filter((a) => a.name.startsWith('aria-')).map((a) => a.value)).join(' ')")
+    assert not BAD.search(words), words
+    assert len(live.summary.text_content().split()) <= 20, live.summary.text_content()
+
+
+def said(live):
+    """The sentence of a figure, once it has been said; it is short."""
+    live.page.wait_for_timeout(220)
+    drawn(live)
+    return live.summary.text_content()
+
+
+def press(live, name):
+    live.root.get_by_role("button", name=name, exact=True).press("Enter")
+    return said(live)
+
+
+def pictures(live):
+    """The pixels of every canvas."""
+    return live.root.evaluate(
+        "e => [...e.querySelectorAll('canvas')].map((c) => c.toDataURL())")
+
+
+def centre(locator):
+    box = locator.bounding_box()
+    return np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+
+
+def open_all(live):
+    live.root.evaluate("e => e.querySelectorAll('details').forEach((d) => { d.open = true })")
+
+
+def fits(live, width):
+    """Nothing sticks out of a page of this width."""
+    boxes = live.root.evaluate("""e => [e, ...e.querySelectorAll('button, input, canvas, p, table')]
+      .filter((n) => n.offsetParent).map((n) => n.getBoundingClientRect())
+      .map((b) => [b.left, b.right])""")
+    assert min(left for left, _ in boxes) >= 0 and max(right for _, right in boxes) <= width
+    assert live.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@every_figure
+def test_every_control_answers_the_keyboard_at_its_ends(shown, name):
+    live = shown(name, height=1400)
+    fits(live, 1280)
+    assert live.root.bounding_box()["width"] >= 1000
+    open_all(live)
+    sliders = live.root.locator("input[type=range]").all()
+    for slider in [s for s in sliders if s.is_visible()]:
+        middle, before = slider.input_value(), pictures(live)
+        changed = False
+        for key, end in (("Home", "min"), ("End", "max")):
+            slider.press(key)
+            drawn(live)
+            assert slider.input_value() == slider.get_attribute(end)
+            assert slider.get_attribute("aria-valuetext")
+            changed = changed or pictures(live) != before
+        assert changed, slider.get_attribute("aria-label")
+        slider.fill(middle)
+    for box in live.root.locator("[type=checkbox], [type=radio]").all():
+        box.press("Space")
+        drawn(live)
+    for key in ("Home", "End"):  # all at their ends at once
+        for slider in [s for s in sliders if s.is_visible()]:
+            slider.press(key)
+        drawn(live)
+        said(live)
+    if live.root.get_by_role("button", name="start over").count():
+        press(live, "start over")
+
+
+@every_figure
+def test_few_controls_stand_beside_the_plot_and_presets_change_it(shown, name):
+    live = shown(name)
+    visible = [s for s in live.root.locator(".lf-sliders input").all() if s.is_visible()]
+    buttons = [b for b in live.root.locator(".lf-presets button").all() if b.is_visible()]
+    assert 1 <= len(visible) <= 2 and len(buttons) <= 4
+    if live.figure.traits.get("compact"):
+        assert len(visible) == 2 and not buttons
+        assert live.root.locator("input, button, p").count() == 3  # two sliders and a sentence
+        return
+    assert len(live.root.locator(".lf-caption").text_content().split()) > 8
+    before, words = pictures(live), live.summary.text_content()
+    changes, pressed = 0, list(buttons)
+    for button in buttons:
+        if button.get_attribute("aria-disabled") == "true":
+            pressed.remove(button)  # what was pressed before has done it already
+        button.press("Enter")
+        now = said(live)
+        changes += now != words or pictures(live) != before
+        before, words = pictures(live), now
+    # A preset may be where the figure begins, and then changes nothing when it is pressed first.
+    assert changes >= len(pressed) - 1 and len(pressed) >= len(buttons) / 2
+    live.root.locator(".lf-more > summary").click()
+    start_over = live.root.get_by_role("button", name="start over")
+    for button in live.root.locator(".lf-more button").all():
+        button.press("Enter")
+        drawn(live)
+    start_over.press("Enter")
+    said(live)
+    # A button that would change nothing says so, and does nothing.
+    for button in live.root.locator("button[aria-disabled=true]").all():
+        before = pictures(live)
+        button.press("Enter")
+        drawn(live)
+        assert pictures(live) == before
+
+
+@pytest.mark.parametrize("name", [name for name, figure in FIGURES.items() if figure.drags])
+def test_the_start_answers_keys_mouse_and_finger(shown, name):
+    live = shown(name)
+    live.start.focus()
+    for key, direction in ARROWS.items():
+        place, picture = centre(live.start), pictures(live)
+        for _ in range(2):
+            live.page.keyboard.press(f"Shift+{key}")
+        drawn(live)
+        assert (centre(live.start) - place) @ direction > 5 and pictures(live) != picture, key
+    place = centre(live.start)
+    live.page.mouse.move(*place)
+    live.page.mouse.down()
+    for i in range(1, 6):
+        live.page.mouse.move(*(place + 8 * i * np.array([-1, 1])))
+    live.page.mouse.up()
+    drawn(live)
+    assert np.abs(centre(live.start) - place - [-40, 40]).max() < 6
+    live.start.press("Home")
+    drawn(live)
+    assert "= 0," in live.start.get_attribute("aria-valuetext")
+
+    phone = shown(name, **PHONE)
+    place, scroll = centre(phone.start), phone.page.evaluate("() => scrollY")
+    touch = phone.page.context.new_cdp_session(phone.page)
+    for kind, points in [("touchStart", [place]), ("touchMove", [place + [-15, 20]]),
+                         ("touchMove", [place + [-30, 40]]), ("touchEnd", [])]:
+        touch.send("Input.dispatchTouchEvent", {
+            "type": kind, "touchPoints": [{"x": float(x), "y": float(y)} for x, y in points]})
+    drawn(phone)
+    assert np.abs(centre(phone.start) - place - [-30, 40]).max() < 8
+    assert phone.page.evaluate("() => scrollY") == scroll, "the drag scrolled the page"
+
+
+@every_figure
+def test_on_a_phone_the_plot_stays_in_view_of_every_slider(shown, name):
+    live = shown(name, **PHONE)
+    fits(live, 360)
+    open_all(live)
+    fits(live, 360)
+    plot = live.root.locator(".lf-bench > .lf-view")
+    for slider in [s for s in live.root.locator("input[type=range]").all() if s.is_visible()]:
+        slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        slider.focus()
+        above, box = plot.bounding_box(), slider.bounding_box()
+        label = slider.get_attribute("aria-label")
+        assert above["y"] >= 0 and above["y"] + above["height"] <= box["y"] + 1, label
+        assert box["y"] + box["height"] <= 740 and box["height"] >= 44, label
+    for button in live.root.locator("button").all():
+        if button.is_visible():
+            assert button.bounding_box()["height"] >= 44
+
+
+CONTRAST = """(root, names) => {
+  const css = getComputedStyle(root);
+  const light = (name) => {
+    const hex = css.getPropertyValue(`--lf-${name}`).trim();
+    const [r, g, b] = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16) / 255)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  const against = (name) => Math.max(light(name), light("bg")) / Math.min(light(name), light("bg"));
+  return names.map(against);
+}"""
+
+
+def brightness(live):
+    return np.asarray(Image.open(io.BytesIO(live.root.screenshot())).convert("L")).mean()
+
+
+@every_figure
+def test_it_can_be_read_in_light_dark_and_forced_colours(shown, name):
+    live = shown(name)
+    open_all(live)
+    live.page.evaluate(AXE)
+    seen = {}
+    for scheme in ("light", "dark"):
+        live.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        live.page.wait_for_timeout(150)
+        seen[scheme] = brightness(live)
+        found = live.page.evaluate(
+            "() => axe.run('.lf', { preload: false }).then((r) => r.violations)")
+        assert [v["id"] for v in found] == []
+        # What is drawn on a canvas axe cannot see: text 4.5, marks 3.
+        assert live.root.evaluate(CONTRAST, ["soft"])[0] >= 4.5
+        assert min(live.root.evaluate(CONTRAST, live.figure.methods or ["ink"])) >= 3
+    assert seen["dark"] < seen["light"] - 60
+    # The reader's own choice on the page counts more than the system's.
+    live.page.evaluate("() => { document.documentElement.dataset.theme = 'light' }")
+    live.page.wait_for_timeout(150)
+    assert abs(brightness(live) - seen["light"]) < 5
+
+    live.page.emulate_media(color_scheme="light", forced_colors="active", reduced_motion="reduce")
+    live.page.wait_for_timeout(150)
+    looks = live.root.locator("[class*=lf-legend] .lf-swatch").evaluate_all("""(all) => all.map((e) => {
+      const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(e.firstChild);
+      const lines = [...e.children].map((n) => n.outerHTML.replace(/class="[^"]*"/, "")).slice(1);
+      return [stroke, strokeDasharray, strokeWidth, ...lines].join(); })""")
+    assert len(set(looks)) == len(looks), looks
+    # What shows a value by its colour alone shows nothing here: every canvas has dark on light.
+    for canvas in live.root.locator("canvas").all():
+        grey = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("L"))
+        assert 0.005 < (grey < 100).mean() < 0.5
+
+
+@every_figure
+def test_nothing_is_announced_unasked(shown, name):
+    live = shown(name, reduced_motion="no-preference")
+    live.page.evaluate(LISTEN)
+    live.page.wait_for_timeout(1500)
+    live.page.mouse.move(640, 300)
+    live.page.keyboard.press("Tab")
+    live.page.wait_for_timeout(300)
+    assert live.page.evaluate("window.said") == []
+    slider = live.root.locator(".lf-sliders input").first
+    slider.press("Home")
+    play = live.root.get_by_role("button", name="pause")
+    if play.count():
+        play.press("Enter")  # what still plays is told of when it has come to rest
+    live.page.wait_for_timeout(400)
+    assert live.page.evaluate("window.said.length") >= 1
+    live.page.emulate_media(reduced_motion="reduce")
+    live.page.wait_for_timeout(200)
+    assert live.root.get_by_role("button", name=re.compile("play|pause|race")).count() == 0
+    assert live.root.evaluate("e => e.getAnimations({ subtree: true }).length") == 0
+    assert stands_still(live.page, live.figure.mark)
+
+
+def test_a_figure_far_below_waits_and_its_state_travels(browser, pages, tmp_path):
+    SaddleMap(start=[0.25, 0.5], step_size=0.2).save(tmp_path)
+    state = json.loads((tmp_path / "state.json").read_text("utf-8"))
+    assert state["start"] == [0.25, 0.5] and not any(key.startswith("_") for key in state)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "<script>" not in page and "https:" not in page
+    element = '<div data-figure="figure.js" data-state="state.json"></div>'
+    (tmp_path / "two.html").write_text(
+        page.replace(element, f"{element}<div style='height: 9000px'></div>{element}"), "utf-8")
+    with serve(tmp_path) as address, Visit(browser) as visit:
+        visit.page.goto(f"{address}/two.html")
+        visit.page.wait_for_function("document.querySelectorAll('.lf').length === 2")
+        visit.page.wait_for_timeout(500)
+        first, second = visit.page.get_by_test_id("summary").all()
+        assert "GD" in first.text_content() and second.text_content() == ""
+        assert visit.page.get_by_label("step size η").first.get_attribute(
+            "aria-valuetext") == "0.2"
+        tall = visit.page.evaluate("document.documentElement.scrollHeight")
+        second.scroll_into_view_if_needed()
+        visit.page.wait_for_function("e => e.textContent", arg=second.element_handle())
+        assert visit.page.evaluate("document.documentElement.scrollHeight") == tall
+        assert visit.errors == []
+
+
+# What only one figure promises.
+
+
+def number(words):
+    return float(words.replace("−", "-"))
+
+
+def test_the_ball_rolls_once_and_can_be_paused_and_rolled_by_hand(shown):
+    live = shown("ravine", reduced_motion="no-preference")
+    step = live.root.get_by_label("step", exact=True)
+    live.page.wait_for_function("e => 10 < e.value && e.value < 990", arg=step.element_handle())
+    live.root.get_by_role("button", name="pause").press("Enter")
+    play = live.root.get_by_role("button", name="play")
+    play.wait_for()
+    assert stands_still(live.page, "ravine")
+    for key, words in (("Home", "0"), ("ArrowRight", "1")):
+        step.press(key)
+        drawn(live)
+        assert step.get_attribute("aria-valuetext") == words
+    step.press("End")
+    play.press("Enter")  # from the beginning again
+    live.root.get_by_role("button", name="pause").wait_for()
+    assert int(step.input_value()) < 990
+
+
+def test_the_zoom_of_the_ravine_follows_the_ball_and_hides_the_start(shown):
+    live = shown("ravine")
+    open_all(live)
+    before = pictures(live)
+    live.root.get_by_label("zoom with the ball").check()
+    drawn(live)
+    assert not live.start.is_visible() and pictures(live)[0] != before[0]
+    live.root.get_by_label("step", exact=True).press("Home")
+    drawn(live)
+    assert live.start.is_visible(), "nothing is zoomed before the first step"
+
+
+def test_presets_of_the_ravine_tell_their_story(shown):
+    live = shown("ravine")
+    open_all(live)
+    tell = live.root.locator(".lf-tell")
+    press(live, "constant steps crawl")
+    found, told = re.search(r"f = (\S+) after 1000 steps, predicted (\S+)\.$",
+                            tell.text_content()).groups()
+    assert number(found) == pytest.approx(number(told), rel=0.2) and number(found) > 1e-6
+    best = {}
+    for name in ("K too small", "K right: steps grow", "K too large", "K that grows"):
+        words = press(live, name)
+        best[name] = number(re.search(r"GDPolyak (\S+?)[;.](?: |$)", words)[1])
+        ratio, told = re.search(r"by (\S+) \(predicted (\S+)\)", tell.text_content()).groups()
+        assert number(ratio) == pytest.approx(number(told), abs=0.01) and told == "0.75"
+    assert max(best["K right: steps grow"], best["K that grows"]) < 1e-8 * min(
+        best["K too small"], best["K too large"])
+    assert "too low" in press(live, "f* a little too low")
+
+
+def test_buttons_of_the_saddle_do_what_they_say(shown):
+    live = shown("saddle")
+    assert "never leaves" in press(live, "exactly on the stable manifold")
+    nearer = live.root.get_by_role("button", name="10× nearer to it")
+    assert nearer.get_attribute("aria-disabled") == "true"  # nothing is nearer
+    assert "diverge" in press(live, "too large a step")
