@@ -266,6 +266,14 @@ CONTRAST = """(root, names) => {
 }"""
 
 
+# What tells swatches apart besides colour, or by one that the system has chosen.
+LOOKS = """(all) => all.map((e) => {
+  const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(e.firstChild);
+  const lines = [...e.children].map((n) => n.outerHTML.replace(/class="[^"]*"/, "")).slice(1);
+  return [stroke, strokeDasharray, strokeWidth, ...lines].join();
+})"""
+
+
 def brightness(live):
     return np.asarray(Image.open(io.BytesIO(live.root.screenshot())).convert("L")).mean()
 
@@ -294,10 +302,7 @@ def test_it_can_be_read_in_light_dark_and_forced_colours(shown, name):
 
     live.page.emulate_media(color_scheme="light", forced_colors="active", reduced_motion="reduce")
     live.page.wait_for_timeout(150)
-    looks = live.root.locator("[class*=lf-legend] .lf-swatch").evaluate_all("""(all) => all.map((e) => {
-      const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(e.firstChild);
-      const lines = [...e.children].map((n) => n.outerHTML.replace(/class="[^"]*"/, "")).slice(1);
-      return [stroke, strokeDasharray, strokeWidth, ...lines].join(); })""")
+    looks = live.root.locator("[class*=lf-legend] .lf-swatch").evaluate_all(LOOKS)
     assert len(set(looks)) == len(looks), looks
     # What shows a value by its colour alone shows nothing here: every canvas has dark on light.
     for canvas in live.root.locator("canvas").all():
@@ -349,6 +354,31 @@ def test_a_figure_far_below_waits_and_its_state_travels(browser, pages, tmp_path
         second.scroll_into_view_if_needed()
         visit.page.wait_for_function("e => e.textContent", arg=second.element_handle())
         assert visit.page.evaluate("document.documentElement.scrollHeight") == tall
+        assert visit.errors == []
+
+
+@pytest.mark.parametrize("page", ["saddles", "psd_theory", "psgd", "fourth_order_growth",
+                                  "gdpolyak"])
+def test_in_the_book_a_picture_stands_in_where_scripts_do_not_run(browser, site, page):
+    address = f"{site}/chapters/{page}.html"
+    with Visit(browser, java_script_enabled=False) as visit:
+        visit.page.goto(address)
+        for picture in visit.page.locator(".no-script img, img.no-script").all():
+            assert picture.is_visible() and len(picture.get_attribute("alt")) > 20
+        stills = visit.page.locator(".no-script").count()
+    with Visit(browser, width=360, reduced_motion="reduce") as visit:
+        visit.open_figures(site, f"chapters/{page}.html")
+        visit.page.wait_for_function("document.documentElement.classList.contains('live')")
+        figures = visit.page.locator(".lf")
+        assert figures.count() == stills >= 1
+        assert not any(s.is_visible() for s in visit.page.locator(".no-script").all())
+        for figure in figures.all():  # the plot sticks among whatever the book puts around it
+            figure.evaluate("e => e.querySelectorAll('details').forEach((d) => { d.open = true })")
+            plot = figure.locator(".lf-bench > .lf-view")
+            slider = figure.locator(".lf-more input[type=range]:visible").last
+            slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            above, box = plot.bounding_box(), slider.bounding_box()
+            assert above["y"] > 0 and above["y"] + above["height"] <= box["y"] + 1
         assert visit.errors == []
 
 

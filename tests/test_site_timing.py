@@ -9,21 +9,18 @@ from playwright.sync_api import TimeoutError
 
 pytestmark = [pytest.mark.timing, pytest.mark.browser]
 
-# The page, the name of the figure's marks, its class, and the sliders to move.
+# The page, the name of the figure's marks and of its class, and the sliders to move.
 FIGURES = [
-    ("saddles", "saddle-map", ".saddle-map",
-     ["step size η", "perturbation radius r", "gradient noise σ"]),
-    ("psd_theory", "episode", ".escape-episode",
-     ["dimension d", "curvature γ", "step size ηℓ", "perturbation radius r", "late fraction δ"]),
-    ("psd_theory", "budget", ".budget-calculator",
-     ["accuracy ε", "dimension d", "one gradient"]),
-    ("psgd", "noise", ".noisy-trigger",
-     ["batch size B", "dimension d", "noise σ", "large gradient ‖∇f‖"]),
-    ("fourth_order_growth", "ravine", ".ravine-ball",
-     ["short step η", "short steps per epoch K", "Polyak factor λ", "error in f*"]),
-    ("gdpolyak", "race", ".method-race", ["short steps per epoch K", "condition number κ"]),
+    ("saddles", "saddle-map", ["step size η", "perturbation radius r", "gradient noise σ"]),
+    ("psd_theory", "episode", ["dimension d", "curvature γ", "step size ηℓ",
+                               "perturbation radius r", "late fraction δ"]),
+    ("psd_theory", "budget", ["accuracy ε", "dimension d", "one gradient"]),
+    ("psgd", "noise", ["batch size B", "dimension d", "noise σ", "large gradient ‖∇f‖"]),
+    ("fourth_order_growth", "ravine", ["short step η", "short steps per epoch K",
+                                       "Polyak factor λ", "error in f*"]),
+    ("gdpolyak", "race", ["short steps per epoch K", "condition number κ"]),
 ]
-every_figure = pytest.mark.parametrize("page, mark, root, sliders", FIGURES,
+every_figure = pytest.mark.parametrize("page, mark, sliders", FIGURES,
                                        ids=[figure[1] for figure in FIGURES])
 
 # What the machine can do now. A page with a fixed amount of text and of arithmetic stands for all
@@ -75,7 +72,7 @@ def times_slower(yardstick):
 
 
 @every_figure
-def test_a_figure_is_visible_within_a_second(browser, site, page, mark, root, sliders,
+def test_a_figure_is_visible_within_a_second(browser, site, page, mark, sliders,
                                              fixed_work, record_property):
     # Other work on the machine can only delay a page, so the quickest of some loads counts.
     figure, yardstick, limit = [], [], 1
@@ -110,13 +107,13 @@ INPUTS = """async (slider, mark) => {
 
 
 @every_figure
-def test_an_input_is_drawn_within_a_frame(browser, site, page, mark, root, sliders,
+def test_an_input_is_drawn_within_a_frame(browser, site, page, mark, sliders,
                                           fixed_work, record_property):
     with Visit(browser) as visit:
         # Setting the chapter's mathematics takes seconds, and test_site looks at it already.
         visit.page.route("**/math.js*", lambda route: route.fulfill(body=""))
         visit.page.goto(f"{site}/chapters/{page}.html")
-        figure = visit.page.locator(root).first
+        figure = visit.page.locator(f".lf.{mark}").first
         figure.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
         visit.page.wait_for_function(f"performance.getEntriesByName('{mark}:visible')[0]")
         for label in sliders:

@@ -62,13 +62,13 @@ function mapFrame({ width, height }, problem) {
 }
 
 // Everything on the map that does not depend on the runs.
-function drawLandscape(pen, frame, { problem, exit }) {
+function drawLandscape(pen, frame, { problem, exit, compact }) {
   const { c, line, text, disc } = pen;
   const { left, top, right, bottom, x, y, reach, reachY } = frame;
   const low = model.fStar(problem);
   const high = Math.max(model.fun([0, reachY], problem), -low);
   // Evenly spaced in depth below 0, quadratically above, where f is steep.
-  const levels = [...[0.95, 0.8, 0.6, 0.4, 0.2].map((m) => m * low), ...range(9, (m) => high * ((m + 1) / 9) ** 2)];
+  const levels = [...[0.95, 0.8, 0.6, 0.4, 0.2].map((m) => m * low), ...range(compact ? 22 : 9, (m) => high * ((m + 1) / 9) ** 2)];
   landscape(pen, frame, { fun: (a, b) => model.fun([a, b], problem), atX: frame.y1, atY: frame.y2, low, high,
                           levels: [...levels.map((v) => [v, "contour"]), [0, "zero"]] });
   pen.inside(frame, () => {
@@ -200,7 +200,7 @@ const tidy = (v, limit) => Number(clamp(v, -limit, limit).toPrecision(12));
 export { compute, summarize, tell };
 export default figure({
   name: "saddle-map", title: "How long until gradient descent leaves a saddle?", compact: true,
-  state: ["start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed", "maxiter"],
+  state: ["start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed", "maxiter", "compact"],
   compute, summarize, tell,
   results: ({ gd, pgd }) => ({ escape_gd: gd.escape, escape_pgd: pgd.escape, predicted: finite(gd.predicted),
                                predicted_pgd: pgd.kick ? finite(pgd.predicted) : null }),
