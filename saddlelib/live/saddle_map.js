@@ -92,18 +92,15 @@ function drawLandscape(pen, frame, { problem, exit, compact }) {
   text("y₂", 2, top + 12, { colour: "ink" });
 }
 
-function drawTrajectory({ path, disc }, frame, { trace }, name, width) {
+function drawTrajectory({ path, dots }, frame, { trace }, name, width) {
   const at = (k) => [frame.x(trace.y1[k]), frame.y(trace.y2[k])];
   const points = range(trace.nit + 1, at);
   const jumps = [...trace.perturbations].reverse();
   for (const { k, to } of jumps) points.splice(k + 1, 0, [frame.x(to[0]), frame.y(to[1])]);
   path(points, name, { width });
   let last = [NaN, NaN]; // iterates as dots, as long as they can be told apart
-  for (const p of points) {
-    if (Math.hypot(p[0] - last[0], p[1] - last[1]) < 2 * width + 2) continue;
-    last = p;
-    disc(...p, width * 0.6 + 1, name, name, 0.1);
-  }
+  const apart = (p) => !(Math.hypot(p[0] - last[0], p[1] - last[1]) < 2 * width + 2) && (last = p);
+  dots(points.filter(apart), width * 0.6 + 1, name);
 }
 
 function drawMap(pen, s, cursor, background) {

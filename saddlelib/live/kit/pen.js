@@ -51,15 +51,25 @@ export function penOn(canvas, { width, height, ratio }, colours) {
     disc(x, y, radius, inner, edge, thick = 1.5) {
       c.beginPath();
       c.arc(x, y, radius, 0, 2 * Math.PI);
-      c.fillStyle = inner ? paint(inner) : "transparent";
-      c.fill();
+      c.fillStyle = paint(inner);
+      if (inner) c.fill();
       stroke(edge, { width: thick, dash: [] });
+    },
+    // Many of one colour, as one path: that is much quicker.
+    dots(points, radius, name) {
+      c.beginPath();
+      for (const [x, y] of points) {
+        c.moveTo(x + radius, y);
+        c.arc(x, y, radius, 0, 2 * Math.PI);
+      }
+      c.fillStyle = paint(name);
+      c.fill();
     },
     square(x, y, half, inner, edge = "bg") {
       c.beginPath();
       c.rect(x - half, y - half, 2 * half, 2 * half);
-      c.fillStyle = inner ? paint(inner) : "transparent";
-      c.fill();
+      c.fillStyle = paint(inner);
+      if (inner) c.fill();
       stroke(edge, { width: 1.5, dash: [] });
     },
     diamond(x, y, half, inner, edge = "bg") {
