@@ -17,7 +17,7 @@ import pytest
 from browser import Visit, serve, stands_still
 from PIL import Image
 
-from saddlelib.live import RavineBall, SaddleMap
+from saddlelib.live import NoisyTrigger, RavineBall, SaddleMap
 
 pytestmark = pytest.mark.browser
 
@@ -49,6 +49,8 @@ class Figure:
 FIGURES = {
     "saddle": Figure(SaddleMap, "saddle-map", ["map", "plots"], True, ["gd", "pgd", "law"]),
     "hero": Figure(SaddleMap, "saddle-map", ["map"], True, traits={"compact": True}),
+    "noise": Figure(NoisyTrigger, "noise", ["map", "histogram"], True,
+                    ["sgd", "minimizer", "missed", "false", "law"]),
     "ravine": Figure(RavineBall, "ravine", ["map", "plots"], True,
                      ["gd", "polyak", "gdpolyak", "law"]),
 }
@@ -269,8 +271,9 @@ CONTRAST = """(root, names) => {
 # What tells swatches apart besides colour, or by one that the system has chosen.
 LOOKS = """(all) => all.map((e) => {
   const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(e.firstChild);
+  const mark = e.firstChild.getAttribute("d");
   const lines = [...e.children].map((n) => n.outerHTML.replace(/class="[^"]*"/, "")).slice(1);
-  return [stroke, strokeDasharray, strokeWidth, ...lines].join();
+  return [stroke, strokeDasharray, strokeWidth, mark, ...lines].join();
 })"""
 
 
@@ -444,3 +447,62 @@ def test_buttons_of_the_saddle_do_what_they_say(shown):
     nearer = live.root.get_by_role("button", name="10× nearer to it")
     assert nearer.get_attribute("aria-disabled") == "true"  # nothing is nearer
     assert "diverge" in press(live, "too large a step")
+
+
+def test_presets_of_the_trigger_tell_their_story_in_counts_and_predictions(shown):
+    live = shown("noise")
+    open_all(live)
+    readout = live.root.get_by_test_id("readout")
+    story = {
+        "one coordinate: the published rule works": {"dim": 1},
+        "fifty coordinates: it never fires": {"dim": 50},
+        "a batch that knows d": {"rule": "calibrated", "batch_size": 797},
+        "a quarter of the batch": {"rule": "calibrated", "batch_size": 199}}
+    fifty = live.root.get_by_role("button", name="fifty coordinates: it never fires")
+    assert fifty.get_attribute("aria-disabled") == "true"  # the figure begins with the failure
+    for name, state in {"": {}, **story}.items():
+        words, python = press(live, name) if name else said(live), NoisyTrigger(**state)
+        for line, p in zip(readout.locator("span").all_text_contents(),
+                           [python.predicted_missed, python.predicted_false], strict=True):
+            count, of, share, predicted = map(float, re.findall(r"\d+(?:\.\d+)?", line))
+            assert share == pytest.approx(100 * count / of, abs=0.06)
+            assert predicted == pytest.approx(100 * p, abs=0.06)
+            assert abs(count / of - p) <= 4 * np.sqrt(p * (1 - p) / of) + 1e-6
+        assert f"‖ĝ‖ ≤ {python.threshold:.2f} ε" in live.root.locator(".lf-tell").text_content()
+        assert ("never fires" in words) == (name in ("", "fifty coordinates: it never fires"))
+    before = readout.text_content()
+    press(live, "new draws")
+    assert readout.text_content() != before
+    press(live, "start over")
+    own = live.root.get_by_role("button", name="its own batch")
+    assert own.get_attribute("aria-disabled") == "true"
+    live.root.get_by_label("batch size B").press("Home")
+    press(live, "its own batch")
+    assert live.root.get_by_label("batch size B").get_attribute("aria-valuetext") == "600"
+
+
+def test_rules_of_the_trigger_are_one_group_of_radios_and_runs_walk_by_hand(shown):
+    live = shown("noise", reduced_motion="no-preference")
+    open_all(live)
+    step = live.root.get_by_label("step", exact=True)
+    live.page.wait_for_function("e => 3 < e.value && e.value < 117", arg=step.element_handle())
+    live.root.get_by_role("button", name="pause").press("Enter")
+    assert stands_still(live.page, "noise")
+    step.press("Home")
+    drawn(live)
+    first = pictures(live)
+    step.press("ArrowRight")
+    drawn(live)
+    assert all(a != b for a, b in zip(first, pictures(live), strict=True))
+    rules = [live.root.get_by_role("radio", name=name)
+             for name in ("published", "knows d", "naive, t = ε")]
+    rules[0].focus()
+    for after in (1, 2, 0):
+        live.page.keyboard.press("ArrowRight")
+        drawn(live)
+        assert [rule.is_checked() for rule in rules] == [i == after for i in range(3)]
+    for label in ("dimension d", "batch size B", "noise σ", "large gradient ‖∇f‖"):
+        live.root.get_by_label(label, exact=True).press("Home")
+    for rule in rules:  # with each rule, at one coordinate
+        rule.check()
+        said(live)

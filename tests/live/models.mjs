@@ -90,6 +90,35 @@ const figures = {
     };
   },
 
+  async noise(fixtures) {
+    const figure = await live("noise.js");
+    const walks = ({ steps, seeds, s, ...state }) => Array.from({ length: seeds }, (_, seed) =>
+      figure.drawRuns({ seed, dim: state.dim })
+        .map((draws) => figure.walk(draws, s, state, { threshold: 1, grad_norm: 2 })))
+      .flat().map((points) => steps.map((k) => [points[k].size, points[k].seen, points[k].x1]));
+    let earlier = null;
+    return {
+      below: fixtures.below.map((given) => figure.chiBelow(...given)),
+      quantiles: fixtures.quantiles.map((given) => figure.chiQuantile(...given)),
+      rules: fixtures.rules.map((state) => [figure.thresholdOf(state), figure.ownBatch(state)]),
+      draws: fixtures.draws.map(([dim, norm, s]) =>
+        Array.from(figure.norms(figure.drawNoise({ seed: 5, dim })[1], norm, s))),
+      walks: fixtures.walks.map(walks),
+      shown: fixtures.shown.map((state) => {
+        const p = figure.compute(state, earlier);
+        earlier = p;
+        return { runDraws: p.runDraws, runs: p.runs, threshold: p.threshold, missed: p.missed,
+                 alarms: p.alarms, predictedMissed: p.predictedMissed,
+                 predictedAlarm: p.predictedAlarm, needed: p.needed,
+                 neededThreshold: p.neededThreshold, near: p.near, noticed: p.noticed,
+                 atSaddle: Array.from(p.atSaddle), atLarge: Array.from(p.atLarge),
+                 summary: figure.tell(p), said: figure.summarize(p), axis: figure.axisOf(p),
+                 bars: { ...p.bars, panels: p.bars.panels.map(({ counts, law }) =>
+                   ({ counts: Array.from(counts), law })) } };
+      }),
+    };
+  },
+
   async ravine(fixtures) {
     const [model, figure] = [await live("ravine_model.js"), await live("ravine.js")];
     return {
