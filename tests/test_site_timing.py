@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.timing, pytest.mark.browser]
 FIGURES = [
     ("saddles", "saddle-map", ".saddle-map",
      ["step size η", "perturbation radius r", "gradient noise σ"]),
-    ("psd_theory", "episode", ".escape-episode",
+    ("psd_theory", "episode", ".episode",
      ["dimension d", "curvature γ", "step size ηℓ", "perturbation radius r", "late fraction δ"]),
     ("psd_theory", "budget", ".budget-calculator",
      ["accuracy ε", "dimension d", "one gradient"]),

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from browser import ROOT, in_node
 
-from saddlelib.live import RavineBall, SaddleMap, _build
+from saddlelib.live import EscapeEpisode, RavineBall, SaddleMap, _build
 
 LIVE = ROOT / "saddlelib" / "live"
-FIGURES = {"ravine": (RavineBall, [{"epoch_length": 8}, {"shown": ["gd"]}]),
+FIGURES = {"episode": (EscapeEpisode, [{"draw": 7}, {"on_manifold": True},
+                                       {"dim": 2, "perturbation_radius": 1.0}]),
+           "ravine": (RavineBall, [{"epoch_length": 8}, {"shown": ["gd"]}]),
            "saddle_map": (SaddleMap, [{"start": [0, 0.9]}, {"noise": 0.05}])}
 every_figure = pytest.mark.parametrize("name", FIGURES)
 MODELS = [path.name for path in LIVE.glob("*model.js")] + ["order_aware.js"]
