@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 MINUTE = 60_000
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 # The live figures of the later chapters.
-FIGURES = {"psd_theory": [".escape-episode", ".budget-calculator"], "psgd": [".noisy-trigger"],
+FIGURES = {"psd_theory": [".episode", ".budget-calculator"], "psgd": [".noisy-trigger"],
            "fourth_order_growth": [".ravine-ball"], "gdpolyak": [".method-race"]}
 
 

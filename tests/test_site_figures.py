@@ -17,7 +17,7 @@ import pytest
 from browser import Visit, serve, stands_still
 from PIL import Image
 
-from saddlelib.live import NoisyTrigger, RavineBall, SaddleMap
+from saddlelib.live import EscapeEpisode, NoisyTrigger, RavineBall, SaddleMap
 
 pytestmark = pytest.mark.browser
 
@@ -53,6 +53,8 @@ FIGURES = {
                     ["sgd", "minimizer", "missed", "false", "law"]),
     "ravine": Figure(RavineBall, "ravine", ["map", "plots"], True,
                      ["gd", "polyak", "gdpolyak", "law"]),
+    "episode": Figure(EscapeEpisode, "episode", ["run", "histogram"], False,
+                      ["gd", "law"]),
 }
 every_figure = pytest.mark.parametrize("name", FIGURES)
 
@@ -506,3 +508,49 @@ def test_rules_of_the_trigger_are_one_group_of_radios_and_runs_walk_by_hand(show
     for rule in rules:  # with each rule, at one coordinate
         rule.check()
         said(live)
+
+
+def readout(live):
+    """(median, predicted, ratio) and (late in percent, δ, ratio, error), as measured."""
+    lines = live.root.get_by_test_id("readout").locator("span").all_text_contents()
+    return [[float(n) for n in re.findall(r"\d+(?:\.\d+)?", line)] for line in lines]
+
+
+def test_runs_of_the_episode_grow_to_what_was_predicted_and_can_be_paused(shown):
+    live, python = shown("episode", reduced_motion="no-preference"), EscapeEpisode()
+    pause = live.root.get_by_role("button", name="pause")
+    pause.press("Enter")  # nobody started it
+    grow = live.root.get_by_role("button", name="grow", exact=True)
+    grow.wait_for()
+    assert stands_still(live.page, "episode")
+    early = readout(live)[1][3]
+    assert early > 0.08, "it was too quick to be watched"
+    grow.press("Enter")
+    live.page.wait_for_function("e => /4000 measured|± 0.07/.test(e.textContent)", arg=(
+        live.root.get_by_test_id("readout").element_handle()))
+    (median, predicted, ratio), (late, delta, share, error) = readout(live)
+    assert predicted == python.predicted_median and delta == python.failure_prob
+    assert ratio == pytest.approx(1, abs=0.02)
+    assert ratio == pytest.approx(median / predicted, abs=0.006)
+    assert share == pytest.approx(late / 100 / delta, abs=0.01)
+    assert abs(share - 0.95) < 3 * error == pytest.approx(3 / np.sqrt(4000 * 0.05), abs=0.03)
+    words = said(live)
+    assert f"out by {python.deadline}; published T: {python.psd.episode_length}" in words
+    grow.press("Enter")  # from the first run again
+    pause.wait_for()
+
+
+def test_presets_of_the_episode_tell_their_story(shown):
+    live, told = shown("episode"), {}
+    open_all(live)
+    tell = live.root.locator(".lf-tell")
+    for name in ("another draw", "ten times smaller", "ten times larger", "theory's r",
+                 "on the stable manifold"):
+        before = live.summary.text_content()
+        assert press(live, name) != before
+        told[name] = tell.text_content()
+        assert readout(live)[1][3] == pytest.approx(1 / np.sqrt(4000 * 0.05), abs=0.02)
+    steps = {name: int(re.search(r"out by step (\d+)", text)[1]) for name, text in told.items()}
+    assert steps["ten times smaller"] > steps["theory's r"] > steps["ten times larger"]
+    assert "it never leaves" in told["on the stable manifold"]
+    assert "costs" in told["ten times smaller"] and "saves" in told["ten times larger"]

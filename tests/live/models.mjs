@@ -148,6 +148,45 @@ const figures = {
       presets: figure.PRESETS,
     };
   },
+  async episode(fixtures) {
+    const model = await live("episode_model.js");
+    const figure = await live("episode.js");
+    return {
+      below: fixtures.below.map(([s, dim]) => model.coordinateBelow(s, dim)),
+      quantiles: fixtures.quantiles.map(([prob, dim]) => model.coordinateQuantile(prob, dim)),
+      draws: fixtures.draws.map((state) => {
+        const coordinates = model.drawCoordinates(state);
+        return Array.from({ length: state.runs }, (_, i) => coordinates.at(i));
+      }),
+      escapes: fixtures.escapes.map(({ x1, ...options }) =>
+        x1.map((x) => tell(model.escapeTime(x, options)))),
+      shown: fixtures.shown.map(({ steps, ...state }) => {
+        const p = model.compute(state);
+        const [sizes, medians] = [[], []];
+        for (let n = 1; n <= 20; n += 1) {
+          p.batch.grow(n);
+          medians.push(model.count(p, n).median);
+        }
+        for (let more = true; more;) {
+          more = p.batch.grow(Infinity, 1e4); // a piece of what a frame may take
+          sizes.push(p.batch.done);
+        }
+        const counts = model.count(p, p.runs);
+        return {
+          sizes, medians, ell: p.ell, step_size: p.stepSize, exit: p.exit, radius: p.theoryRadius,
+          deadline: p.deadline, median: p.median, length: p.episodeLength, kmax: p.kmax, bin: p.bin,
+          theory_deadline: p.theoryDeadline, x1: p.x1, escape: tell(p.escape), last: p.points.at(-1),
+          out: p.out, band: steps.map((t) => p.band.map((x) => p.after(x, t))),
+          inside: steps.map((t) => p.inside(t)), law: p.law, edges: p.edges,
+          times: Array.from(p.batch.times), measured_median: counts.median, beyond: counts.beyond,
+          measured_late: counts.share, all: Array.from(counts.all), late: Array.from(counts.late),
+          summary: figure.tell(p), said: figure.summarize(p),
+          again: model.compute({ ...state, draw: 3 }, p).batch === p.batch
+            && model.compute({ ...state, seed: 3 }, p).batch.done === 0,
+        };
+      }),
+    };
+  },
 };
 
 const found = await figures[process.argv[2]](JSON.parse(readFileSync(0, "utf8")));

@@ -67,8 +67,10 @@ export function axes(pen, frame, { x, y, title = "", xTitle = "", labels = true,
     frame, x: px, y: py, within, atX: (p) => x.at((p - left) / (right - left)),
     atY: (p) => y.at((bottom - p) / (bottom - top)),
     line: (points, name, style) => within(() => pen.path(places(points), name, style)),
-    band: (lower, upper, name, alpha) =>
-      within(() => pen.fill(places([...lower, ...[...upper].reverse()]), name, alpha)),
+    band: (lower, upper, name, alpha) => within(() => { // forced colours know no shade: its edges
+      if (pen.colours.forced) for (const edge of [lower, upper]) pen.path(places(edge), name);
+      else pen.fill(places([...lower, ...[...upper].reverse()]), name, alpha);
+    }),
     dot: (a, b, ...style) => within(() => pen.disc(px(a), py(b), ...style)),
     across: (b, name, style, from = x.low) => within(() => pen.line(px(from), py(b), right, py(b), name, style)),
     down: (a, name, style) => within(() => pen.line(px(a), top, px(a), bottom, name, style)),

@@ -153,6 +153,7 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
       button.textContent = state.playing ? "pause" : verb;
     },
     get goes() { return state.playing && state.seen; },
+    get started() { return state.started; }, // somebody has seen it
     end: () => calm.removeEventListener("change", calmed),
   };
 }
