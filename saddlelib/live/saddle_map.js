@@ -20,9 +20,9 @@ function outcome({ trace, escape, predicted, kick }, s) {
   if (escape === 0) return "starts beyond the exit";
   const told = predicted > 0 && predicted < Infinity ? ` (${s.noise > 0 ? "typically" : "predicted"} ${short(predicted)})` : "";
   if (escape !== null) return `leaves after ${steps(escape)}${told}`;
-  if (trace.stopped !== null) return `gives up at the saddle at step ${trace.stopped}`;
+  if (trace.stopped !== null) return `gives up at step ${trace.stopped}`;
   if (s.stuck && !kick) return "never leaves: it starts on the stable manifold";
-  return `is still there after ${steps(trace.nit)}${told}`;
+  return `stays for ${steps(trace.nit)}${told}`;
 }
 
 function summarize(s) {
