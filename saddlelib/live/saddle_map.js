@@ -41,7 +41,7 @@ function tell(s) {
       return s.perturbation_radius === 0 ? "PGD with r = 0 is GD."
         : `‖∇f‖ never fell to ℓr = ${short(s.parameters.gradThreshold)} near the saddle, so PGD was not perturbed there.`;
     }
-    const ratio = escape && predicted > 0 && predicted < Infinity ? `, ratio ${(escape / predicted).toFixed(2)}` : "";
+    const ratio = escape && trace.diverged === null && predicted > 0 && predicted < Infinity ? `, ratio ${(escape / predicted).toFixed(2)}` : "";
     return `${name} ${outcome(s[key], s)}${ratio}.`;
   });
   if (s.step_size > 2 / s.ell) parts.push(`η is above 2/ℓ = ${short(2 / s.ell)}: no run can settle at a minimizer.`);

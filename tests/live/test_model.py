@@ -311,7 +311,7 @@ def test_the_summary_says_what_happened(js):
     assert "GD stays for 1000 steps (predicted 5" in said["slow"]
     assert "PGD with r = 0 is GD." in told["no perturbation"]
     assert "typically" in said["noise"]
-    assert "after 1 step " in said["one step"]
+    assert "for 1 step " in said["one step"]
     assert said["too far"].endswith("η = 1 is too long a step.")
     assert "no run can settle at a minimizer" in told["unsettled"]
     words = str(told) + str(said)
