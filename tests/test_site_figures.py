@@ -17,7 +17,8 @@ import pytest
 from browser import Visit, serve, stands_still
 from PIL import Image
 
-from saddlelib.live import EscapeEpisode, NoisyTrigger, RavineBall, SaddleMap
+from saddlelib.live import BudgetCalculator, EscapeEpisode, NoisyTrigger, RavineBall, SaddleMap
+from saddlelib.theory.budget import _count
 
 pytestmark = pytest.mark.browser
 
@@ -46,7 +47,13 @@ class Figure:
     traits: dict = field(default_factory=dict)
 
 
+AUTHORS = {"lipschitz_grad": 10.0, "lipschitz_hess": 0.1, "epsilon": 1e-3, "failure_prob": 0.1,
+           "delta_f": 1.0, "dim": 10}
+RUNS = [{"name": "a small one", **AUTHORS, "dim": 3, "taken": {"PSD": 2e5, "PGD 2017": 400.0}},
+        {"name": "a coarse one", **AUTHORS, "epsilon": 0.05, "taken": {"PSD": 30.0}}]
 FIGURES = {
+    "budget": Figure(BudgetCalculator, "budget", ["bars", "curves"], False,
+                     ["pgd", "pgd2021", "psd", "repaired", "certified"], traits={"runs": RUNS}),
     "saddle": Figure(SaddleMap, "saddle-map", ["map", "plots"], True, ["gd", "pgd", "law"]),
     "hero": Figure(SaddleMap, "saddle-map", ["map"], True, traits={"compact": True}),
     "noise": Figure(NoisyTrigger, "noise", ["map", "histogram"], True,
@@ -554,3 +561,89 @@ def test_presets_of_the_episode_tell_their_story(shown):
     assert steps["ten times smaller"] > steps["theory's r"] > steps["ten times larger"]
     assert "it never leaves" in told["on the stable manifold"]
     assert "costs" in told["ten times smaller"] and "saves" in told["ten times larger"]
+
+
+def cells(live):
+    """The table of the budget: the cells of each row by its name."""
+    rows = live.root.get_by_test_id("table").locator("tbody tr").all()
+    return {row.locator("th").text_content(): row.locator("td").all_text_contents() for row in rows}
+
+
+def test_the_budget_shows_the_numbers_of_python_and_says_what_is_not_proved(shown):
+    live = shown("budget")
+    digits = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
+    def power(found):  # with two digits at least, as Python writes it
+        return f"{found[1] or '1'}e+{found[2].translate(digits):0>2}"
+
+    def agrees(**traits):
+        drawn(live)
+        table, found = BudgetCalculator(**traits).table, cells(live)
+        for row, (name, (gradients, *_)) in zip(table, found.items(), strict=True):
+            assert name.startswith(row.method)
+            assert re.sub(r"^(?:([0-9.]+)·)?10([⁰-⁹¹²³]+)$", power, gradients) == _count(
+                row.gradients)
+        return found
+
+    assert {"PSD, not proved", "PGD 2017, if c = 1"} < set(agrees())
+    assert "PSD, not proved" in live.root.locator(".lf-legend").text_content()
+    epsilon = live.root.get_by_label("accuracy ε", exact=True)
+    for _ in range(20):
+        epsilon.press("ArrowRight")
+    agrees(epsilon=0.01)
+    live.root.get_by_label("dimension d", exact=True).press("Home")
+    found = agrees(epsilon=0.01, dim=1)
+    open_all(live)
+    live.root.get_by_label("one gradient", exact=True).press("PageUp")
+    drawn(live)
+    later = cells(live)
+    assert all(later[name][0] == found[name][0] and later[name][1] != found[name][1]
+               for name in found)
+    live.root.get_by_label("one hour costs", exact=True).press("Home")
+    assert "cost" not in said(live) and {row[2] for row in cells(live).values()} == {"–"}
+
+
+def test_runs_are_marked_at_their_setting_and_what_means_nothing_is_said(shown):
+    live = shown("budget")
+    open_all(live)
+    tell = live.root.locator(".lf-tell")
+    took = re.compile(r"A run of [\w ]+ took \S+ gradients, \S+ times fewer\.")
+    for run in RUNS:
+        words = press(live, run["name"])
+        marked = [name for name, row in cells(live).items() if row[3] != "–"]
+        assert len(marked) == len(run["taken"]) == len(took.findall(tell.text_content()))
+        assert "Runs took at most" in words
+        live.root.get_by_label("failure chance δ", exact=True).press("ArrowLeft")
+        assert "Runs" not in said(live) and "No run was made" in tell.text_content()
+        assert all(row[3] == "–" for row in cells(live).values())
+    press(live, "the authors’ figure")
+    first = cells(live)
+    assert not any("⚠" in name for name in first) and "⚠" not in tell.text_content()
+    live.root.get_by_label("accuracy ε", exact=True).press("Home")
+    drawn(live)
+    assert tell.text_content().count("⚠") == sum("⚠" in name for name in cells(live)) > 0
+    live.root.get_by_label("accuracy ε", exact=True).press("End")
+    live.root.get_by_label("ℓ of the gradient", exact=True).press("Home")
+    assert "is above ℓ²/ρ = 0.001" in said(live)
+    assert {cell for row in cells(live).values() for cell in row} == {"–"}
+    press(live, "the authors’ figure")
+    assert cells(live) == first
+
+
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_controls_of_the_budget_stay_where_they_are_and_its_table_is_whole(shown, width):
+    live = shown("budget", width=width)
+    slider = live.root.get_by_label("accuracy ε", exact=True)
+
+    def below():
+        return slider.bounding_box()["y"] - live.root.bounding_box()["y"]
+
+    place = below()
+    for key in ("Home", "PageUp", "End"):  # wide numbers, warnings, bars of every length
+        slider.press(key)
+        drawn(live)
+        assert below() == place, "the slider moves away under the finger"
+        cut = live.root.locator(".lf-table, td, th").evaluate_all(
+            "all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)")
+        assert cut == []
+        fits(live, width)

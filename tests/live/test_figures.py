@@ -12,7 +12,8 @@ from saddlelib import live
 from saddlelib.live import _build
 
 LIVE = ROOT / "saddlelib" / "live"
-FIGURES = {"episode": (live.EscapeEpisode, [{"draw": 7}, {"on_manifold": True},
+FIGURES = {"budget": (live.BudgetCalculator, [{"epsilon": 1e-8}, {"epsilon": 2000.0}]),
+           "episode": (live.EscapeEpisode, [{"draw": 7}, {"on_manifold": True},
                                             {"dim": 2, "perturbation_radius": 1.0}]),
            "noise": (live.NoisyTrigger, [{"dim": 1}, {"rule": "calibrated", "batch_size": 199}]),
            "ravine": (live.RavineBall, [{"epoch_length": 8}, {"shown": ["gd"]}]),
