@@ -17,7 +17,7 @@ LONGEST = ["test_lab.py", "test_site.py", "psd_theory.ipynb", "psgd.ipynb",
            "test_calls.py", "test_optim_ranks.py", "test_optim_escape_ranks.py",
            "test_makefile.py",
            "test_site_noise.py",
-           "test_site_ravine.py", "test_site_race.py",
+           "test_site_ravine.py",
            "test_site_budget.py", "test_site_figure.py"]
 
 

@@ -20,7 +20,7 @@ MINUTE = 60_000
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 # The live figures of the later chapters.
 FIGURES = {"psd_theory": [".episode", ".budget-calculator"], "psgd": [".noisy-trigger"],
-           "fourth_order_growth": [".ravine-ball"], "gdpolyak": [".method-race"]}
+           "fourth_order_growth": [".ravine-ball"], "gdpolyak": [".race"]}
 
 
 def ask(address, what):

@@ -21,7 +21,7 @@ FIGURES = [
      ["batch size B", "dimension d", "noise σ", "large gradient ‖∇f‖"]),
     ("fourth_order_growth", "ravine", ".ravine-ball",
      ["short step η", "short steps per epoch K", "Polyak factor λ", "error in f*"]),
-    ("gdpolyak", "race", ".method-race", ["short steps per epoch K", "condition number κ"]),
+    ("gdpolyak", "race", ".race", ["short steps per epoch K", "condition number κ"]),
 ]
 every_figure = pytest.mark.parametrize("page, mark, root, sliders", FIGURES,
                                        ids=[figure[1] for figure in FIGURES])

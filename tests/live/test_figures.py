@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from browser import ROOT, in_node
 
-from saddlelib.live import EscapeEpisode, RavineBall, SaddleMap, _build
+from saddlelib.live import EscapeEpisode, MethodRace, RavineBall, SaddleMap, _build
 
 LIVE = ROOT / "saddlelib" / "live"
 FIGURES = {"episode": (EscapeEpisode, [{"draw": 7}, {"on_manifold": True},
                                        {"dim": 2, "perturbation_radius": 1.0}]),
+           "race": (MethodRace, [{"problem": "convex"}, {"log_calls": False}]),
            "ravine": (RavineBall, [{"epoch_length": 8}, {"shown": ["gd"]}]),
            "saddle_map": (SaddleMap, [{"start": [0, 0.9]}, {"noise": 0.05}])}
 every_figure = pytest.mark.parametrize("name", FIGURES)
