@@ -17,7 +17,14 @@ import pytest
 from browser import Visit, serve, stands_still
 from PIL import Image
 
-from saddlelib.live import BudgetCalculator, EscapeEpisode, NoisyTrigger, RavineBall, SaddleMap
+from saddlelib.live import (
+    BudgetCalculator,
+    EscapeEpisode,
+    MethodRace,
+    NoisyTrigger,
+    RavineBall,
+    SaddleMap,
+)
 from saddlelib.theory.budget import _count
 
 pytestmark = pytest.mark.browser
@@ -62,6 +69,8 @@ FIGURES = {
                      ["gd", "polyak", "gdpolyak", "law"]),
     "episode": Figure(EscapeEpisode, "episode", ["run", "histogram"], False,
                       ["gd", "law"]),
+    "race": Figure(MethodRace, "race", ["race"], False,
+                   ["gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs", "order", "law"]),
 }
 every_figure = pytest.mark.parametrize("name", FIGURES)
 
@@ -647,3 +656,111 @@ def test_controls_of_the_budget_stay_where_they_are_and_its_table_is_whole(shown
             "all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)")
         assert cut == []
         fits(live, width)
+
+
+RACERS = {"gradient descent", "Nesterov, restarted", "Barzilai–Borwein", "GDPolyak, K = 100",
+          "GDPolyak, K grows", "L-BFGS", "order-aware"}
+
+
+def finished(live):
+    """Wait until all calls are made; the rows of the table: method, calls to finishes, least."""
+    calls = live.root.get_by_label("oracle calls", exact=True)
+    live.page.wait_for_function("e => e.value === e.max", arg=calls.element_handle())
+    while not stands_still(live.page, "race"):
+        live.page.wait_for_timeout(100)
+    drawn(live)
+    return {cells[0]: cells[1:] for cells in live.root.get_by_test_id("table").evaluate(
+        "e => [...e.tBodies[0].rows].map((r) => [...r.cells].map((c) => c.textContent))")}
+
+
+def raced(live, name):
+    """Press a button and wait for the end of its race."""
+    live.root.get_by_role("button", name=name, exact=True).press("Enter")
+    live.page.wait_for_timeout(60)
+    return finished(live)
+
+
+def test_the_table_of_the_race_ranks_by_calls_and_presets_tell_their_story(shown):
+    live = shown("race")
+    open_all(live)
+    rows, tell = finished(live), live.root.locator(".lf-tell")
+    assert set(rows) == RACERS
+    passed = [sum(c != "–" for c in cells[:3]) for cells in rows.values()]
+    assert passed == sorted(passed, reverse=True)
+    last = [int(cells[2]) for cells in rows.values() if cells[2] != "–"]
+    assert last == sorted(last) and len(last) >= 3
+    words = tell.text_content()
+    assert f"K = 100 needs {rows['GDPolyak, K = 100'][2]} calls to 10⁻²⁸" in words
+    told = re.search(r"needs (\d+) calls to 10⁻²⁸ \(predicted (\d+)\)", words)
+    assert told[1] == rows["GDPolyak, K grows"][2]
+    assert int(told[2]) == pytest.approx(int(told[1]), rel=0.1)
+    assert f"(K = 100), {told[1]} (K grows)" in said(live)
+    rows = raced(live, "K too small")
+    assert rows["GDPolyak, K = 20"][:3] == ["–", "–", "–"]
+    assert rows["GDPolyak, K grows"][2] != "–"
+    for preset, first in (("ill-conditioned", "order-aware"), ("steep walls", "Barzilai–Borwein")):
+        rows = raced(live, preset)
+        last = {name: int(cells[2]) for name, cells in rows.items() if cells[2] != "–"}
+        assert min(last, key=last.get) == first
+        assert re.search(rf"10⁻²⁸: {first} after [^.]*\b{last[first]} calls\.",
+                         tell.text_content()), tell.text_content()
+        assert said(live).startswith(f"To 10⁻²⁸: {first} {last[first]} calls")
+    rows = raced(live, "a rounding floor")
+    assert all(cells[2] == "–" for name, cells in rows.items() if name.startswith("GDPolyak"))
+    assert "rounding is predicted" in tell.text_content()
+    before = raced(live, "start over")
+    assert raced(live, "another start") != before
+
+
+def test_the_race_runs_once_and_can_be_paused_and_run_by_hand(shown):
+    live = shown("race", reduced_motion="no-preference")
+    calls = live.root.get_by_label("oracle calls", exact=True)
+    live.page.wait_for_function("e => 2 < +e.value && +e.value < e.max - 2",
+                                arg=calls.element_handle())
+    live.root.get_by_role("button", name="pause").press("Enter")
+    play = live.root.get_by_role("button", name="race", exact=True)
+    play.wait_for()
+    assert stands_still(live.page, "race")
+    calls.press("Home")
+    live.page.wait_for_function("e => e.getAttribute('aria-valuetext') === '1'",
+                                arg=calls.element_handle())
+    assert "–" in live.root.get_by_test_id("table").text_content()
+    calls.press("End")
+    finished(live)
+    play.press("Enter")  # from the beginning again
+    live.root.get_by_role("button", name="pause").wait_for()
+    assert int(calls.input_value()) < int(calls.get_attribute("max")) - 2
+
+
+def test_the_seven_methods_of_the_race_stay_apart_without_their_colours(shown):
+    live = shown("race")
+    live.page.emulate_media(forced_colors="active", reduced_motion="reduce")
+    assert len(finished(live)) == 7
+    looks = live.root.locator("tbody .lf-swatch > line").evaluate_all("""(all) => all.map((e) => {
+      const { strokeDasharray, strokeWidth } = getComputedStyle(e);
+      return [strokeDasharray, strokeWidth].join(); })""")
+    assert len(set(looks)) == len(looks) == 7, looks
+    assert live.root.locator(".lf-legend li").count() == 1, "the lines are named at their ends"
+
+
+def test_no_call_of_the_race_is_made_before_it_is_seen_and_then_few_in_a_frame(browser, tmp_path):
+    MethodRace().save(tmp_path)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    (tmp_path / "index.html").write_text(
+        page.replace("<div data", "<div style='height: 1000px'></div><div data"), "utf-8")
+    with serve(tmp_path) as address, Visit(browser, reduced_motion="reduce") as visit:
+        visit.page.goto(address)
+        visit.page.wait_for_function("document.querySelector('.lf-summary')?.textContent")
+        live = SimpleNamespace(page=visit.page, root=visit.page.locator(".lf"),
+                               summary=visit.page.get_by_test_id("summary"))
+        assert stands_still(visit.page, "race")
+        assert "nobody has made a call" in said(live)
+        assert "–––" in live.root.get_by_test_id("table").text_content()
+        live.root.get_by_test_id("race").scroll_into_view_if_needed()
+        finished(live)
+        assert "To 10⁻²⁸" in said(live)
+        frames = "() => performance.getEntriesByName('race:drawn').length"
+        before = visit.page.evaluate(frames)
+        raced(live, "ill-conditioned")
+        assert visit.page.evaluate(frames) > before + 5
+        assert visit.errors == []

@@ -211,6 +211,53 @@ const figures = {
       }),
     };
   },
+  async race(fixtures) {
+    const [model, order] = [await live("ravine_model.js"), await live("order_aware.js")];
+    const [race, figure] = [await live("race_model.js"), await live("race.js")];
+    return {
+      values: fixtures.values.map(({ points, ...given }) => {
+        const course = model.courseOf(given);
+        return points.map((x) => {
+          const g = new Float64Array(x.length);
+          return [course.evaluate(Float64Array.from(x), g), Array.from(g)];
+        });
+      }),
+      shown: fixtures.shown.map(({ keep, ...state }) => {
+        const p = race.compute(state);
+        const waits = [figure.summarize(p), figure.tell(p), race.ranking(p, race.headOf(p))];
+        race.advance(p, 17); // in two pieces, as a page does
+        const early = race.ranking(p, 17);
+        const soon = figure.summarize(p, 17);
+        race.advance(p, state.maxiter);
+        const rows = race.ranking(p, state.maxiter);
+        const { eta, mu, top, norm } = p.course;
+        const other = race.compute({ ...state, epoch_length: state.epoch_length + 1 }, p);
+        return {
+          eta, mu, top, norm, x0: p.x0, growth: p.growth, floor: p.floor, early, done: p.done,
+          rows: rows.map((row) => ({ ...row, least: tell(row.least) })), stops: p.stops,
+          runs: Object.fromEntries(p.racers.map(({ name, f, n, jumps, done }) =>
+            [name, { f: Array.from(f.slice(0, Math.min(n, keep ?? n)), tell), n, jumps, done }])),
+          law: race.predict(p), summary: figure.tell(p), said: [figure.summarize(p), soon, waits[0]],
+          waits, heads: [race.headOf(p, 9), race.headOf(p)],
+          stairs: race.stairs(p.racers[0], 60, (i) => 1.5 * i, 50),
+          kept: other.racers.map((racer, i) => racer === p.racers[i]),
+        };
+      }),
+      // The order-aware method alone, which may not know f*.
+      ordered: fixtures.ordered.map(({ known, ...state }) => {
+        const { course, x0 } = race.compute(state);
+        const racer = new model.Racer("order", course, state, x0, (x, call, of, given) =>
+          order.orderAware(x, call, of, { ...given, fStar: known ? 0 : -Infinity }));
+        racer.advance(state.maxiter);
+        const { f, n, jumps, failed } = racer;
+        return { x0, f: Array.from(f.slice(0, n), tell), jumps, failed };
+      }),
+      eigen: fixtures.eigen.map(([diagonal, beside]) => order.eigen(diagonal, beside)
+        .map(({ value, vector }) => [value, Array.from(vector)])),
+      words: fixtures.words.map(([ends, lines, frame]) => race.placeWords(ends, lines, frame)),
+      presets: figure.PRESETS,
+    };
+  },
 };
 
 const found = await figures[process.argv[2]](JSON.parse(readFileSync(0, "utf8")));

@@ -16,6 +16,7 @@ FIGURES = {"budget": (live.BudgetCalculator, [{"epsilon": 1e-8}, {"epsilon": 200
            "episode": (live.EscapeEpisode, [{"draw": 7}, {"on_manifold": True},
                                             {"dim": 2, "perturbation_radius": 1.0}]),
            "noise": (live.NoisyTrigger, [{"dim": 1}, {"rule": "calibrated", "batch_size": 199}]),
+           "race": (live.MethodRace, [{"problem": "convex"}, {"log_calls": False}]),
            "ravine": (live.RavineBall, [{"epoch_length": 8}, {"shown": ["gd"]}]),
            "saddle_map": (live.SaddleMap, [{"start": [0, 0.9]}, {"noise": 0.05}])}
 every_figure = pytest.mark.parametrize("name", FIGURES)
