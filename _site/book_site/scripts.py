@@ -1,7 +1,6 @@
 """Which scripts a page loads, and when."""
 
 import re
-from pathlib import Path
 
 from myst_nb.sphinx_ import NbMetadataCollector
 
@@ -12,23 +11,24 @@ def add_host(app, pagename, templatename, context, doctree):
         app.add_js_file("host.js", priority=600)
 
 
-def speed_up(app, exception):
+def speed_up(name, html):
     """Let scripts wait for the parser, and drop the theme's 1.5 MB icon script.
 
     That script redraws icons that the theme's style sheet draws already. Two scripts may not wait:
     host.js, and the options that scripts inside the page read.
     """
-    if exception is None and app.builder.format == "html":
-        for page in Path(app.outdir).rglob("*.html"):
-            html = page.read_text("utf8")
-            html = re.sub(r'<script src="[^"]*/fontawesome\.js[^"]*"></script>', "", html)
-            html = re.sub(r'<script src="(?!\S*/(host|documentation_options)\.js)',
-                          '<script defer src="', html)
-            page.write_text(html, "utf8")
+    html = re.sub(r'<script [^>]*/fontawesome\.js[^>]*></script>', "", html)
+    html = re.sub(r'<link [^>]*/fontawesome\.js[^>]*>', "", html)
+    return re.sub(r'<script (?=[^>]*\bsrc=)(?![^>]*\b(?:defer|async)\b)'
+                  r'(?![^>]*/(?:host|documentation_options)\.js)', "<script defer ", html)
+
+
+def step(app):
+    """Of the pass over the finished pages."""
+    return speed_up
 
 
 def setup(app):
     """Register with Sphinx."""
     app.connect("html-page-context", add_host)
-    app.connect("build-finished", speed_up)
     app.add_js_file("book.js", loading_method="defer")

@@ -1,0 +1,36 @@
+"""The one pass over the finished pages: each page is read once, changed by every part, written once.
+
+A part that changes what the theme's templates write has a function ``step(app)``, called when all
+pages are there. It returns a function of a page's name and its HTML that returns the new HTML.
+"""
+
+from pathlib import Path
+
+from . import code, policy, scripts, sharing
+
+# In this order: the policy looks at what all others have left.
+STEPS = (scripts.step, code.step, sharing.step, policy.step)
+
+
+def pages(outdir):
+    """Names and paths of all pages of the site; other people's HTML in _static is none."""
+    for path in sorted(Path(outdir).rglob("*.html")):
+        name = path.relative_to(outdir).with_suffix("").as_posix()
+        if not name.startswith("_"):
+            yield name, path
+
+
+def finish_pages(app, exception):
+    """Let every step change every page."""
+    if exception is None and app.builder.format == "html":
+        steps = [step(app) for step in STEPS]
+        for name, path in pages(app.outdir):
+            html = path.read_text("utf8")
+            for change in steps:
+                html = change(name, html)
+            path.write_text(html, "utf8")
+
+
+def setup(app):
+    """Register with Sphinx; the theme writes its style sheet of code late."""
+    app.connect("build-finished", finish_pages, priority=900)
