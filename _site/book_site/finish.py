@@ -13,10 +13,10 @@ STEPS = (scripts.step, code.step, sharing.step, policy.step)
 
 
 def pages(outdir):
-    """Names and paths of all pages of the site; other people's HTML in _static is none."""
+    """Names and paths of the pages; HTML in _static is none, and index becomes a copy of one."""
     for path in sorted(Path(outdir).rglob("*.html")):
         name = path.relative_to(outdir).with_suffix("").as_posix()
-        if not name.startswith("_"):
+        if not name.startswith("_") and name != "index":
             yield name, path
 
 

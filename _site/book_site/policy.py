@@ -7,6 +7,7 @@ page says itself what it allows, for a host of static files sends no headers of 
 import hashlib
 import json
 import re
+import shutil
 from html import escape, unescape
 from pathlib import Path
 
@@ -54,10 +55,11 @@ class Files:
 
     def __init__(self, outdir):
         self.folder = Path(outdir) / "_static" / "inline"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
 
     def element(self, root, code, attributes):
         """A script element that loads the code from a file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{digest(code)}.js"
         path.write_text(code + "\n", "utf8")
         return f'<script{attributes} src="{root}_static/inline/{path.name}"></script>'
