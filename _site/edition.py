@@ -108,12 +108,10 @@ def article(site, name, names):
         if node.name == "a" and "href" in node.attrs:
             node["href"] = target(name, node["href"], names)
         elif node.name in ("img", "source") and node.get("src"):
+            node.attrs.pop("loading", None)
             node["src"] = urlsplit(urljoin(f"/{name}.html", node["src"])).path.lstrip("/")
         elif node.name == "details" and "hide" not in node.get("class", []):
             node["open"] = ""
-        if node.name == "section":
-            # What sets formulas in the browser passes over text that is marked like this.
-            node["class"] = [c for c in node.get("class", []) if not c.endswith("_ignore")]
     for still in text.select("figure.no-script figcaption"):
         still.clear()
         link = soup.new_tag("a", href=urljoin(BASE, f"{name}.html"))
@@ -159,7 +157,6 @@ def page_of(site, articles, found, pages):
     """The book as one HTML page; ``pages`` has the numbers for the list of contents."""
     soup = BeautifulSoup((site / "intro.html").read_text("utf8").split("</head>")[0], "html.parser")
     links = "".join(str(link) for link in soup.select('link[rel="stylesheet"]'))
-    scripts = "".join(str(script) for script in soup.select('script[src*="math.js"]'))
     faces = "".join(f'@font-face {{ font-family: "Book"; src: url(_fonts/{name}); {style} }}'
                     for name, style in FACES.items())
     running = "".join(
@@ -169,7 +166,7 @@ def page_of(site, articles, found, pages):
     style = STYLE.format(pages=running, faces=faces)
     body = "".join(map(str, articles))
     return (f'<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8" />'
-            f'<title>{escape(CONFIG["title"])}</title>{links}<style>{style}</style>{scripts}</head>'
+            f'<title>{escape(CONFIG["title"])}</title>{links}<style>{style}</style></head>'
             f'<body><main class="bd-main"><div class="bd-content"><div class="bd-article-container">'
             f"{cover()}{contents(found, pages)}{body}</div></div></main></body></html>")
 
@@ -182,7 +179,11 @@ def serve(folder):
             pass
 
     handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    class Server(http.server.ThreadingHTTPServer):
+        # A browser opens six connections at once; of those that find no room it loses some.
+        request_queue_size = 128
+
+    with Server(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
         server.shutdown()
@@ -196,11 +197,7 @@ def show(page, address, html):
     page.route(address + "_fonts/*", lambda route: route.fulfill(
         path=fonts / urlsplit(route.request.url).path.rpartition("/")[2]))
     page.goto(address + "book.html", wait_until="load")
-    if page.evaluate("[...document.scripts].some((s) => s.src.includes('math.js'))"):
-        page.wait_for_function("window.MathJax?.startup?.promise")
-        page.evaluate("() => window.MathJax.startup.promise")
     page.evaluate("() => document.fonts.ready.then(() => null)")
-    page.wait_for_load_state("networkidle")
 
 
 def numbers(pdf, places):
@@ -243,6 +240,8 @@ def build(site=SITE, out=PDF):
         browser = playwright.chromium.launch(executable_path=chromium(), args=[
             "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
         page = browser.new_page()
+        page.set_default_timeout(600_000)  # a machine with other work takes ten times as long
+        page.emulate_media(media="print")
         show(page, address, page_of(site, articles, found, {}))
         # Twice: the list of contents needs the numbers that only the printed book knows.
         for _ in range(2):
