@@ -8,6 +8,7 @@ are there as their still pictures, proofs and solutions are open.
 import contextlib
 import functools
 import http.server
+import io
 import os
 import shutil
 import sys
@@ -21,6 +22,7 @@ import yaml
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import NameObject
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
@@ -166,8 +168,11 @@ def page_of(site, articles, found, pages):
     style = STYLE.format(pages=running, faces=faces)
     body = "".join(map(str, articles))
     return (f'<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8" />'
-            f'<title>{escape(CONFIG["title"])}</title>{links}<style>{style}</style></head>'
-            f'<body><main class="bd-main"><div class="bd-content"><div class="bd-article-container">'
+            f'<title>{escape(CONFIG["title"])}</title>{links}<style>{style}</style>'
+            # Laid out once, when it is printed: laying it out takes most of the time.
+            f'<style media="screen">body {{ display: none }}</style></head>'
+            f'<body><main class="bd-main"><div class="bd-content">'
+            f'<div class="bd-article-container">'
             f"{cover()}{contents(found, pages)}{body}</div></div></main></body></html>")
 
 
@@ -197,7 +202,7 @@ def show(page, address, html):
     page.route(address + "_fonts/*", lambda route: route.fulfill(
         path=fonts / urlsplit(route.request.url).path.rpartition("/")[2]))
     page.goto(address + "book.html", wait_until="load")
-    page.evaluate("() => document.fonts.ready.then(() => null)")
+    page.evaluate("() => Promise.all([...document.fonts].map((f) => f.load())).then(() => null)")
 
 
 def numbers(pdf, places):
@@ -208,9 +213,12 @@ def numbers(pdf, places):
             for place in places if f"/{place}" in named}
 
 
-def finish(pdf, out, found, pages):
-    """Give the printed book its outline and its data, and write it."""
+def finish(pdf, front, out, found, pages):
+    """Give the printed book its first pages with numbers, its outline and its data; write it."""
     writer = PdfWriter(clone_from=pdf)
+    for old, new in zip(writer.pages, PdfReader(io.BytesIO(front)).pages, strict=False):
+        for key in ("/Contents", "/Resources"):  # its links stay
+            old[NameObject(key)] = new[key].clone(writer)
     for chapter in found:
         parents = {}
         for level, place, words in chapter:
@@ -235,23 +243,22 @@ def build(site=SITE, out=PDF):
     places = [place for chapter in found for _, place, _ in chapter]
     out.parent.mkdir(parents=True, exist_ok=True)
     printed = out.with_suffix(".printed.pdf")
-    pages = {}
     with sync_playwright() as playwright, serve(site) as address:
         browser = playwright.chromium.launch(executable_path=chromium(), args=[
             "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
         page = browser.new_page()
         page.set_default_timeout(600_000)  # a machine with other work takes ten times as long
-        page.emulate_media(media="print")
         show(page, address, page_of(site, articles, found, {}))
-        # Twice: the list of contents needs the numbers that only the printed book knows.
-        for _ in range(2):
-            page.pdf(path=printed, prefer_css_page_size=True, print_background=True, tagged=True)
-            pages = numbers(printed, places)
-            page.evaluate("""(pages) => { for (const [place, page] of Object.entries(pages))
-              document.querySelector(`#contents a[href="#${CSS.escape(place)}"]`)
-                ?.setAttribute("data-page", page); }""", pages)
+        paper = {"prefer_css_page_size": True, "print_background": True}
+        page.pdf(path=printed, **paper)
+        pages = numbers(printed, places)
+        # The list of contents needs numbers that only the printed book knows: its pages again.
+        page.evaluate("""(pages) => { for (const [place, page] of Object.entries(pages))
+          document.querySelector(`#contents a[href="#${CSS.escape(place)}"]`)
+            ?.setAttribute("data-page", page); }""", pages)
+        front = page.pdf(page_ranges=f"1-{pages[places[0]] - 1}", **paper)
         browser.close()
-    finish(printed, out, found, pages)
+    finish(printed, front, out, found, pages)
     printed.unlink()
     return out
 

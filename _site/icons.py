@@ -70,12 +70,18 @@ def picture():
     return "".join(parts)
 
 
+def alone():
+    """The picture without words, for the title page of the PDF."""
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SIZE} {SIZE}" fill="none" '
+            f'stroke-linejoin="round">{picture()}</svg>')
+
+
 def card():
     """The card as SVG, 1200 by 630."""
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     faces = "".join(
-        "@font-face {font-family: Card; font-weight: %s; src: url(data:font/ttf;base64,%s)}"
-        % (weight, b64encode((fonts / name).read_bytes()).decode())
+        f"@font-face {{font-family: Card; font-weight: {weight}; src: url(data:font/ttf;base64,"
+        f"{b64encode((fonts / name).read_bytes()).decode()})}}"
         for weight, name in [("400", "STIXGeneral.ttf"), ("700", "STIXGeneralBol.ttf")])
     words = [(72, 250, 92, INK, "700", "Escaping"), (72, 345, 92, INK, "700", "Saddles"),
              (74, 420, 34, SOFT, "400", "An executable book and a library:"),
@@ -102,13 +108,14 @@ def icon(size, margin=0.0, opaque=False):
 
 def main(folder=OUT):
     """Write every picture."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    (folder / "cover.svg").write_text(alone(), "utf8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
 
         def shot(svg, width, height):
             page = browser.new_page(viewport={"width": width, "height": height})
-            page.set_content(f"<style>body {{margin: 0}} body > svg {{display: block}}</style>{svg}")
+            page.set_content("<style>body {margin: 0} body > svg {display: block}</style>" + svg)
             page.evaluate("document.fonts.ready")
             picture = Image.open(io.BytesIO(page.screenshot(omit_background=True)))
             page.close()

@@ -15,10 +15,9 @@ HERE = Path(__file__).resolve().parent
 PINS = HERE.parent / "requirements.txt"
 LIST = HERE / "requirements.txt"
 # What the notebooks import and what shows them; the rest follows.
-ROOTS = ["anywidget", "ipykernel", "ipywidgets", "jupyterlab", "jupyterlab_myst", "matplotlib", "numpy",
-         "scikit-learn", "scipy", "setuptools", "tqdm", "wheel"]
-HEAD = """# What Binder installs: of ../requirements.txt what a reader needs. Made by binder/pins.py.
-"""
+ROOTS = ["anywidget", "ipykernel", "ipywidgets", "jupyterlab", "jupyterlab_myst", "matplotlib",
+         "numpy", "scikit-learn", "scipy", "setuptools", "tqdm", "wheel"]
+HEAD = "# What Binder installs: of ../requirements.txt what a reader needs. Made by pins.py.\n"
 
 
 def name_of(line):

@@ -1,7 +1,7 @@
 """Sphinx extension of this book: one file for each thing that it does to the pages.
 
-The folder of the site's own scripts and styles is not called _static because Jupyter Book puts every
-script of a _static folder on every page.
+The folder of the site's own scripts and styles is not called _static because Jupyter Book puts
+every script of a _static folder on every page.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""The one pass over the finished pages: each page is read once, changed by every part, written once.
+"""The one pass over the finished pages: each is read once, changed by every part, written once.
 
 A part that changes what the theme's templates write has a function ``step(app)``, called when all
 pages are there. It returns a function of a page's name and its HTML that returns the new HTML.
