@@ -40,9 +40,9 @@ def soup(name):
     return BeautifulSoup((SITE / f"{name}.html").read_text("utf8"), "html.parser")
 
 
-def values(name, **attributes):
+def values(page, /, **attributes):
     """Contents of the meta elements, or addresses of the links, in the head of a page."""
-    found = soup(name).head.find_all(["meta", "link"], attrs=attributes)
+    found = soup(page).head.find_all(["meta", "link"], attrs=attributes)
     return [tag.get("content") or tag.get("href") for tag in found]
 
 
@@ -199,7 +199,7 @@ def test_under_the_policy_everything_works(browser, host):
         page = visit.page
         page.goto(f"{host}no/such/page.html")
         assert page.locator("article h1").inner_text() == "There is no such page"
-        assert page.locator("body").evaluate("e => getComputedStyle(e).display") == "flex", "no style"
+        assert page.evaluate("getComputedStyle(document.body).display") == "flex", "no style"
         visit.errors.clear()  # that the page was not there
         page.locator("#missing-search").fill("strict")
         page.keyboard.press("Enter")

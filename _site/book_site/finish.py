@@ -8,8 +8,9 @@ from pathlib import Path
 
 from . import code, policy, scripts, sharing
 
-# In this order: the policy looks at what all others have left.
-STEPS = (scripts.step, code.step, sharing.step, policy.step)
+# In this order: the policy makes files of the programs that the others leave in a page, and the
+# addresses of all files are known to sharing.
+STEPS = (scripts.step, code.step, policy.step, sharing.step)
 
 
 def pages(outdir):
