@@ -218,7 +218,9 @@ def finish(pdf, front, out, found, pages):
     writer = PdfWriter(clone_from=pdf)
     for old, new in zip(writer.pages, PdfReader(io.BytesIO(front)).pages, strict=False):
         for key in ("/Contents", "/Resources"):  # its links stay
-            old[NameObject(key)] = new[key].clone(writer)
+            value = new[key].clone(writer)
+            old[NameObject(key)] = (getattr(value, "indirect_reference", None)
+                                    or writer._add_object(value))
     for chapter in found:
         parents = {}
         for level, place, words in chapter:
