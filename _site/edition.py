@@ -36,7 +36,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 # Attributes that hold ids of the same page.
 POINTERS = ("for", "aria-labelledby", "aria-describedby", "aria-controls", "aria-owns", "headers")
 # What a printed page has no use for, or shows in another way.
-DROPPED = ".headerlink, .copybtn, .widget-view, script, noscript, .toggle-button, nav"
+DROPPED = ".headerlink, .copybtn, .on-dark, script, noscript, nav"
 FACES = {"STIXGeneral.ttf": "", "STIXGeneralBol.ttf": "font-weight: bold",
          "STIXGeneralItalic.ttf": "font-style: italic",
          "STIXGeneralBolIta.ttf": "font-weight: bold; font-style: italic"}
@@ -112,7 +112,7 @@ def article(site, name, names):
         elif node.name in ("img", "source") and node.get("src"):
             node.attrs.pop("loading", None)
             node["src"] = urlsplit(urljoin(f"/{name}.html", node["src"])).path.lstrip("/")
-        elif node.name == "details" and "hide" not in node.get("class", []):
+        elif node.name == "details" and "code" not in node.get("class", []):
             node["open"] = ""
     for still in text.select("figure.no-script figcaption"):
         still.clear()
@@ -127,7 +127,9 @@ def headings(text):
     """Level, id and words of the headings of an article."""
     for node in text.find_all(["h1", "h2", "h3"]):
         place = text["id"] if node.name == "h1" else node.find_parent("section")["id"]
-        yield int(node.name[1]), place, " ".join(node.get_text().split())
+        words = "".join(piece for piece in node.find_all(string=True)
+                        if not piece.find_parent("annotation"))
+        yield int(node.name[1]), place, " ".join(words.split())
 
 
 def contents(found, pages):
@@ -155,10 +157,19 @@ def cover():
 <a href="{BASE}">{BASE}</a><br />{escape(CONFIG["html"]["extra_footer"].strip())}</p></section>"""
 
 
+def sheets(site):
+    """Addresses of the style sheets that any page of the book has, in order, from the top."""
+    found = {}
+    for name in reading_order():
+        head = (site / f"{name}.html").read_text("utf8").split("</head>")[0]
+        for link in BeautifulSoup(head, "html.parser").select('link[rel="stylesheet"]'):
+            found[urlsplit(urljoin(f"/{name}.html", link["href"])).path.lstrip("/")] = None
+    return list(found)
+
+
 def page_of(site, articles, found, pages):
     """The book as one HTML page; ``pages`` has the numbers for the list of contents."""
-    soup = BeautifulSoup((site / "intro.html").read_text("utf8").split("</head>")[0], "html.parser")
-    links = "".join(str(link) for link in soup.select('link[rel="stylesheet"]'))
+    links = "".join(f'<link rel="stylesheet" href="{sheet}" />' for sheet in sheets(site))
     faces = "".join(f'@font-face {{ font-family: "Book"; src: url(_fonts/{name}); {style} }}'
                     for name, style in FACES.items())
     running = "".join(
@@ -171,9 +182,7 @@ def page_of(site, articles, found, pages):
             f'<title>{escape(CONFIG["title"])}</title>{links}<style>{style}</style>'
             # Laid out once, when it is printed: laying it out takes most of the time.
             f'<style media="screen">body {{ display: none }}</style></head>'
-            f'<body><main class="bd-main"><div class="bd-content">'
-            f'<div class="bd-article-container">'
-            f"{cover()}{contents(found, pages)}{body}</div></div></main></body></html>")
+            f'<body><main>{cover()}{contents(found, pages)}{body}</main></body></html>')
 
 
 @contextlib.contextmanager

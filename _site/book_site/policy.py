@@ -12,7 +12,7 @@ from html import escape, unescape
 from pathlib import Path
 
 # host.js still makes modules of figures from strings. Once they are files, this is False.
-BLOB_MODULES = True
+BLOB_MODULES = False
 
 POLICY = "; ".join([
     "default-src 'self'",
