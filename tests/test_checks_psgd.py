@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import pytest
 from scipy.stats import chi2
 
 from saddlelib.checks import check
@@ -54,7 +53,8 @@ WRONG = {
                ((500, 25), "part ℓ̃²"), ((500, 31.32), "With ℓ̃: it comes in"),
                ((500, 65), "not by ρε"), ((500, 7), "c = σ_J²/ε² +"), (500, "2 numbers")],
     "psgd-6": [((0.8, 0.8, 0.8), "turn it round"), ((0.9, 0.7, -0.6), "differ in size"),
-               ((-0.8, -0.8, -0.795), "differ in size"), ((0.8, 0.8, -0.801), "differ in size"), ((0.8, 0.7, 0.6), "multiple of (u, v, w)"),
+               ((-0.8, -0.8, -0.795), "differ in size"), ((0.8, 0.8, -0.801), "differ in size"),
+               ((0.8, 0.7, 0.6), "multiple of (u, v, w)"),
                ((0, 1, 1), "between ½ and 1"), ((-2, -2, -2), "between ½ and 1"),
                (-0.8, "3 numbers")],
     "psgd-7": [((177778, 0.75), "budget is 900"), ((400, 3.53), "no threshold helps"),

@@ -244,8 +244,10 @@ CHECKS = {
     "psd-2": _psd_2,
     "psd-3": _psd_3,
     "psd-4": _psd_4,
-    "psd-5": lambda: Exercise(("improve_or_localize(step_size, steps, decrease)",), code=_improve_or_localize),
-    "psd-6": lambda: Exercise(("certified(grad_norms, step_size, lipschitz_grad)",), code=_certified),
+    "psd-5": lambda: Exercise(("improve_or_localize(step_size, steps, decrease)",),
+                              code=_improve_or_localize),
+    "psd-6": lambda: Exercise(("certified(grad_norms, step_size, lipschitz_grad)",),
+                              code=_certified),
     "psd-7": _psd_7,
     "psd-8": _psd_8,
 }

@@ -229,7 +229,8 @@ def _psgd_9():
 CHECKS = {
     "psgd-1": _psgd_1,
     "psgd-2": _psgd_2,
-    "psgd-3": lambda: Exercise(("fire_prob(threshold, noise_std, dim, batch_size)",), code=_fire_prob),
+    "psgd-3": lambda: Exercise(("fire_prob(threshold, noise_std, dim, batch_size)",),
+                               code=_fire_prob),
     "psgd-4": _psgd_4,
     "psgd-5": _psgd_5,
     "psgd-6": _psgd_6,

@@ -114,9 +114,9 @@ def _wrong_product(problem, x, v, got, want):
             return hint
     off = np.linalg.norm(got - want) / np.linalg.norm(want)
     if off < 1e-2:
-        return f"Off by a share of {off:.0e} only, like a difference of gradients. That is a good " \
-               "way where nothing better is known. Here the product has a formula: take the " \
-               "derivative of the gradient in the direction v by hand."
+        return f"Off by a share of {off:.0e} only, like a difference of gradients. That is a " \
+               "good way where nothing better is known. Here the product has a formula: take " \
+               "the derivative of the gradient in the direction v by hand."
     return "Differentiate the gradient 4xᵢ³ − 2xᵢ + 0.1 Σ_{j≠i} xⱼ in the direction v."
 
 

@@ -280,13 +280,12 @@ function solutionAfter(box) {
 }
 
 function needsKernel({ asks }, onPage) {
-  if (!onPage)
-    return [`Write ${asks[0]} in the cell below and run it: what it prints is the answer.`];
+  if (!onPage) return [`Write ${asks[0]} in the cell below and run it; the feedback follows it.`];
   const link = document.querySelector("a[href*='mybinder.org']");
-  return ["This exercise wants code, which needs a running kernel: open the page ",
+  return ["This exercise wants code, which needs a running kernel. Open the page ",
     ...(link ? [h("a", { href: link.href, textContent: "on Binder" })] : ["on Binder"]),
-    ", or in JupyterLab after ", h("code", { textContent: "make serve" }),
-    " has made the environment."];
+    ", or in JupyterLab from the environment that ", h("code", { textContent: "make serve" }),
+    " makes."];
 }
 
 function render({ model, el }) {

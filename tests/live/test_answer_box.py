@@ -113,7 +113,7 @@ for (const table of await (await fetch("tables.json")).json()) {
   box.render({ model: { get: () => table }, el });
 }
 document.body.dataset.ready = "yes";"""
-STYLE = """body { margin: 0; padding: 16px; font: 18px/1.5 sans-serif; color: #222; background: #fff; }
+STYLE = """body { margin: 0; padding: 16px; font: 18px/1.5 sans-serif; color: #222; }
 [data-theme=dark] body { color: #ddd; background: #121212; } [data-theme=dark] a { color: #8cf; }"""
 SHOWN = ["saddles-1", "saddles-2", "psd-1", "saddles-5"]
 
