@@ -130,7 +130,8 @@ WRONG = {
               (1250, "3 numbers")],
     "psd-8": [(6, "ε itself"), (-6, "ε itself"), (1e-7, "wants four"), (1e-10, "smaller by χ³"),
               (3e-6, "power of ten"), (1e-5, "is 1.7e-14"), (1e-4, "is 8.6e-13"),
-              (1e-3, "At ε = 1e-03"), (0.01, "At ε = 1e-02"), (0.1, "At ε = 1e-01"), (1e-8, "earlier"),
+              (1e-3, "At ε = 1e-03"),
+              (0.01, "At ε = 1e-02"), (0.1, "At ε = 1e-01"), (1e-8, "earlier"),
               (0, "power of ten"), (-1e-6, "power of ten"), (10.0, "power of ten"),
               (math.inf, "finite")],
 }
