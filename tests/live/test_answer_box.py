@@ -11,6 +11,7 @@ from browser import ROOT, Visit, node, serve
 from test_checks import BOXES, RIGHT, WRONG
 
 from saddlelib.checks import _table, box, check
+from saddlelib.checks._numbers import WORDS, parse
 from saddlelib.checks._table import shown
 
 LIVE = ROOT / "saddlelib" / "live"
@@ -20,6 +21,8 @@ ODD = ["", "  ", "0", "-0", "−1", "1e999", "inf", "-NaN", "Infinity", "0,03", 
        "10⁻⁴", "⁻4", "10^", "√2", "√-2", "sqrt(2)", "sqrt", "2·10^3", "2×3", "2*", "(1", "1)",
        "((1))", "--1", "+-1", "1 2", "1 / 3", "\t7\n", "٣", "minimizer", "STRICT  Saddle", "9" * 70,
        "None", "“”", "{}", "$&", "1e-400", "-", "1e5000", "0.1 %"]
+# A browser's own power is off by a bit here and there: 10 ** -4 is not 1e-4.
+WRITTEN = [f"10^{n}" for n in range(-30, 31)] + ["3·10⁻⁵", "1/3", "√3", "2^10", "0.1*3", "1_0.0_1"]
 
 
 def leaves(tree):
@@ -73,8 +76,9 @@ def compared(tmp_path_factory):
     numbers = [(float(x), spec) for x in (*rng.normal(size=60) * 10.0 ** rng.integers(-9, 9, 60), 0,
                                           0.125, 2.5, -0.4, 1e21, 1e300, 9.9999996, 999.9999)
                for spec in (".6g", ".3g", ".2g", ".0f", ".3f", ".1e", ".0e")]
-    (folder / "fixtures.json").write_text(json.dumps({"numbers": numbers, "exercises": [
-        {"table": _table(name).to_json(name), "answers": answers[name]} for name in BOXES]}))
+    (folder / "fixtures.json").write_text(json.dumps({
+        "numbers": numbers, "texts": WRITTEN, "words": WORDS, "exercises": [
+            {"table": _table(name).to_json(name), "answers": answers[name]} for name in BOXES]}))
     command = [node(), ROOT / "tests" / "live" / "answers.mjs", LIVE / "answers.js",
                folder / "fixtures.json"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
@@ -90,6 +94,12 @@ def test_page_and_python_say_the_same(compared, name):
     for texts, (correct, message) in zip(answers[name], judged, strict=True):
         feedback = check(name, texts if len(texts) > 1 else texts[0])
         assert [feedback.correct, feedback.message] == [correct, message], texts
+
+
+def test_a_written_number_is_the_same_float(compared):
+    *_, js = compared
+    assert js["read"] == [parse(text) for text in WRITTEN]
+    assert js["read"][:61] == [float(f"1e{n}") for n in range(-30, 31)]
 
 
 def test_numbers_in_messages_look_alike(compared):
