@@ -7,7 +7,7 @@ script of a _static folder on every page.
 import shutil
 from pathlib import Path
 
-from . import code, scripts
+from . import code, labels, plain, scripts
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -36,7 +36,7 @@ def setup(app):
     app.connect("config-inited", serve_web)
     app.connect("html-page-context", mend_roles)
     app.add_css_file("book.css", priority=900)
-    for part in (scripts, code):
+    for part in (plain, labels, scripts, code):
         part.setup(app)
     # A copy of the finished first page, so it comes last.
     app.connect("build-finished", open_at_the_first_page, priority=910)
