@@ -187,7 +187,7 @@ def renumber(root=ROOT):
                 if cell["cell_type"] == "markdown":
                     source = labels.refresh("".join(cell["source"]), names, sources)
                     cell["source"] = source.splitlines(keepends=True)
-            new = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+            new = json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         if new != text:
             path.write_text(new, "utf8")
 
