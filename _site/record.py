@@ -2,10 +2,10 @@
 
 Usage: python _site/record.py chapters/*.ipynb
 
-nbval compares what is printed. Cells tagged nbval-ignore-output are not compared, as pictures differ
-between machines; a picture is stored anew only if one sees that it is another. Widgets stay out:
-a live figure leaves its still picture behind, a control its first. Before that, numbers of theorems
-and words of citations are brought up to date on all pages of the book.
+nbval compares what is printed. Cells tagged nbval-ignore-output are not compared, as pictures
+differ between machines; a picture is stored anew only if one sees that it is another. Widgets stay
+out: a live figure leaves its still picture behind, a control its first. Before that, numbers of
+theorems and words of citations are brought up to date on all pages of the book.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""What plain Markdown writes out for readers elsewhere: the numbers and the names that the site makes.
+"""What plain Markdown writes out for readers elsewhere: numbers and names that the site makes.
 
 `refresh` brings a text up to date, `make record` does that for all pages, and the build stops where
 a page says another number than the site.

@@ -5,13 +5,13 @@ The notebooks know no directive and no role. What they have instead, everybody r
 - ``> **Theorem 3 (Its title).** <a id="thm-its-label"></a>`` begins a quotation with a theorem, and
   so for the other kinds and for exercises; ``> **In one minute.** Some words`` is a box;
 - ``<details><summary>Proof</summary>`` folds what follows up to ``</details>``;
-- ``[Theorem 3](#thm-its-label)``, with ``other.ipynb`` before the # if it stands there, refers to it;
+- ``[Theorem 3](#thm-its-label)`` refers to it, with ``other.ipynb`` before the # from elsewhere;
 - ``[Jin et al. (2017)](https://arxiv.org/abs/1703.00887)`` cites what references.bib has at that
   address, and ``[(Jin et al., 2017)](...)`` does so beside a sentence;
 - the cell of a live figure names the picture that stands in its place where no script runs.
 
-Numbers and names are written out for everybody else; the site makes its own, and `labels` sees to it
-that they are the same.
+Numbers and names are written out for everybody else; the site makes its own, and `labels` sees to
+it that they are the same.
 """
 
 import json
@@ -38,7 +38,8 @@ LINK = re.compile(r"(?<!!)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<address>[
 REFERENCE = re.compile(rf"[^:#]*#(?P<label>{LABEL})")
 CITES = re.compile(r"\(?[^()]+(?: \(|, )\d{4}\)")
 # What a link cannot begin in: code and formulas.
-VERBATIM = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)[ \t]*$|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`)"
+VERBATIM = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)[ \t]*$"
+                      r"|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`)"
                       r"|\$\$.+?\$\$|(?<!\\)\$[^$]+\$", re.DOTALL | re.MULTILINE)
 
 
