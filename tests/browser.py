@@ -116,16 +116,13 @@ class Visit:
             self.errors.append(f"{message.type}: {message.text}")
 
     def open(self, url):
-        """Load a page until its scripts, its mathematics and its network are at rest."""
-        self.page.goto(url, wait_until="load")
-        self.page.wait_for_function("!window.MathJax || window.MathJax.startup?.promise")
-        self.page.evaluate("() => window.MathJax?.startup.promise")
-        self.page.wait_for_load_state("networkidle")
+        """Load a page until its scripts, its fonts and its network are at rest."""
+        self.page.goto(url, wait_until="networkidle")
+        self.page.evaluate("async () => { await document.fonts.ready; }")
         return self.page
 
     def open_figures(self, site, name):
         """Load the live figures of a chapter, in its page but without its text and mathematics."""
-        self.page.route("**/math.js*", lambda route: route.fulfill(body=""))
         self.page.route(f"{site}/{name}", lambda route: route.fulfill(
             body=only_figures(name), content_type="text/html"))
         self.page.goto(f"{site}/{name}")

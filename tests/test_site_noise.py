@@ -29,8 +29,6 @@ def figure(browser, site):
     def open_figure(**options):
         visit = Visit(browser, **options)
         visits.append(visit)
-        # Setting the chapter's mathematics takes seconds, and test_site looks at it already.
-        visit.page.route("**/math.js*", lambda route: route.fulfill(body=""))
         visit.page.goto(f"{site}/{CHAPTER}")
         root = visit.page.get_by_role("group",
                                       name="Does the trigger see the saddle through the noise?")
