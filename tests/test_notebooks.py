@@ -124,7 +124,8 @@ def test_a_formula_in_a_quotation_stays_on_its_line(path):
 
 @every_notebook
 def test_every_reference_leads_somewhere_wherever_the_notebook_is_shown(path):
-    for address in re.findall(r'(?:\]\(|href=")(?!https?:)([^)"\s]+)', "\n".join(labels.texts(path))):
+    text = "\n".join(labels.texts(path))
+    for address in re.findall(r'(?:\]\(|href=")(?!https?:)([^)"\s]+)', text):
         name, _, anchor = address.partition("#")
         there = (path.parent / name).resolve() if name else path
         assert there.is_file(), address
@@ -170,3 +171,5 @@ def test_jupyterlab_closes_what_the_site_closes(path):
                   "hide-input": {"source_hidden": True}}
         wanted = next((closed[tag] for tag in closed if tag in tags(cell)), {})
         assert cell.metadata.get("jupyter", {}) == wanted, cell.source
+        # The first line of a closed cell is what JupyterLab shows of it.
+        assert "hide-cell" not in tags(cell) or cell.source.startswith("#"), cell.source
