@@ -37,7 +37,7 @@ help:
 	@echo "make frameworks run optimizers inside Lightning, Fabric, Accelerate and transformers"
 	@echo "make serve      build the book and show it on http://127.0.0.1:$(PORT)/"
 	@echo "make lint       check the Python style"
-	@echo "make record     execute the notebooks and store their printed results in them"
+	@echo "make record     execute the notebooks and store in them what they print and draw"
 	@echo "make clean      remove what the other commands wrote, except the environment"
 	@echo "make distclean  remove the environment too"
 
