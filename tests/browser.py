@@ -117,7 +117,8 @@ class Visit:
 
     def open(self, url):
         """Load a page until its scripts, its fonts and its network are at rest."""
-        self.page.goto(url, wait_until="networkidle")
+        self.page.goto(url, wait_until="load")
+        self.page.wait_for_load_state("networkidle")
         self.page.evaluate("async () => { await document.fonts.ready; }")
         return self.page
 
