@@ -3,8 +3,10 @@
 import contextlib
 import functools
 import http.server
+import json
 import os
 import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -40,6 +42,15 @@ def node():
     from playwright._impl._driver import compute_driver_executable
 
     return shutil.which("node") or str(compute_driver_executable()[0])
+
+
+def in_node(name, fixtures):
+    """What the models of a live figure compute from fixtures: see tests/live/models.mjs."""
+    command = [node(), ROOT / "tests" / "live" / "models.mjs", name]
+    done = subprocess.run(command, input=json.dumps(fixtures), capture_output=True, text=True,
+                          encoding="utf-8", timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -117,7 +128,8 @@ class Visit:
 
     def open(self, url):
         """Load a page until its scripts, its fonts and its network are at rest."""
-        self.page.goto(url, wait_until="networkidle")
+        self.page.goto(url, wait_until="load")
+        self.page.wait_for_load_state("networkidle")
         self.page.evaluate("async () => { await document.fonts.ready; }")
         return self.page
 

@@ -1,11 +1,39 @@
 """Feedback: right answers pass, and each typical mistake gets its own hint."""
 
+import json
 import math
+import re
+import subprocess
+import sys
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import test_checks_gdpolyak
+import test_checks_growth
+import test_checks_psgd
+from browser import ROOT
 
-from saddlelib.checks import check, exercises
+from saddlelib.checks import _table, box, check, exercises
+from saddlelib.checks._laws import leave
+from saddlelib.checks._numbers import NoAnswerError
+from saddlelib.doors import minimize
+from saddlelib.ensemble import first_time
+from saddlelib.perturbation import uniform_ball
+from saddlelib.problems import QuarticSaddle
+
+
+def bend(x, v):
+    return (12 * x**2 - 2) * v + 0.1 * (v.sum() - v)
+
+
+def grad(x):
+    return 4 * x**3 - 2 * x + 0.1 * (x.sum() - x)
+
+
+def dense(x):
+    return np.diag(12 * x**2 - 2.1) + 0.1
 
 
 def certified(norms, eta, ell):
@@ -17,7 +45,7 @@ RIGHT = {
     "saddles-2": [0.03, np.float64(0.03)],
     "saddles-3": [145, 144.95, np.ceil(np.log(1e6) / np.log(1.1))],
     "saddles-4": [0.5],
-    "saddles-5": [lambda x, v: (12 * x**2 - 2) * v + 0.1 * (v.sum() - v)],
+    "saddles-5": [bend],
     "saddles-6": [(0.01, 150), [0.05, 100]],
     "saddles-7": [lambda x: x[0]**4 - x[0]**2 + x[1]**2,
                   lambda x: x[0]**4 - x[0]**2 + (x[1] - 1)**2, lambda x: np.cos(x).sum()],
@@ -39,17 +67,22 @@ WRONG = {
     "saddles-2": [(9e-4, "That is ρε"), (1e-4, "That is ε"), (0.01, "√ε"), (-0.03, "positive"),
                   (7, "Put")],
     "saddles-3": [(138.2, "flow"), (75.8, "1 + γ"), (62.9, "logarithms"), (-145, "negative"),
-                  (10, "Solve")],
+                  (10, "Solve"), (144, "Round\nup")],
     "saddles-4": [(0.25, "1/ℓ"), (4.0, "2/γ"), (2 / 4.5, "add"), (3, "eigenvalue λ")],
     "saddles-5": [(lambda x, v: (12 * x**2 - 2) * v, "coupling"),
                   (lambda x, v: (12 * x**2 - 2) * v + 0.1 * v.sum(), "diagonal"),
                   (lambda x, v: (4 * x**2 - 2) * v + 0.1 * (v.sum() - v), "12x²"),
                   (lambda x, v: np.diag(12 * x**2 - 2) + 0.1 * (1 - np.eye(6)), "shape"),
                   (lambda x, v: 4 * v**3 - 2 * v + 0.1 * (v.sum() - v), "gradient at v"),
-                  (lambda x, v: v, "Differentiate"), (lambda x: x, "TypeError"), (3, "function")],
-    "saddles-6": [((0.01, 20), "your window is 20"), ((1e-9, 100), "need about 2"),
-                  ((0.01, 400), "within 200"), ((0.5, 150), "within 0.1"), (0.01, "pair"),
-                  ((-1.0, 100), "perturbation_radius")],
+                  (lambda x, v: v, "Differentiate"),
+                  (lambda x, v: (grad(x + 1e-6 * v) - grad(x)) / 1e-6, "difference of gradients"),
+                  (lambda x, v: dense(x) @ v, "as a matrix does"),
+                  (lambda x, v: bend(x[:6], v[:6]), "not in 1000"), (lambda x: x, "TypeError"),
+                  (3, "function")],
+    "saddles-6": [((0.01, 100), "needs 102 steps"), ((0.01, 0.5), "whole number"),
+                  ((1e-9, 100), "needs 271 steps"),
+                  ((0.01, 400), "within 200"), ((0.5, 150), "within 0.1"), (0.01, "2 numbers"),
+                  ((-1.0, 100), "positive")],
     "saddles-7": [(lambda x: x @ x, "it is right"), (lambda x: x[0]**2 - x[1]**2, "far out"),
                   (lambda x: x[0]**3 - 3 * x[0] * x[1]**2 + (x**4).sum(), "not clearly"),
                   (lambda x: x[0] + x[1]**2, "no success"), (lambda x: x, "Error"),
@@ -59,7 +92,8 @@ WRONG = {
               ((0.2, 0.5, 0.00625), "the step 1/(2ℓ)"), ((0.2, 0.1, 0.025), "that is γ/8"),
               ((0.2, 0.1, 0.05), "an eighth"), ((0.2, 0.1, 0.00125), "that is ε/8"),
               ((0.2, 0.1, 1.0), "into γ/(8ρ)"), (0.2, "3 numbers (γ, η, r)"),
-              ((0.2, 0.1), "3 numbers"), ((0.2, 0.1, "r"), "wants a number")],
+              ((0.2, 0.1), "3 numbers"), ((0.2, 0.1, "r"), "wants a number"),
+              ((0.2, 0.1, ""), "r is empty")],
     "psd-2": [(449.4, "flow"), (802.7, "r/d"), (105, "pointed along"), (348.8, "edge of the ball"),
               (197.1, "logarithms"), (-454, "negative"), (6913, "Solve")],
     "psd-3": [((-2.5, -2), "positive"), ((2, 2.5), "wrong order"), ((2, 2), "M alone"),
@@ -68,7 +102,7 @@ WRONG = {
               ((7, 2), "How does T"), (2.5, "2 numbers")],
     "psd-4": [(1 / 12, "promises"), (14 / 144, "Paley"), (0.4965, "opposite"), (0.2518, "one sign"),
               (0.3388, "2 under the root"), (0.5471, "sphere"), (0.4795, "many dimensions"),
-              (50.35, "between 0 and 1"), (0.9, "Ask")],
+              (50.35, "between 0 and 1"), (0.9, "Ask"), (0.506, "Three digits")],
     "psd-5": [(lambda eta, t, drop: 2 * eta * t * drop, "Take the root"),
               (lambda eta, t, drop: math.sqrt(eta * t * drop), "√2 is missing"),
               (lambda eta, t, drop: math.sqrt(2 * eta * drop), "steps is missing"),
@@ -76,7 +110,7 @@ WRONG = {
               (lambda eta, t, drop: eta * math.sqrt(2 * t * drop), "What is η²/η"),
               (lambda eta, t, drop: math.sqrt(2 * t * drop), "step size is missing"),
               (lambda eta, t, drop: 1.0, "yours says 1"), (lambda eta: eta, "TypeError"),
-              (lambda eta, t, drop: None, "wants a number"), (3, "function")],
+              (lambda eta, t, drop: None, "returns nothing"), (3, "function")],
     "psd-6": [(lambda g, eta, ell: certified(np.append(g, 0), eta, ell), "leave it out"),
               (lambda g, eta, ell: eta * (g[:-1] ** 2).sum(), "1 − ηℓ/2 is missing"),
               (lambda g, eta, ell: eta * (g**2).sum(), "is missing: the curvature gives back up to "
@@ -95,22 +129,28 @@ WRONG = {
               ((1.0, 0.007, 1200.5), "whole number"), ((-1.0, 0.007, 1250), "positive"),
               (1250, "3 numbers")],
     "psd-8": [(6, "ε itself"), (-6, "ε itself"), (1e-7, "wants four"), (1e-10, "smaller by χ³"),
-              (3e-6, "power of ten"), (1e-5, "is 1.7e-14"), (1e-4, "is 8.6e-13"), (1e-8, "earlier"),
+              (3e-6, "power of ten"), (1e-5, "is 1.7e-14"), (1e-4, "is 8.6e-13"),
+              (1e-3, "At ε = 1e-03"),
+              (0.01, "At ε = 1e-02"), (0.1, "At ε = 1e-01"), (1e-8, "earlier"),
               (0, "power of ten"), (-1e-6, "power of ten"), (10.0, "power of ten"),
-              (math.inf, "power of ten")],
+              (math.inf, "finite")],
 }
 
 
+for later in (test_checks_psgd, test_checks_growth, test_checks_gdpolyak):
+    RIGHT |= later.RIGHT
+    WRONG |= later.WRONG
+BOXES = [name for name in exercises() if _table(name).kind != "code"]
+
+
 def test_every_exercise_is_covered():
-    elsewhere = ("psgd-", "growth-", "gdpolyak-")  # each in a file of its own, test_checks_….py
-    here = {name for name in exercises() if not name.startswith(elsewhere)}
-    assert set(RIGHT) == set(WRONG) == here
+    assert set(RIGHT) == set(WRONG) == set(exercises())
 
 
 @pytest.mark.parametrize("exercise, answer", [(e, a) for e in RIGHT for a in RIGHT[e]])
 def test_right_answers_pass(exercise, answer):
     feedback = check(exercise, answer)
-    assert feedback and "Correct" in repr(feedback)
+    assert feedback and feedback.message.startswith("Correct."), feedback
 
 
 @pytest.mark.parametrize("exercise", WRONG)
@@ -118,20 +158,120 @@ def test_each_typical_mistake_gets_its_own_hint(exercise):
     hints = []
     for answer, words in WRONG[exercise]:
         feedback = check(exercise, answer)
-        assert not feedback and feedback.message.startswith("Not yet.")
+        assert not feedback and feedback.message.startswith(("Not yet.", "Not answered yet"))
         assert " ".join(words.split()) in " ".join(feedback.message.split()), feedback
         hints.append((words, feedback.message))
     distinct = dict(hints)
     assert len(set(distinct.values())) == len(distinct) >= 4
 
 
+@pytest.mark.parametrize("exercise", BOXES)
+def test_every_hint_of_a_table_is_reached(exercise):
+    table, reached = _table(exercise), set()
+    for answer in [*RIGHT[exercise], *(answer for answer, _ in WRONG[exercise])]:
+        try:
+            reached.add(table.place(answer))
+        except NoAnswerError:
+            pass
+    texts = [*(text for _, text in table.rows), table.last]
+    assert [text for i, text in enumerate(texts) if i not in reached] == []
+
+
 @pytest.mark.parametrize("exercise", RIGHT)
 def test_no_answer_is_no_mistake_and_nonsense_is_answered_kindly(exercise):
     assert "Not answered yet" in check(exercise, None).message
-    for nonsense in ("", object(), [1, 2, 3], float("nan"), True, {}):
+    for nonsense in ("", object(), [1, 2, 3, 4], float("nan"), True, np.True_, {}, [], b"\xff"):
         assert not check(exercise, nonsense)
 
 
 def test_an_unknown_exercise_is_an_error_that_lists_the_known():
-    with pytest.raises(ValueError, match="saddles-1"):
-        check("saddles-99", 1)
+    for ask in (box, lambda name: check(name, 1)):
+        with pytest.raises(ValueError, match="saddles-1"):
+            ask("saddles-99")
+
+
+def numbers_like(x):
+    import sympy
+    import torch
+
+    return [x, np.float64(x), np.array(x), np.array([x]), np.float32(x), Decimal(x), Fraction(x),
+            sympy.Float(x), sympy.Rational(x), torch.tensor(x), torch.tensor([x]),
+            torch.tensor(x, requires_grad=True), f" {x} ", str(x).encode(), f"{x:e}", f"+{x}"]
+
+
+def test_a_number_is_whatever_float_takes():
+    for number in numbers_like(0.5):
+        assert check("saddles-4", number), repr(number)
+    for order, five in zip(numbers_like(6.0), numbers_like(5.0), strict=True):
+        assert check("gdpolyak-8", [order, five, "4/5"]), repr(order)
+    assert check("psd-3", (Fraction(5, 2), 2)) and check("gdpolyak-5", (3, Fraction(8, 27)))
+    assert check("growth-6", 10**400).message == "Not yet. The answer is a finite real number."
+
+
+def test_a_root_of_sympy_is_a_number():
+    import sympy
+
+    assert check("growth-4", sympy.sqrt(2)) and not check("growth-4", sympy.I)
+
+
+@pytest.mark.parametrize("text", ["0.03", "3e-2", " .03 ", "3·10⁻²", "3*10^-2", "3/100", "√9/100",
+                                  "(3)/(10^2)", "0_0.03", "3.E-2", "+.3e-1", "3×10**−2",
+                                  "sqrt(9)·1e-2", "−−0.03"])
+def test_a_text_is_read_as_it_is_written_by_hand(text):
+    assert check("saddles-2", text), check("saddles-2", text)
+
+
+@pytest.mark.parametrize("text, words", [
+    ("0,03", "without a comma"), ("25,000", "without a comma"), ("inf", "finite"),
+    ("NaN", "finite"), ("-Infinity", "finite"), ("1/0", "finite"), ("1e999", "finite"),
+    ("√-1", "finite"), ("three", "not “three”"), ("0.03 m", "such as 0.03"), ("1+1", "such as"),
+    ("(3", "such as"), ("3)", "such as"), ("0x3", "such as"), ("3__0", "such as"), ("^2", "such"),
+    ("9" * 90, "such as"), ("  ", "Not answered yet")])
+def test_what_is_no_number_is_told_why(text, words):
+    feedback = check("saddles-2", text)
+    assert not feedback and words in feedback.message, feedback
+
+
+def test_a_word_may_have_blanks_and_capitals():
+    assert check("saddles-1", " Degenerate  saddle\n")
+
+
+def test_whole_runs_agree_with_the_short_ones_of_two_tables():
+    """What the page works out in one dimension is what the library's runs in 1000 do."""
+    saddle = QuarticSaddle.spread(1000, gamma=0.1)
+    for radius, window in [(0.01, 101), (0.1, 77)]:
+        runs = [minimize(saddle, np.zeros(1000), "pgd", epsilon=1e-3, curvature_tol=0.05,
+                         perturbation_radius=radius, episode_length=window, rng=seed,
+                         maxiter=1000, certificate=False) for seed in range(20)]
+        left = sum(run.fun < saddle.f_star / 2 for run in runs)
+        feedback = check("saddles-6", (radius, window))
+        assert feedback if left == 20 else f"{left} of 20" in feedback.message, feedback
+    slow = QuarticSaddle.spread(1000, gamma=0.01)
+    starts = uniform_ball(np.random.default_rng(0), 1000, 1.0, 20)
+    for eta, radius, window in [(1.0, 0.007, 900), (1.0, 1e-3, 1000), (0.5, 0.007, 1250)]:
+        times = first_time(slow, radius * starts, lambda x: slow.fun(x) <= slow.f_star / 2,
+                           step_size=eta, maxiter=window)
+        assert leave(abs(starts[:, 0]), radius, eta, 0.01, -slow.f_star / 2, window) == \
+            np.isfinite(times).sum()
+
+
+def test_the_table_needs_no_widgets():
+    """Only `box` does."""
+    code = "import sys, saddlelib.checks as c; c.check('saddles-2', 1); print('anywidget' in " \
+           "sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_each_exercise_of_the_book_has_a_title_of_its_own_and_a_box():
+    """The titles stand in the markdown cells, the boxes in the code cells after them."""
+    titles, boxed = [], []
+    for path in (ROOT / "chapters").glob("*.ipynb"):
+        for cell in json.loads(path.read_text("utf8"))["cells"]:
+            source = "".join(cell["source"])
+            titles += re.findall(r"^:::\{exercise\} (★+ .+)\n:label: ex-(\S+)", source, re.M)
+            if cell["cell_type"] == "code":
+                boxed += re.findall(r'checks\.box\("(\S+)"\)', source)
+    names = [name for _, name in titles]
+    assert sorted(names) == sorted(boxed) == sorted(exercises())
+    assert len({title.strip("★ ") for title, _ in titles}) == len(titles)

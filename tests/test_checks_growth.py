@@ -1,11 +1,11 @@
-"""Feedback for the exercises on growth: right answers pass, and each mistake gets its hint."""
+"""Answers to the exercises on growth; `test_checks.py` asks what feedback each one gets."""
 
 import math
 
 import numpy as np
 import pytest
 
-from saddlelib.checks import check, exercises
+from saddlelib.checks import check
 
 
 def slope(distances, gaps):
@@ -27,7 +27,7 @@ RIGHT = {
 WRONG = {
     "growth-1": [((1 / 3, 0.5), "against f"), ((8, 0.5), "ratio of the two"),
                  ((-3, 0.5), "same sign"), ((3.301, 0.5), "only where c = 1"),
-                 ((4, 5), "falls by 8"), ((3, 5), "f/r⁴"), ((3, 5e-4), "that is f at"),
+                 ((4, 5), "drops out"), ((3, 5), "f/r⁴"), ((3, 5e-4), "that is f at"),
                  ((3, 2), "inverse"), ((3, 7), "either of the points"), (3, "2 numbers")],
     "growth-2": [(12500, "growth constant is ¼"), (50000, "not by 4cη"),
                  (2500, "step size is missing"), (5e16, "brings the distance"),
@@ -49,7 +49,9 @@ WRONG = {
                  (lambda r, f: np.polyfit(np.log(r), np.log(f), 1), "two numbers"),
                  (lambda r, f: np.polyfit(np.log(r), np.log(f), 1)[1], "intercept. The order"),
                  (lambda r, f: np.mean(np.log(f) / np.log(r)), "ln f/ln r"),
-                 (lambda r, f: 4.5, "4.5 with yours"), (lambda r: 4, "<lambda>() takes"),
+                 (lambda r, f: 4.5, "4.5 with yours"),
+                 (lambda r, f: round(slope(r, f)), "Do not round"),
+                 (lambda r: 4, "<lambda>() takes"),
                  (4, "function")],
     "growth-6": [(2.0216, "solves the equation"), (2, "just short"), (1, "1/L"), (5, "grow by 4/3"),
                  (4, "L = 5"), (0, "1/16, which"), (17, "(16/9)ᵏ"),
@@ -58,36 +60,6 @@ WRONG = {
                  ((1.0, 0.2), "(0.0099, 0.0013)"), ((1.0, -1.0), "is -0.00026"),
                  ((1.0, 0.0), "is -7.1e-05"), ((0.5, math.inf), "finite"), (0.5, "2 numbers")],
 }
-
-
-def test_every_exercise_is_covered():
-    assert set(RIGHT) == set(WRONG) == {e for e in exercises() if e.startswith("growth-")}
-
-
-@pytest.mark.parametrize("exercise, answer", [(e, a) for e in RIGHT for a in RIGHT[e]])
-def test_right_answers_pass(exercise, answer):
-    feedback = check(exercise, answer)
-    assert feedback and "Correct" in repr(feedback), feedback
-
-
-@pytest.mark.parametrize("exercise", WRONG)
-def test_each_typical_mistake_gets_its_own_hint(exercise):
-    hints = {}
-    for answer, words in WRONG[exercise]:
-        feedback = check(exercise, answer)
-        assert not feedback and feedback.message.startswith("Not yet.")
-        assert words in feedback.message, feedback
-        hints[words] = feedback.message
-    assert len(set(hints.values())) == len(hints) >= 4
-    for words in hints:  # no hint could stand for another
-        assert sum(words in message for message in hints.values()) == 1, words
-
-
-@pytest.mark.parametrize("exercise", RIGHT)
-def test_no_answer_is_no_mistake_and_nonsense_is_answered_kindly(exercise):
-    assert "Not answered yet" in check(exercise, None).message
-    for nonsense in ("", object(), [1, 2, 3, 4], float("nan"), True, {}):
-        assert not check(exercise, nonsense)
 
 
 @pytest.mark.parametrize("b", [0.5, -0.5, 1.0, 3.0])

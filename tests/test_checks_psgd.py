@@ -1,12 +1,11 @@
-"""Feedback for the exercises on noisy gradients: right answers pass, each mistake gets its hint."""
+"""Answers to the exercises on noisy gradients; `test_checks.py` asks what feedback each gets."""
 
 import math
 
 import numpy as np
-import pytest
 from scipy.stats import chi2
 
-from saddlelib.checks import check, exercises
+from saddlelib.checks import check
 from saddlelib.theory import noise
 
 
@@ -22,6 +21,8 @@ RIGHT = {
     "psgd-5": [(500, 37.649), (500.0, 38)],
     "psgd-6": [(-0.8, -0.8, -0.8), (1, 1, -1), np.array([-0.6, 0.6, 0.6])],
     "psgd-7": [(848, 2.62668), (900, 2.56)],
+    "psgd-8": [1 / 3, 0.333, "1/3"],
+    "psgd-9": [4.454],
 }
 
 # A typical mistake, and words that only its own hint contains.
@@ -42,7 +43,7 @@ WRONG = {
                (lambda t, s, d, b: chi2.cdf(b * d * (t / s) ** 2, d), "spreads σ²"),
                (lambda t, s, d, b: chi2.cdf(b * (t / s) ** 2, 1), "one coordinate"),
                (lambda t, s, d, b: 2.0, "between 0 and 1"), (lambda t, s, d, b: 0.5, "says 0.5"),
-               (lambda t: t, "<lambda>() takes"), (lambda t, s, d, b: None, "wants a number"),
+               (lambda t: t, "<lambda>() takes"), (lambda t, s, d, b: None, "returns nothing"),
                (3, "function")],
     "psgd-4": [(13.863, "flow"), (28.41, "four times the noise"), (7.273, "step size is missing"),
                (6.170, "logarithms"), (-14.2, "positive"), (3, "Solve")],
@@ -52,44 +53,20 @@ WRONG = {
                ((500, 25), "part ℓ̃²"), ((500, 31.32), "With ℓ̃: it comes in"),
                ((500, 65), "not by ρε"), ((500, 7), "c = σ_J²/ε² +"), (500, "2 numbers")],
     "psgd-6": [((0.8, 0.8, 0.8), "turn it round"), ((0.9, 0.7, -0.6), "differ in size"),
-               ((-0.8, -0.8, -0.795), "differ in size"), ((0.8, 0.7, 0.6), "multiple of (u, v, w)"),
+               ((-0.8, -0.8, -0.795), "differ in size"), ((0.8, 0.8, -0.801), "differ in size"),
+               ((0.8, 0.7, 0.6), "multiple of (u, v, w)"),
                ((0, 1, 1), "between ½ and 1"), ((-2, -2, -2), "between ½ and 1"),
                (-0.8, "3 numbers")],
     "psgd-7": [((177778, 0.75), "budget is 900"), ((400, 3.53), "no threshold helps"),
                ((848, 2.3), "usual norm"), ((848, 2.55), "misses 0.15"),
                ((848, 2.65), "lower the threshold"), ((848.5, 2.5), "whole number"),
                ((848, -1), "positive"), (848, "2 numbers")],
+    "psgd-8": [(33.3, "per cent"), (0.5, "look over the steps"), (3072 / 15872, "two gradients"),
+               (3328 / 16128, "two gradients"), (6144 / 18944, "larger batch is missing"),
+               (2 / 3, "share of the steps"), (-1, "between 0 and 1"), (0.9, "Count")],
+    "psgd-9": [(0, "Only the gradient in V"), (4.454**2, "square of the norm"),
+               (4.454 / 2, "without a factor ½"), (-9, "not negative"), (3, "Flatten")],
 }
-
-
-def test_every_exercise_is_covered():
-    assert set(RIGHT) == set(WRONG) == {e for e in exercises() if e.startswith("psgd-")}
-
-
-@pytest.mark.parametrize("exercise, answer", [(e, a) for e in RIGHT for a in RIGHT[e]])
-def test_right_answers_pass(exercise, answer):
-    feedback = check(exercise, answer)
-    assert feedback and "Correct" in repr(feedback), feedback
-
-
-@pytest.mark.parametrize("exercise", WRONG)
-def test_each_typical_mistake_gets_its_own_hint(exercise):
-    hints = {}
-    for answer, words in WRONG[exercise]:
-        feedback = check(exercise, answer)
-        assert not feedback and feedback.message.startswith("Not yet.")
-        assert words in feedback.message, feedback
-        hints[words] = feedback.message
-    assert len(set(hints.values())) == len(hints) >= 4
-    for words in hints:  # no hint could stand for another
-        assert sum(words in message for message in hints.values()) == 1, words
-
-
-@pytest.mark.parametrize("exercise", RIGHT)
-def test_no_answer_is_no_mistake_and_nonsense_is_answered_kindly(exercise):
-    assert "Not answered yet" in check(exercise, None).message
-    for nonsense in ("", object(), [1, 2, 3, 4], float("nan"), True, {}):
-        assert not check(exercise, nonsense)
 
 
 def test_a_smallest_batch_passes_and_one_sample_less_cannot():

@@ -88,14 +88,6 @@ def width(mathml):
     return len(re.sub("<[^>]*>|\u2061", "", seen)) + seen.count("<mspace")
 
 
-def glue(node, step):
-    """A mark that forbids a line break on one side of a formula where no blank is."""
-    siblings = node.parent.children
-    at = siblings.index(node) + step
-    text = siblings[at].astext() if 0 <= at < len(siblings) else " "
-    return "" if text[-1 if step < 0 else 0:][:1].isspace() else "\u2060"
-
-
 def visit_inline(self, node):
     """Write a formula in the text."""
     mathml = mathml_of(self, node, node.astext())

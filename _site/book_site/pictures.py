@@ -83,10 +83,8 @@ def show_both(html, sizes):
     return IMAGE.sub(one, html)
 
 
-def theme_pictures(app, exception):
-    """Write the two pictures beside each one, and let the pages show them."""
-    if exception is not None or app.builder.format != "html":
-        return
+def step(app):
+    """Of the pass over the finished pages: write the two pictures beside each one, and show them."""
     sizes = {}
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         if path.stem.endswith((".light", ".dark")):
@@ -95,10 +93,4 @@ def theme_pictures(app, exception):
         sizes[path.stem] = size_of(svg)
         for paper, text in themed(svg).items():
             path.with_name(f"{path.stem}.{paper}.svg").write_text(text, "utf8")
-    for page in Path(app.outdir).rglob("*.html"):
-        page.write_text(show_both(page.read_text("utf8"), sizes), "utf8")
-
-
-def setup(app):
-    """Register with Sphinx; pictures are copied before a build is finished."""
-    app.connect("build-finished", theme_pictures, priority=800)
+    return lambda name, html: show_both(html, sizes)

@@ -1,19 +1,19 @@
 """Which scripts a page loads, and when."""
 
 import re
-from pathlib import Path
 
 
-def speed_up(app, exception):
+def speed_up(name, html):
     """Let scripts wait for the parser; early.js may not, and host.js comes as soon as it can."""
-    if exception is None and app.builder.format == "html":
-        for page in Path(app.outdir).rglob("*.html"):
-            html = page.read_text("utf8")
-            page.write_text(re.sub(r'<script src="(?!\S*/(?:early|documentation_options)\.js)',
-                                   '<script defer src="', html), "utf8")
+    return re.sub(r'<script (?=[^>]*\bsrc=)(?![^>]*\b(?:defer|async|type)\b)'
+                  r'(?![^>]*/(?:early|documentation_options)\.js)', "<script defer ", html)
+
+
+def step(app):
+    """Of the pass over the finished pages."""
+    return speed_up
 
 
 def setup(app):
     """Register with Sphinx."""
-    app.connect("build-finished", speed_up)
     app.add_js_file("book.js", loading_method="defer")

@@ -3,17 +3,22 @@
 >>> from saddlelib import checks
 >>> checks.check("saddles-2", 0.03)
 saddles-2: Correct. √(ρε) = √(9 · 10⁻⁴) = 0.03.
->>> checks.check("saddles-2", 9e-4)
+>>> checks.check("saddles-2", "9e-4")
 saddles-2: Not yet. That is ρε. A curvature is its square root.
+
+Each exercise is a table of answers and what to say to them. `box` shows it as a form that answers
+on a page without a kernel, too.
 """
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from . import _gdpolyak, _growth, _psd, _psgd, _saddles
+from ._numbers import NoAnswerError
 
-__all__ = ["Feedback", "check", "exercises"]
+__all__ = ["Feedback", "box", "check", "exercises"]
 
 _CHECKS = {**_saddles.CHECKS, **_psd.CHECKS, **_psgd.CHECKS, **_growth.CHECKS,
            **_gdpolyak.CHECKS}
@@ -34,6 +39,13 @@ class Feedback:
         return f"{self.exercise}: {self.message}"
 
 
+@functools.cache
+def _table(exercise):
+    if exercise not in _CHECKS:
+        raise ValueError(f"exercise must be one of {', '.join(_CHECKS)}, got {exercise!r}")
+    return _CHECKS[exercise]()
+
+
 def check(exercise, answer) -> Feedback:
     """Judge an answer.
 
@@ -42,23 +54,58 @@ def check(exercise, answer) -> Feedback:
     exercise : str
         One of `exercises()`.
     answer : object
-        A number, a word or a function, as the exercise asks. None means not answered yet.
+        A number, several numbers, a word or a function, as the exercise asks. A number is whatever
+        ``float`` takes, and texts such as "5/2" and "10^-4". None means not answered yet.
 
     Raises
     ------
     ValueError
         If there is no such exercise.
     """
-    if exercise not in _CHECKS:
-        raise ValueError(f"exercise must be one of {', '.join(_CHECKS)}, got {exercise!r}")
+    table = _table(exercise)
     if answer is None:
         return Feedback(exercise, False, "Not answered yet. Replace None by your answer.")
     try:
-        message = _CHECKS[exercise](answer)
+        message = table.message(answer)
+    except NoAnswerError as error:
+        message = str(error)
     except Exception as error:  # a reader's function may fail in any way
-        return Feedback(exercise, False, f"Not yet. {type(error).__name__}: {error}")
-    correct = message.startswith("Correct")
-    return Feedback(exercise, correct, message if correct else f"Not yet. {message}")
+        message = f"{type(error).__name__}: {error}"
+    if message.startswith(("Correct.", "Not answered yet")):
+        return Feedback(exercise, message.startswith("Correct."), message)
+    return Feedback(exercise, False, f"Not yet. {message}")
+
+
+def box(exercise):
+    """A form for the answer, with the feedback of `check`; it also works without a kernel.
+
+    Needs ``saddlelib[live]``.
+
+    Parameters
+    ----------
+    exercise : str
+        One of `exercises()`.
+
+    Returns
+    -------
+    AnswerBox
+        For an exercise that wants code, a line that says where the code runs.
+
+    Raises
+    ------
+    ValueError
+        If there is no such exercise.
+    ImportError
+        If anywidget is not installed.
+
+    Examples
+    --------
+    >>> box("saddles-2")
+    AnswerBox('saddles-2')
+    """
+    from ..live.answers import AnswerBox
+
+    return AnswerBox(exercise=_table(exercise).to_json(exercise))
 
 
 def exercises() -> tuple[str, ...]:
