@@ -150,8 +150,8 @@ def run_all(visit, lab, name):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function("""() => {
-        const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
-            .map((p) => p.textContent);
+        const prompts = [...document.querySelectorAll(
+            ".jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)")].map((p) => p.textContent);
         return prompts.length && prompts.every((p) => /\\[\\d+\\]/.test(p));
     }""", timeout=3 * MINUTE)
     return page
