@@ -110,8 +110,16 @@ function code() {
     root.style.overflowAnchor = "none"; // or the browser would move the page once more
     for (const fold of folds) fold.open = open;
     button.setAttribute("aria-pressed", open);
-    if (kept) scrollBy({ top: kept.getBoundingClientRect().top - before, behavior: "instant" });
-    requestAnimationFrame(() => requestAnimationFrame(() => (root.style.overflowAnchor = "")));
+    const hold = () =>
+      kept && scrollBy({ top: kept.getBoundingClientRect().top - before, behavior: "instant" });
+    hold();
+    // Once more when the folds have their heights.
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        hold();
+        root.style.overflowAnchor = "";
+      }),
+    );
   };
   button.addEventListener("click", () => {
     const open = button.getAttribute("aria-pressed") !== "true";
