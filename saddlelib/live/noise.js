@@ -64,7 +64,7 @@ const counted = (n, predicted) => `${n} of ${DRAWS} = ${percent(n / DRAWS)} coun
 
 // What a step or a try was, as a shape, so that colour is not alone.
 function mark({ disc, path, fill }, kind, x, y, size = 3.5) {
-  if (kind === "right") disc(x, y, size, "minimizer", "bg", 1);
+  if (kind === "right") disc(x, y, size, "minimizer", "minimizer", 1);
   else if (kind === "between") disc(x, y, size - 1, "bg", "minimizer");
   else if (kind === "silent") disc(x, y, size - 1.5, "soft", "soft", 0);
   else if (kind === "missed") {
