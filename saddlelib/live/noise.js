@@ -126,7 +126,7 @@ function drawMap(pen, p, step) {
 /* -- the histograms -- */
 
 function drawHistograms(pen, p, step) {
-  const { low, high, edges, beyond, panels } = p.bars;
+  const { low, high, edges, panels } = p.bars;
   const [left, right, top, gap] = [12, pen.width - 12, 84, 26];
   const tall = (pen.height - top - gap - 36) / 2;
   const large = `‖∇f‖ = ${short(p.grad_norm)} ε`;
@@ -134,8 +134,8 @@ function drawHistograms(pen, p, step) {
   const titles = [long ? "at the saddle, ‖∇f‖ = 0: it should fire" : "at the saddle",
                   long ? `where ${large}: it should be silent` : `at ${large}`];
   let [plot, bottom] = [null, 0];
-  panels.forEach(({ counts, law, most }, i) => {
-    const wrong = (j) => (j >= beyond) === (i === 0);
+  panels.forEach(({ counts, law, most, wrong: [begin, end] }, i) => {
+    const wrong = (j) => j >= begin && j < end;
     const from = top + i * (tall + gap);
     bottom = from + tall;
     plot = axes(pen, { left, right, top: from, bottom }, { x: linear(low, high), y: bare(0, most), labels: i === 1,
