@@ -19,8 +19,8 @@ pytestmark = pytest.mark.browser
 MINUTE = 60_000
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 # The live figures of the later chapters.
-FIGURES = {"psd_theory": [".episode", ".budget-calculator"], "psgd": [".noisy-trigger"],
-           "fourth_order_growth": [".ravine-ball"], "gdpolyak": [".race"]}
+FIGURES = {"psd_theory": [".lf.episode", ".lf.budget"], "psgd": [".lf.noise"],
+           "fourth_order_growth": [".lf.ravine"], "gdpolyak": [".lf.race"]}
 
 
 def ask(address, what):

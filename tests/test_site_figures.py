@@ -17,7 +17,15 @@ import pytest
 from browser import Visit, serve, stands_still
 from PIL import Image
 
-from saddlelib.live import EscapeEpisode, MethodRace, RavineBall, SaddleMap
+from saddlelib.live import (
+    BudgetCalculator,
+    EscapeEpisode,
+    MethodRace,
+    NoisyTrigger,
+    RavineBall,
+    SaddleMap,
+)
+from saddlelib.theory.budget import _count
 
 pytestmark = pytest.mark.browser
 
@@ -46,9 +54,17 @@ class Figure:
     traits: dict = field(default_factory=dict)
 
 
+AUTHORS = {"lipschitz_grad": 10.0, "lipschitz_hess": 0.1, "epsilon": 1e-3, "failure_prob": 0.1,
+           "delta_f": 1.0, "dim": 10}
+RUNS = [{"name": "a small one", **AUTHORS, "dim": 3, "taken": {"PSD": 2e5, "PGD 2017": 400.0}},
+        {"name": "a coarse one", **AUTHORS, "epsilon": 0.05, "taken": {"PSD": 30.0}}]
 FIGURES = {
+    "budget": Figure(BudgetCalculator, "budget", ["bars", "curves"], False,
+                     ["pgd", "pgd2021", "psd", "repaired", "certified"], traits={"runs": RUNS}),
     "saddle": Figure(SaddleMap, "saddle-map", ["map", "plots"], True, ["gd", "pgd", "law"]),
     "hero": Figure(SaddleMap, "saddle-map", ["map"], True, traits={"compact": True}),
+    "noise": Figure(NoisyTrigger, "noise", ["map", "histogram"], True,
+                    ["sgd", "minimizer", "missed", "false", "law"]),
     "ravine": Figure(RavineBall, "ravine", ["map", "plots"], True,
                      ["gd", "polyak", "gdpolyak", "law"]),
     "episode": Figure(EscapeEpisode, "episode", ["run", "histogram"], False,
@@ -270,6 +286,15 @@ CONTRAST = """(root, names) => {
 }"""
 
 
+# What tells swatches apart besides colour, or by one that the system has chosen.
+LOOKS = """(all) => all.map((e) => {
+  const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(e.firstChild);
+  const mark = e.firstChild.getAttribute("d");
+  const lines = [...e.children].map((n) => n.outerHTML.replace(/class="[^"]*"/, "")).slice(1);
+  return [stroke, strokeDasharray, strokeWidth, mark, ...lines].join();
+})"""
+
+
 def brightness(live):
     return np.asarray(Image.open(io.BytesIO(live.root.screenshot())).convert("L")).mean()
 
@@ -298,10 +323,7 @@ def test_it_can_be_read_in_light_dark_and_forced_colours(shown, name):
 
     live.page.emulate_media(color_scheme="light", forced_colors="active", reduced_motion="reduce")
     live.page.wait_for_timeout(150)
-    looks = live.root.locator("[class*=lf-legend] .lf-swatch").evaluate_all("""(all) => all.map((e) => {
-      const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(e.firstChild);
-      const lines = [...e.children].map((n) => n.outerHTML.replace(/class="[^"]*"/, "")).slice(1);
-      return [stroke, strokeDasharray, strokeWidth, ...lines].join(); })""")
+    looks = live.root.locator("[class*=lf-legend] .lf-swatch").evaluate_all(LOOKS)
     assert len(set(looks)) == len(looks), looks
     # What shows a value by its colour alone shows nothing here: every canvas has dark on light.
     for canvas in live.root.locator("canvas").all():
@@ -353,6 +375,31 @@ def test_a_figure_far_below_waits_and_its_state_travels(browser, pages, tmp_path
         second.scroll_into_view_if_needed()
         visit.page.wait_for_function("e => e.textContent", arg=second.element_handle())
         assert visit.page.evaluate("document.documentElement.scrollHeight") == tall
+        assert visit.errors == []
+
+
+@pytest.mark.parametrize("page", ["saddles", "psd_theory", "psgd", "fourth_order_growth",
+                                  "gdpolyak"])
+def test_in_the_book_a_picture_stands_in_where_scripts_do_not_run(browser, site, page):
+    address = f"{site}/chapters/{page}.html"
+    with Visit(browser, java_script_enabled=False) as visit:
+        visit.page.goto(address)
+        stills = visit.page.locator(".no-script img, img.no-script").all()
+        for picture in stills:
+            assert picture.is_visible() and len(picture.get_attribute("alt")) > 20
+    with Visit(browser, width=360, reduced_motion="reduce") as visit:
+        visit.open_figures(site, f"chapters/{page}.html")
+        visit.page.wait_for_function("document.documentElement.classList.contains('live')")
+        figures = visit.page.locator(".lf")
+        assert figures.count() == len(stills) >= 1
+        assert not any(s.is_visible() for s in visit.page.locator(".no-script").all())
+        for figure in figures.all():  # the plot sticks among whatever the book puts around it
+            figure.evaluate("e => e.querySelectorAll('details').forEach((d) => { d.open = true })")
+            plot = figure.locator(".lf-bench > .lf-view")
+            slider = figure.locator(".lf-more input[type=range]:visible").last
+            slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            above, box = plot.bounding_box(), slider.bounding_box()
+            assert above["y"] > 0 and above["y"] + above["height"] <= box["y"] + 1
         assert visit.errors == []
 
 
@@ -420,6 +467,65 @@ def test_buttons_of_the_saddle_do_what_they_say(shown):
     assert "diverge" in press(live, "too large a step")
 
 
+def test_presets_of_the_trigger_tell_their_story_in_counts_and_predictions(shown):
+    live = shown("noise")
+    open_all(live)
+    readout = live.root.get_by_test_id("readout")
+    story = {
+        "one coordinate: the published rule works": {"dim": 1},
+        "fifty coordinates: it never fires": {"dim": 50},
+        "a batch that knows d": {"rule": "calibrated", "batch_size": 797},
+        "a quarter of the batch": {"rule": "calibrated", "batch_size": 199}}
+    fifty = live.root.get_by_role("button", name="fifty coordinates: it never fires")
+    assert fifty.get_attribute("aria-disabled") == "true"  # the figure begins with the failure
+    for name, state in {"": {}, **story}.items():
+        words, python = press(live, name) if name else said(live), NoisyTrigger(**state)
+        for line, p in zip(readout.locator("span").all_text_contents(),
+                           [python.predicted_missed, python.predicted_false], strict=True):
+            count, of, share, predicted = map(float, re.findall(r"\d+(?:\.\d+)?", line))
+            assert share == pytest.approx(100 * count / of, abs=0.06)
+            assert predicted == pytest.approx(100 * p, abs=0.06)
+            assert abs(count / of - p) <= 4 * np.sqrt(p * (1 - p) / of) + 1e-6
+        assert f"‖ĝ‖ ≤ {python.threshold:.2f} ε" in live.root.locator(".lf-tell").text_content()
+        assert ("never fires" in words) == (name in ("", "fifty coordinates: it never fires"))
+    before = readout.text_content()
+    press(live, "new draws")
+    assert readout.text_content() != before
+    press(live, "start over")
+    own = live.root.get_by_role("button", name="its own batch")
+    assert own.get_attribute("aria-disabled") == "true"
+    live.root.get_by_label("batch size B").press("Home")
+    press(live, "its own batch")
+    assert live.root.get_by_label("batch size B").get_attribute("aria-valuetext") == "600"
+
+
+def test_rules_of_the_trigger_are_one_group_of_radios_and_runs_walk_by_hand(shown):
+    live = shown("noise", reduced_motion="no-preference")
+    open_all(live)
+    step = live.root.get_by_label("step", exact=True)
+    live.page.wait_for_function("e => 3 < e.value && e.value < 117", arg=step.element_handle())
+    live.root.get_by_role("button", name="pause").press("Enter")
+    assert stands_still(live.page, "noise")
+    step.press("Home")
+    drawn(live)
+    first = pictures(live)
+    step.press("ArrowRight")
+    drawn(live)
+    assert all(a != b for a, b in zip(first, pictures(live), strict=True))
+    rules = [live.root.get_by_role("radio", name=name)
+             for name in ("published", "knows d", "naive, t = ε")]
+    rules[0].focus()
+    for after in (1, 2, 0):
+        live.page.keyboard.press("ArrowRight")
+        drawn(live)
+        assert [rule.is_checked() for rule in rules] == [i == after for i in range(3)]
+    for label in ("dimension d", "batch size B", "noise σ", "large gradient ‖∇f‖"):
+        live.root.get_by_label(label, exact=True).press("Home")
+    for rule in rules:  # with each rule, at one coordinate
+        rule.check()
+        said(live)
+
+
 def readout(live):
     """(median, predicted, ratio) and (late in percent, δ, ratio, error), as measured."""
     lines = live.root.get_by_test_id("readout").locator("span").all_text_contents()
@@ -464,6 +570,92 @@ def test_presets_of_the_episode_tell_their_story(shown):
     assert steps["ten times smaller"] > steps["theory's r"] > steps["ten times larger"]
     assert "it never leaves" in told["on the stable manifold"]
     assert "costs" in told["ten times smaller"] and "saves" in told["ten times larger"]
+
+
+def cells(live):
+    """The table of the budget: the cells of each row by its name."""
+    rows = live.root.get_by_test_id("table").locator("tbody tr").all()
+    return {row.locator("th").text_content(): row.locator("td").all_text_contents() for row in rows}
+
+
+def test_the_budget_shows_the_numbers_of_python_and_says_what_is_not_proved(shown):
+    live = shown("budget")
+    digits = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
+    def power(found):  # with two digits at least, as Python writes it
+        return f"{found[1] or '1'}e+{found[2].translate(digits):0>2}"
+
+    def agrees(**traits):
+        drawn(live)
+        table, found = BudgetCalculator(**traits).table, cells(live)
+        for row, (name, (gradients, *_)) in zip(table, found.items(), strict=True):
+            assert name.startswith(row.method)
+            assert re.sub(r"^(?:([0-9.]+)·)?10([⁰-⁹¹²³]+)$", power, gradients) == _count(
+                row.gradients)
+        return found
+
+    assert {"PSD, not proved", "PGD 2017, if c = 1"} < set(agrees())
+    assert "PSD, not proved" in live.root.locator(".lf-legend").text_content()
+    epsilon = live.root.get_by_label("accuracy ε", exact=True)
+    for _ in range(20):
+        epsilon.press("ArrowRight")
+    agrees(epsilon=0.01)
+    live.root.get_by_label("dimension d", exact=True).press("Home")
+    found = agrees(epsilon=0.01, dim=1)
+    open_all(live)
+    live.root.get_by_label("one gradient", exact=True).press("PageUp")
+    drawn(live)
+    later = cells(live)
+    assert all(later[name][0] == found[name][0] and later[name][1] != found[name][1]
+               for name in found)
+    live.root.get_by_label("one hour costs", exact=True).press("Home")
+    assert "cost" not in said(live) and {row[2] for row in cells(live).values()} == {"–"}
+
+
+def test_runs_are_marked_at_their_setting_and_what_means_nothing_is_said(shown):
+    live = shown("budget")
+    open_all(live)
+    tell = live.root.locator(".lf-tell")
+    took = re.compile(r"A run of [\w ]+ took \S+ gradients, \S+ times fewer\.")
+    for run in RUNS:
+        words = press(live, run["name"])
+        marked = [name for name, row in cells(live).items() if row[3] != "–"]
+        assert len(marked) == len(run["taken"]) == len(took.findall(tell.text_content()))
+        assert "Runs took at most" in words
+        live.root.get_by_label("failure chance δ", exact=True).press("ArrowLeft")
+        assert "Runs" not in said(live) and "No run was made" in tell.text_content()
+        assert all(row[3] == "–" for row in cells(live).values())
+    press(live, "the authors’ figure")
+    first = cells(live)
+    assert not any("⚠" in name for name in first) and "⚠" not in tell.text_content()
+    live.root.get_by_label("accuracy ε", exact=True).press("Home")
+    drawn(live)
+    assert tell.text_content().count("⚠") == sum("⚠" in name for name in cells(live)) > 0
+    live.root.get_by_label("accuracy ε", exact=True).press("End")
+    live.root.get_by_label("ℓ of the gradient", exact=True).press("Home")
+    assert "is above ℓ²/ρ = 0.001" in said(live)
+    assert {cell for row in cells(live).values() for cell in row} == {"–"}
+    press(live, "the authors’ figure")
+    assert cells(live) == first
+
+
+@pytest.mark.parametrize("width", [1280, 700, 360])
+def test_controls_of_the_budget_stay_where_they_are_and_its_table_is_whole(shown, width):
+    live = shown("budget", width=width)
+    slider = live.root.get_by_label("accuracy ε", exact=True)
+
+    def below():
+        return slider.bounding_box()["y"] - live.root.bounding_box()["y"]
+
+    place = below()
+    for key in ("Home", "PageUp", "End"):  # wide numbers, warnings, bars of every length
+        slider.press(key)
+        drawn(live)
+        assert below() == place, "the slider moves away under the finger"
+        cut = live.root.locator(".lf-table, td, th").evaluate_all(
+            "all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)")
+        assert cut == []
+        fits(live, width)
 
 
 RACERS = {"gradient descent", "Nesterov, restarted", "Barzilai–Borwein", "GDPolyak, K = 100",

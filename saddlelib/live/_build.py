@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BUILT = HERE / "built"
-FIGURES = ("episode", "race", "ravine", "saddle_map")
+FIGURES = ("budget", "episode", "noise", "race", "ravine", "saddle_map")
 TOOL = HERE / "node_modules" / ".bin" / "esbuild"
 IMPORT = re.compile(r"""^(?:import|export)\b[^;"'()]*?\bfrom ["']([^"']+)["'];$""", re.MULTILINE)
 

@@ -14,40 +14,6 @@ import traitlets
 HERE = Path(__file__).parent
 
 
-def bundle(*names: str) -> str:
-    """One module out of several: a widget's front end is one text without files beside it.
-
-    The last file may import the others only as ``import * as name from "./name.js"``; each of
-    them becomes an object of that name, with what the figure uses of it. Lines that are comments
-    stay behind: a page carries the text of the module, and its readers have the files.
-    """
-    *parts, main = [re.sub(r"^ *//.*\n", "", (HERE / f"{name}.js").read_text(encoding="utf-8"),
-                           flags=re.MULTILINE) for name in names]
-    for name in names[:-1]:
-        main = main.replace(f'import * as {name} from "./{name}.js";\n', "")
-    texts = []
-    for name, text in zip(names, parts, strict=False):
-        text = _used(text, main)
-        exported = re.findall(r"^export (?:function|const|class) (\w+)", text, re.MULTILINE)
-        text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
-        texts.append(f"const {name} = (() => {{\n{text}\nreturn {{ {', '.join(exported)} }};\n"
-                     f"}})();")
-    return "\n".join([*texts, main])
-
-
-def _used(text, main):
-    """The declarations of a module whose name another text has as a word, or one kept already."""
-    found = re.split(r"^(?=(?:export )?(?:function|const|class) )", text, flags=re.MULTILINE)
-    names = [re.match(r"(?:export )?(?:function|const|class) (\w+)", part) for part in found]
-    kept, words = [name is None for name in names], set(re.findall(r"\w+", main))
-    for _ in found:  # at least one more each time, or no more
-        for i, (name, part) in enumerate(zip(names, found, strict=True)):
-            if not kept[i] and name[1] in words:
-                kept[i] = True
-                words |= set(re.findall(r"\w+", part))
-    return "".join(part for keep, part in zip(kept, found, strict=True) if keep)
-
-
 def script(name: str) -> str:
     """The one module of a figure: a widget's front end is one text without files beside it."""
     return (HERE / "built" / f"{name}.js").read_text(encoding="utf-8")

@@ -117,7 +117,7 @@ function drawMap(pen, p, step) {
       const first = p.follow ? Math.max(0, to - 3 * p.epoch_length) : 0;
       const points = range(to + 1 - first, (i) => place(run, first + i));
       path(points, name);
-      if (name !== "gdpolyak") for (const point of points.slice(0, 400)) disc(...point, 1.2, name, name, 1);
+      if (name !== "gdpolyak") pen.dots(points.slice(0, 400), 1.7, name);
       else for (const k of run.jumps) if (k >= first && k < to) disc(...points[k + 1 - first], 2.5, "bg", name, 1.5);
     }
     disc(...at(0, 0), 3, "ink", "bg", 1);

@@ -20,9 +20,9 @@ function outcome({ trace, escape, predicted, kick }, s) {
   if (escape === 0) return "starts beyond the exit";
   const told = predicted > 0 && predicted < Infinity ? ` (${s.noise > 0 ? "typically" : "predicted"} ${short(predicted)})` : "";
   if (escape !== null) return `leaves after ${steps(escape)}${told}`;
-  if (trace.stopped !== null) return `gives up at the saddle at step ${trace.stopped}`;
+  if (trace.stopped !== null) return `gives up at step ${trace.stopped}`;
   if (s.stuck && !kick) return "never leaves: it starts on the stable manifold";
-  return `is still there after ${steps(trace.nit)}${told}`;
+  return `stays for ${steps(trace.nit)}${told}`;
 }
 
 function summarize(s) {
@@ -41,7 +41,7 @@ function tell(s) {
       return s.perturbation_radius === 0 ? "PGD with r = 0 is GD."
         : `‖∇f‖ never fell to ℓr = ${short(s.parameters.gradThreshold)} near the saddle, so PGD was not perturbed there.`;
     }
-    const ratio = escape && predicted > 0 && predicted < Infinity ? `, ratio ${(escape / predicted).toFixed(2)}` : "";
+    const ratio = escape && trace.diverged === null && predicted > 0 && predicted < Infinity ? `, ratio ${(escape / predicted).toFixed(2)}` : "";
     return `${name} ${outcome(s[key], s)}${ratio}.`;
   });
   if (s.step_size > 2 / s.ell) parts.push(`η is above 2/ℓ = ${short(2 / s.ell)}: no run can settle at a minimizer.`);
@@ -62,13 +62,13 @@ function mapFrame({ width, height }, problem) {
 }
 
 // Everything on the map that does not depend on the runs.
-function drawLandscape(pen, frame, { problem, exit }) {
+function drawLandscape(pen, frame, { problem, exit, compact }) {
   const { c, line, text, disc } = pen;
   const { left, top, right, bottom, x, y, reach, reachY } = frame;
   const low = model.fStar(problem);
   const high = Math.max(model.fun([0, reachY], problem), -low);
   // Evenly spaced in depth below 0, quadratically above, where f is steep.
-  const levels = [...[0.95, 0.8, 0.6, 0.4, 0.2].map((m) => m * low), ...range(9, (m) => high * ((m + 1) / 9) ** 2)];
+  const levels = [...[0.95, 0.8, 0.6, 0.4, 0.2].map((m) => m * low), ...range(compact ? 22 : 9, (m) => high * ((m + 1) / 9) ** 2)];
   landscape(pen, frame, { fun: (a, b) => model.fun([a, b], problem), atX: frame.y1, atY: frame.y2, low, high,
                           levels: [...levels.map((v) => [v, "contour"]), [0, "zero"]] });
   pen.inside(frame, () => {
@@ -92,18 +92,15 @@ function drawLandscape(pen, frame, { problem, exit }) {
   text("y₂", 2, top + 12, { colour: "ink" });
 }
 
-function drawTrajectory({ path, disc }, frame, { trace }, name, width) {
+function drawTrajectory({ path, dots }, frame, { trace }, name, width) {
   const at = (k) => [frame.x(trace.y1[k]), frame.y(trace.y2[k])];
   const points = range(trace.nit + 1, at);
   const jumps = [...trace.perturbations].reverse();
   for (const { k, to } of jumps) points.splice(k + 1, 0, [frame.x(to[0]), frame.y(to[1])]);
   path(points, name, { width });
   let last = [NaN, NaN]; // iterates as dots, as long as they can be told apart
-  for (const p of points) {
-    if (Math.hypot(p[0] - last[0], p[1] - last[1]) < 2 * width + 2) continue;
-    last = p;
-    disc(...p, width * 0.6 + 1, name, name, 0.1);
-  }
+  const apart = (p) => !(Math.hypot(p[0] - last[0], p[1] - last[1]) < 2 * width + 2) && (last = p);
+  dots(points.filter(apart), width * 0.6 + 1, name);
 }
 
 function drawMap(pen, s, cursor, background) {
@@ -200,7 +197,7 @@ const tidy = (v, limit) => Number(clamp(v, -limit, limit).toPrecision(12));
 export { compute, summarize, tell };
 export default figure({
   name: "saddle-map", title: "How long until gradient descent leaves a saddle?", compact: true,
-  state: ["start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed", "maxiter"],
+  state: ["start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed", "maxiter", "compact"],
   compute, summarize, tell,
   results: ({ gd, pgd }) => ({ escape_gd: gd.escape, escape_pgd: pgd.escape, predicted: finite(gd.predicted),
                                predicted_pgd: pgd.kick ? finite(pgd.predicted) : null }),

@@ -90,6 +90,59 @@ const figures = {
     };
   },
 
+  async budget({ settings, numbers, seconds, ratios, shown, values, bounds }) {
+    const [model, figure] = [await live("budget_model.js"), await live("budget.js")];
+    return {
+      rows: settings.map((s) => model.budget(s)),
+      constants: settings.map((s) => [model.jin2017(s), model.jin2021(s), model.alpay2025(s),
+                                      model.episode(s), model.certified(s)]),
+      gradients: settings.map((s) => model.gradients(s)),
+      counts: numbers.map(model.count), durations: seconds.map(model.duration),
+      endless: [model.count(Infinity), model.duration(Infinity), model.count(null)],
+      times: [2e-9, 1e-5, 0.0042, 86400, 1e13].map(figure.time),
+      ratios: ratios.map(model.gammaRatio), ulps: values.map(model.ulp),
+      warnings: values.flatMap((v) =>
+        [true, false].map((tested) => model.decreaseWarning(3.9 * model.ulp(v), v, tested))),
+      fine: values.map((v) => model.decreaseWarning(4 * model.ulp(v), v, true)),
+      proved: bounds.map((rows) => model.proved(rows).map((row) => row.method)),
+      methods: model.METHODS, open: model.OPEN, authors: figure.AUTHORS,
+      shown: shown.map((s) => {
+        const c = figure.compute(s);
+        return { summary: figure.tell(c), said: figure.summarize(c), finer: c.finer, curve: c.curve,
+                 taken: c.rows?.map((row) => row.taken) ?? [] };
+      }),
+    };
+  },
+
+  async noise(fixtures) {
+    const figure = await live("noise.js");
+    const walks = ({ steps, seeds, s, ...state }) => Array.from({ length: seeds }, (_, seed) =>
+      figure.drawRuns({ seed, dim: state.dim })
+        .map((draws) => figure.walk(draws, s, state, { threshold: 1, grad_norm: 2 })))
+      .flat().map((points) => steps.map((k) => [points[k].size, points[k].seen, points[k].x1]));
+    let earlier = null;
+    return {
+      below: fixtures.below.map((given) => figure.chiBelow(...given)),
+      quantiles: fixtures.quantiles.map((given) => figure.chiQuantile(...given)),
+      rules: fixtures.rules.map((state) => [figure.thresholdOf(state), figure.ownBatch(state)]),
+      draws: fixtures.draws.map(([dim, norm, s]) =>
+        Array.from(figure.norms(figure.drawNoise({ seed: 5, dim })[1], norm, s))),
+      walks: fixtures.walks.map(walks),
+      shown: fixtures.shown.map((state) => {
+        const p = figure.compute(state, earlier);
+        earlier = p;
+        return { runDraws: p.runDraws, runs: p.runs, threshold: p.threshold, missed: p.missed,
+                 alarms: p.alarms, predictedMissed: p.predictedMissed,
+                 predictedAlarm: p.predictedAlarm, needed: p.needed,
+                 neededThreshold: p.neededThreshold, near: p.near, noticed: p.noticed,
+                 atSaddle: Array.from(p.atSaddle), atLarge: Array.from(p.atLarge),
+                 summary: figure.tell(p), said: figure.summarize(p), axis: figure.axisOf(p),
+                 bars: { ...p.bars, panels: p.bars.panels.map(({ counts, law }) =>
+                   ({ counts: Array.from(counts), law })) } };
+      }),
+    };
+  },
+
   async ravine(fixtures) {
     const [model, figure] = [await live("ravine_model.js"), await live("ravine.js")];
     return {

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 from browser import ROOT, in_node
 
-from saddlelib.live import EscapeEpisode, MethodRace, RavineBall, SaddleMap, _build
+from saddlelib import live
+from saddlelib.live import _build
 
 LIVE = ROOT / "saddlelib" / "live"
-FIGURES = {"episode": (EscapeEpisode, [{"draw": 7}, {"on_manifold": True},
-                                       {"dim": 2, "perturbation_radius": 1.0}]),
-           "race": (MethodRace, [{"problem": "convex"}, {"log_calls": False}]),
-           "ravine": (RavineBall, [{"epoch_length": 8}, {"shown": ["gd"]}]),
-           "saddle_map": (SaddleMap, [{"start": [0, 0.9]}, {"noise": 0.05}])}
+FIGURES = {"budget": (live.BudgetCalculator, [{"epsilon": 1e-8}, {"epsilon": 2000.0}]),
+           "episode": (live.EscapeEpisode, [{"draw": 7}, {"on_manifold": True},
+                                            {"dim": 2, "perturbation_radius": 1.0}]),
+           "noise": (live.NoisyTrigger, [{"dim": 1}, {"rule": "calibrated", "batch_size": 199}]),
+           "race": (live.MethodRace, [{"problem": "convex"}, {"log_calls": False}]),
+           "ravine": (live.RavineBall, [{"epoch_length": 8}, {"shown": ["gd"]}]),
+           "saddle_map": (live.SaddleMap, [{"start": [0, 0.9]}, {"noise": 0.05}])}
 every_figure = pytest.mark.parametrize("name", FIGURES)
 MODELS = [path.name for path in LIVE.glob("*model.js")] + ["order_aware.js"]
 LARGEST = {"race": 56_000}  # bytes; the others 45 000

@@ -308,10 +308,10 @@ def test_the_summary_says_what_happened(js):
     assert said["too large"] == "Both methods diverge: η = 2.2 is too long a step."
     assert "η is above 2/ℓ = 2: no run can settle" in told["too large"]
     assert "GD starts beyond the exit" in said["far"] and "both are one" in said["far"]
-    assert "GD is still there after 1000 steps (predicted 5" in said["slow"]
+    assert "GD stays for 1000 steps (predicted 5" in said["slow"]
     assert "PGD with r = 0 is GD." in told["no perturbation"]
     assert "typically" in said["noise"]
-    assert "after 1 step " in said["one step"]
+    assert "for 1 step " in said["one step"]
     assert said["too far"].endswith("η = 1 is too long a step.")
     assert "no run can settle at a minimizer" in told["unsettled"]
     words = str(told) + str(said)
@@ -323,7 +323,7 @@ def test_an_unlucky_perturbation_is_reported(js):
     # Seed 78 is among the one in a hundred whose displacement is too small along the escape.
     shown = js["shown"]["no luck"]
     assert "returns a point near the saddle: the perturbation did not grow" in shown["summary"]
-    assert "gives up at the saddle at step" in shown["said"]
+    assert "gives up at step" in shown["said"]
 
 
 # The Python side

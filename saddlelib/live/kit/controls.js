@@ -13,15 +13,22 @@ export const h = (tag, attributes = {}, ...children) =>
 export const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-// The line of a method, as in the plot, or its bar; both keep shape where colours are forced.
-export function swatch(name, { bar = false, dash = null, width = null } = {}) {
+// The shapes of marks on a plot, and whether they are filled.
+const MARKS = { disc: ["M8.5 6a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0", true], cross: ["M9 2l8 8m0-8l-8 8"],
+                ring: ["M10 6a3 3 0 1 0 6 0a3 3 0 1 0-6 0"], triangle: ["M13 1l6 10h-12z", true],
+                diamond: ["M13 0l6 6l-6 6l-6-6z", true] };
+
+// The line of a method, as in the plot, its bar or its mark; all keep shape where colours are forced.
+export function swatch(name, { bar = false, mark = null, dash = null, width = null } = {}) {
   const style = STYLES[name] ?? {};
   const shape = bar ? svg("rect", { x: 3, y: 1, width: 20, height: 10 })
+    : mark ? svg("path", { d: MARKS[mark][0] })
     : svg("line", { x1: 1, y1: 6, x2: 25, y2: 6, "stroke-width": width ?? style.width ?? 2 });
-  if (!bar) {
+  if (mark && MARKS[mark][1]) shape.style.setProperty("fill", "var(--lf-own)");
+  if (!bar && !mark) {
     const dashes = dash ?? style.dash;
     if (dashes) shape.setAttribute("stroke-dasharray", dashes.join(" "));
-    shape.style.setProperty("--lf-dash", (dashes ?? style.forced)?.join(" ") ?? "none");
+    shape.style.setProperty("--lf-dash", (dash ?? style.forced ?? dashes)?.join(" ") || "none");
   }
   const lines = bar ? (style.ways ?? []).flatMap((way) => [-4, 2, 8, 14].map((x) =>
     svg("line", { x1: 5 + x, x2: 15 + x, y1: way > 0 ? 11 : 1, y2: way > 0 ? 1 : 11,
@@ -52,7 +59,7 @@ export function table({ caption, head }) {
 }
 
 function button(words, action) {
-  const node = h("button", { type: "button" }, words);
+  const node = h("button", { type: "button", "data-lm-suppress-shortcuts": true }, words);
   node.addEventListener("click", () => {
     if (node.getAttribute("aria-disabled") !== "true") action();
   });
@@ -131,17 +138,29 @@ export function controls({ read, write, chosen, name: figure }) {
       return add(h("label", { class: "lf-choice" }, h("span", {}, label), input),
                  (s) => { input.value = s[name]; });
     },
-    // Buttons: {words: changes} or {words: (state) => changes}, null where it would change nothing.
+    // Buttons: {words: changes} or {words: (state) => changes}, null where it would change nothing;
+    // or a function of the state that gives them, for a state that brings buttons of its own.
     presets(options) {
-      return h("div", { class: "lf-presets", role: "group", "aria-label": "presets" },
-        ...Object.entries(options).map(([words, to]) => {
+      const node = h("div", { class: "lf-presets", role: "group", "aria-label": "presets" });
+      let [shown, buttons] = ["", []];
+      function build(s) {
+        const given = typeof options === "function" ? options(s) : options;
+        if (JSON.stringify(Object.entries(given)) === shown) return;
+        shown = JSON.stringify(Object.entries(given));
+        buttons = Object.entries(given).map(([words, to]) => {
           const of = typeof to === "function" ? to : () => to;
-          const node = button(words, () => {
+          return [of, button(words, () => {
             chosen();
             write(of(read()));
-          });
-          return add(node, (s) => node.setAttribute("aria-disabled", of(s) === null));
-        }));
+          })];
+        });
+        node.replaceChildren(...buttons.map(([, made]) => made));
+      }
+      build(read()); // so that nothing moves when it is drawn
+      return add(node, (s) => {
+        build(s);
+        for (const [of, made] of buttons) made.setAttribute("aria-disabled", of(s) === null);
+      });
     },
     button: (words, action) => button(words, action),
   };

@@ -197,6 +197,8 @@ export function figure(spec) {
     const wheel = loop(widget, { state: spec.state, name: spec.name, draw });
     const { read, write, invalidate } = wheel;
     const initial = read();
+    const morePresets = (given) => (typeof given === "function"
+      ? (s) => ({ ...given(s), "start over": initial }) : { ...given, "start over": initial });
     const play = spec.player ? player(spec.player, { invalidate }) : null;
     let [colours, current, keyOf, shown] = [null, null, "", null];
     const fig = { root, widget, read, write, invalidate, play, compact, now: () => current };
@@ -210,7 +212,7 @@ export function figure(spec) {
     const controlsBeside = h("div", { class: "lf-sliders" }, ...beside(make, fig));
     const extra = compact ? [] : [make.presets(presets), details("more", "More",
       h("div", { class: "lf-sliders" }, ...more(make, fig)),
-      make.presets({ ...spec.morePresets, "start over": () => initial }), tell)];
+      make.presets(morePresets(spec.morePresets)), tell)];
     const body = h("div", { class: "lf-body" }, shownKey, // container queries ask about an ancestor
       h("div", { class: "lf-bench" }, holders[0], ...(play && !compact ? [play.node] : []),
         controlsBeside, words.node, ...extra),

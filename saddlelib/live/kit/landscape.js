@@ -3,11 +3,11 @@
 import { clamp, range } from "./numbers.js";
 import { channels, penOn } from "./pen.js";
 
-const CELL = 4; // pixels
+const MOST = 12000; // cells, so that the first frame stays quick
 const CORNERS = [[0, 0], [1, 0], [1, 1], [0, 1]];
 
 // One level curve by marching squares; crossings of an edge by linear interpolation.
-function contour({ c, stroke }, { left, top }, values, columns, level, name) {
+function contour({ c, stroke }, { left, top }, { values, columns, cell }, level, name) {
   c.beginPath();
   for (let n = 0; n + columns < values.length; n += 1) {
     // Most cells are not crossed; to see that first keeps the first frame quick.
@@ -21,7 +21,7 @@ function contour({ c, stroke }, { left, top }, values, columns, level, name) {
       const [p, q, w] = [CORNERS[e], CORNERS[(e + 1) % 4], v[(e + 1) % 4]];
       if ((v[e] < 0) === (w < 0)) continue;
       const t = v[e] / (v[e] - w);
-      c[pen](left + CELL * (i + p[0] + t * (q[0] - p[0])), top + CELL * (j + p[1] + t * (q[1] - p[1])));
+      c[pen](left + cell * (i + p[0] + t * (q[0] - p[0])), top + cell * (j + p[1] + t * (q[1] - p[1])));
       pen = pen === "moveTo" ? "lineTo" : "moveTo";
     }
   }
@@ -32,9 +32,10 @@ function contour({ c, stroke }, { left, top }, values, columns, level, name) {
 // `levels` is a list of [level, colour].
 export function landscape(pen, frame, { fun, atX, atY, low, high, levels }) {
   const { left, top, right, bottom } = frame;
-  const [columns, rows] = [right - left, bottom - top].map((l) => Math.ceil(l / CELL) + 1);
-  const xs = range(columns, (i) => atX(left + CELL * i));
-  const ys = range(rows, (j) => atY(top + CELL * j));
+  const cell = Math.max(4, Math.ceil(Math.sqrt(((right - left) * (bottom - top)) / MOST)));
+  const [columns, rows] = [right - left, bottom - top].map((l) => Math.ceil(l / cell) + 1);
+  const xs = range(columns, (i) => atX(left + cell * i));
+  const ys = range(rows, (j) => atY(top + cell * j));
   const values = new Float64Array(columns * rows);
   for (let n = 0; n < values.length; n += 1) values[n] = fun(xs[n % columns], ys[Math.floor(n / columns)]);
   const shade = Object.assign(document.createElement("canvas"), { width: columns, height: rows });
@@ -47,8 +48,8 @@ export function landscape(pen, frame, { fun, atX, atY, low, high, levels }) {
   });
   shade.getContext("2d").putImageData(image, 0, 0);
   pen.inside(frame, () => {
-    pen.c.drawImage(shade, left - CELL / 2, top - CELL / 2, columns * CELL, rows * CELL);
-    for (const [level, name] of levels) contour(pen, frame, values, columns, level, name);
+    pen.c.drawImage(shade, left - cell / 2, top - cell / 2, columns * cell, rows * cell);
+    for (const [level, name] of levels) contour(pen, frame, { values, columns, cell }, level, name);
   });
 }
 

@@ -5,11 +5,11 @@
 // its own colours on the page, and how its bars are hatched there: ways are slopes of lines.
 export const STYLES = {
   gd: { width: 3 },
-  sgd: { width: 2.5, ways: [1] },
+  sgd: { width: 2.5 },
   pgd: { width: 2, forced: [7, 3] },
   psgd: { width: 2, forced: [7, 3] },
-  pgd2021: { width: 2, dash: [6, 4], ways: [1] },
-  psd: { width: 2.5, forced: [2, 3] },
+  pgd2021: { width: 2, dash: [6, 4], forced: [10, 3, 2, 3], ways: [1] },
+  psd: { width: 2.5 },
   repaired: { width: 2.5, dash: [6, 4], ways: [-1] },
   certified: { width: 2.5, dash: [2, 3], ways: [1, -1] },
   polyak: { width: 1.25, forced: [2, 2] },
