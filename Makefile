@@ -1,4 +1,4 @@
-# The four commands of this project; `make help` lists them. Each one makes the environment it
+# The commands of this project; `make help` lists them. Each one makes the environment it
 # needs in .venv from the pins of requirements.txt, and repairs one that is incomplete.
 PYTHON ?= python3 python3.11 python3.12 python3.13
 PORT ?= 8000
@@ -28,19 +28,25 @@ SOURCE := $(shell find saddlelib -type f -name '*.py' -o -type f -name '*.js' \
 PAGES := $(wildcard *.md *.yml *.bib) $(shell find chapters figures _site -type f \
 	-not -path '*/.*' -not -path '*/__pycache__/*')
 
-.PHONY: help book test frameworks serve lint record clean distclean
+.PHONY: help book pdf test frameworks serve lint record clean distclean
 
 help:
 	@echo "make book       execute the notebooks and write the site to _build/html"
 	@echo "make test       build the book, then run every test"
+	@echo "make pdf        build the book, then print it as one PDF with a Chromium"
 	@echo "make frameworks run optimizers inside Lightning, Fabric, Accelerate and transformers"
 	@echo "make serve      build the book and show it on http://127.0.0.1:$(PORT)/"
 	@echo "make lint       check the Python style"
-	@echo "make record     execute the notebooks and store their printed results in them"
+	@echo "make record     execute the notebooks and store in them what they print and draw"
 	@echo "make clean      remove what the other commands wrote, except the environment"
 	@echo "make distclean  remove the environment too"
 
 book: _build/.book
+
+pdf: _build/escaping-saddles.pdf
+
+_build/escaping-saddles.pdf: _build/.book
+	@$(PY) _site/edition.py
 
 # What is measured against a clock runs afterwards, alone.
 test: book

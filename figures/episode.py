@@ -72,15 +72,16 @@ def episode(figure, kmax=260, width=5):
              va="bottom")
 
     edges = np.arange(0, kmax + width, width)
-    bins = np.floor(times / width) * width + width / 2
+    bins, percent = np.floor(times / width) * width + width / 2, 100 / figure.runs
     for chosen, colour in [(times <= deadline, GD), (times > deadline, LATE)]:
-        bottom = np.histogram(bins[times > deadline], edges)[0] if colour == GD else 0
-        many.bar(edges[:-1], np.histogram(bins[chosen], edges)[0], 0.9 * width, align="edge",
-                 bottom=bottom, color=colour, linewidth=0)
+        bottom = percent * np.histogram(bins[times > deadline], edges)[0] if colour == GD else 0
+        many.bar(edges[:-1], percent * np.histogram(bins[chosen], edges)[0], 0.9 * width,
+                 align="edge", bottom=bottom, color=colour, linewidth=0)
     out_before = [0.0] + [figure.escape_probability(e - 1) for e in edges[1:]]
-    many.stairs(figure.runs * np.diff(out_before), edges, color=LAW, linewidth=1.4)
-    many.set(xlim=(0, kmax), title=f"{figure.runs} escapes, in bins of {width} steps",
+    many.stairs(100 * np.diff(out_before), edges, color=LAW, linewidth=1.4)
+    many.set(xlim=(0, kmax), title=f"{figure.runs} escapes, shares in bins of {width} steps",
              xlabel="step t")
+    many.set_yticks([0, 5, 10], labels=["0 %", "5 %", "10 %"])
     late = np.mean(times > deadline)
     many.text(deadline + 5, 0.93, f"out by {deadline}", transform=many.get_xaxis_transform())
     many.text(deadline + 5, 0.62, f"late: {100 * late:.1f} %\nmedian: {np.median(times):g}\n"

@@ -1,6 +1,7 @@
 """Make the pictures of this folder: ``python figures/make.py``.
 
-Each is the first state of a live figure, for readers without scripts.
+Most are the first state of a live figure, for readers without scripts; three are the story of the
+book.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import noise
 import race
 import ravine
 import saddle_map
+import story
 from style import STYLE
 
 from saddlelib.live import (
@@ -34,6 +36,8 @@ PICTURES = {
     "race.svg": lambda: race.race(MethodRace()),
     "budget.svg": lambda: budget.bars(BudgetCalculator()),
 }
+STORY = {"story-saddle.svg": story.saddle, "story-noise.svg": story.noise,
+         "story-ravine.svg": story.ravine}
 
 
 def main(folder=HERE):
@@ -43,6 +47,9 @@ def main(folder=HERE):
         for name, draw in PICTURES.items():
             paths.append(Path(folder) / name)
             draw().savefig(paths[-1], metadata={"Date": None, "Creator": None})
+    for name, draw in STORY.items():
+        paths.append(Path(folder) / name)
+        paths[-1].write_text(draw(), encoding="utf-8")
     return paths
 
 

@@ -122,11 +122,11 @@ def trigger(figure, width=0.1):
         axes.axvline(t, color=INK, linewidth=1.6)
         axes.set(title=title, yticks=[], xlim=(0, edges[-1]))
     missed, false = np.mean(values[0] > t), np.mean(values[1] <= t)
-    saddle.text(0.99, 0.95, f"missed: {100 * missed:.1f} %\npredicted: "
-                f"{100 * figure.predicted_missed:.1f} %", ha="right", va="top",
-                transform=saddle.transAxes)
+    saddle.text(t + 0.05, 0.95, f"missed\n{100 * missed:.1f} %\npredicted:\n"
+                f"{100 * figure.predicted_missed:.1f} %", va="top",
+                transform=saddle.get_xaxis_transform())
     large.text(0.01, 0.95, f"false alarms\n{100 * false:.1f} %\n"
-               f"predicted {100 * figure.predicted_false:.1f} %", va="top",
+               f"predicted:\n{100 * figure.predicted_false:.1f} %", va="top",
                transform=large.transAxes)
     large.text(t + 0.05, 0.95, f"silent above\n{t:.2f} ε", va="top",
                transform=large.get_xaxis_transform())

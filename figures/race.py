@@ -14,9 +14,9 @@ from saddlelib.methods import OrderAwareNewton
 
 METHODS = {"gd": ("gradient descent", COLORS["gd"], "-"),
            "nesterov": ("Nesterov, restarted", "#a87000", "--"),
-           "bb": ("Barzilai–Borwein", "#b0508a", ":"),
-           "gdpolyak": ("GDPolyak, K = {}", "#d55e00", "-"),
-           "growing": ("GDPolyak, K grows", "#008563", "-"),
+           "bb": ("Barzilai–Borwein", "#8d6bb8", ":"),
+           "gdpolyak": ("GDPolyak, K = {}", "#008563", "-"),
+           "growing": ("GDPolyak, K grows", "#6a8f00", "-"),
            "lbfgs": ("L-BFGS", "#5b6570", "-."),
            "order": ("order-aware", "#000000", "-")}
 BROAD = ("growing", "order")

@@ -11,7 +11,7 @@ from saddlelib import Oracle
 from saddlelib.figures import COLORS
 from saddlelib.methods import GDPolyak, GradientDescent, PolyakDescent
 
-GD, POLYAK, GDPOLYAK, LAW = COLORS["gd"], "#d55e00", "#008563", COLORS["theory"]
+GD, POLYAK, GDPOLYAK, LAW = COLORS["gd"], "#b4447c", "#008563", COLORS["theory"]
 NAMES = {"gd": ("constant steps", GD), "polyak": ("Polyak steps alone", POLYAK),
          "gdpolyak": ("GDPolyak", GDPOLYAK)}
 

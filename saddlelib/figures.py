@@ -6,7 +6,9 @@ any colour vision can tell apart.
 
 from __future__ import annotations
 
+import html
 import io
+import re
 import textwrap
 
 import numpy as np
@@ -18,12 +20,32 @@ except ModuleNotFoundError as error:
         "saddlelib.figures needs matplotlib, which saddlelib does not install by itself: "
         "pip install saddlelib[figures]") from error
 
-__all__ = ["COLORS", "contours", "histogram_with_law", "new_axes", "path", "png",
-           "points_with_law", "ritz_values", "series", "taylor_remainders"]
+__all__ = ["COLORS", "INK", "STYLE", "Table", "book_style", "contours", "highest",
+           "histogram_with_law", "lowest", "new_axes", "path", "png", "points_with_law",
+           "ritz_values", "series", "taylor_remainders"]
 
 COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
           "polyak": "#D55E00", "gdpolyak": "#009E73",
-          "theory": "#000000", "saddle": "#CC79A7", "minimizer": "#009E73"}
+          "theory": "#1B1F24", "saddle": "#CC79A7", "minimizer": "#009E73"}
+INK, SOFT, GRID = "#1b1f24", "#4e5862", "#eceff2"
+# What all pictures of the book share: white paper, of which the site makes light and dark.
+STYLE = {
+    "svg.hashsalt": "saddlelib", "figure.facecolor": "white",
+    "font.size": 10.5, "axes.titlesize": 10.5, "axes.labelsize": 10.5, "legend.fontsize": 10,
+    "xtick.labelsize": 10, "ytick.labelsize": 10, "axes.titlelocation": "left",
+    "axes.edgecolor": "#9aa4ae", "axes.linewidth": 0.8, "axes.labelcolor": INK,
+    "axes.titlecolor": INK, "text.color": INK, "xtick.color": SOFT, "ytick.color": SOFT,
+    "grid.color": GRID, "legend.frameon": False,
+}
+
+
+def book_style():
+    """Let a notebook draw in the style of the book, as SVG that is sharp at every size."""
+    plt.rcParams.update(STYLE)
+    if "inline" in plt.get_backend():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("svg")
 
 
 def new_axes(width=5.0, height=3.2, columns=1):
@@ -135,9 +157,107 @@ def ritz_values(certificate, ax=None):
     return ax
 
 
+class Table:
+    """Rows under a header: aligned text where text is printed, an HTML table on a page.
+
+    ``columns`` are the words of the header, ``rows`` lists of strings, one for each column. Under
+    ``groups``, pairs of words and a number of columns, a second header stands above the first.
+    ``best`` are pairs (row, column) of entries that are set bold; `lowest` finds them. A column
+    whose entries are numbers is set to the right, the others to the left.
+
+    >>> Table(["d", "steps"], [["2", "66"], ["10", "70"]], caption="measured")
+    measured
+     d  steps
+     2     66
+    10     70
+    """
+
+    def __init__(self, columns, rows, *, caption="", groups=(), best=()):
+        self.columns, self.rows = [str(c) for c in columns], [[str(e) for e in r] for r in rows]
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row has {len(row)} entries for {len(self.columns)} columns: "
+                                 f"{row}")
+        self.caption, self.groups, self.best = caption, list(groups), set(best)
+        self._right = [bool(self.rows) and all(_like_a_number(row[i]) for row in self.rows)
+                       for i in range(len(self.columns))]
+
+    def __repr__(self):
+        lines = [self.columns, *self.rows]
+        width = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
+        for words, start, stop in self._spans():
+            lacking = len(words) - sum(width[start:stop]) - 2 * (stop - start - 1)
+            width[stop - 1] += max(0, lacking)
+
+        def text(line):
+            return "  ".join(entry.rjust(w) if right else entry.ljust(w) for entry, w, right
+                             in zip(line, width, self._right, strict=True)).rstrip()
+
+        above = "  ".join(words.ljust(sum(width[start:stop]) + 2 * (stop - start - 1))
+                          for words, start, stop in self._spans()).rstrip()
+        return "\n".join(filter(None, [self.caption, above, *map(text, lines)]))
+
+    def _spans(self):
+        start = 0
+        for words, count in self.groups:
+            yield words, start, start + count
+            start += count
+
+    def _repr_html_(self):
+        def cell(kind, text, i, attributes=""):
+            side = ' class="number"' if self._right[i] else ""
+            return f"<{kind}{side}{attributes}>{html.escape(text)}</{kind}>"
+
+        head = "".join(cell("th", c, i, ' scope="col"') if c else "<td></td>"
+                       for i, c in enumerate(self.columns))
+        above = "".join(f'<th colspan="{stop - start}" scope="colgroup">{html.escape(words)}</th>'
+                        if words else f'<td colspan="{stop - start}"></td>'
+                        for words, start, stop in self._spans())
+        body = "".join("<tr>" + "".join(
+            cell("td", entry, i).replace(html.escape(entry), f"<b>{html.escape(entry)}</b>")
+            if (at, i) in self.best else cell("td", entry, i) for i, entry in enumerate(row))
+            + "</tr>\n" for at, row in enumerate(self.rows))
+        caption = f"<caption>{html.escape(self.caption)}</caption>" if self.caption else ""
+        above = f"<tr>{above}</tr>\n" if above else ""
+        return (f'<table class="results">{caption}\n<thead>{above}<tr>{head}</tr></thead>\n'
+                f"<tbody>\n{body}</tbody></table>")
+
+
+def _like_a_number(text):
+    return text in ("", "never") or (
+        text[0] in "0123456789+-−.<>≤≥" and not text[1:].strip().isalpha())
+
+
+def lowest(rows, columns, *, by_row=False):
+    """Places of the least number in each of some columns, or among them in each row.
+
+    An entry counts with the number that it begins with; one that begins with none does not count.
+
+    >>> lowest([["a", "3 of 5", "-"], ["b", "1e-3", "2"]], [1, 2]) == {(1, 1), (1, 2)}
+    True
+    """
+    columns = list(columns)
+    values = np.array([[_number(row[i]) for i in columns] for row in rows])
+    least = values.min(axis=1 if by_row else 0, keepdims=True)
+    return {(int(r), columns[c])
+            for r, c in np.argwhere((values == least) & np.isfinite(values))}
+
+
+def highest(rows, columns, *, by_row=False):
+    """Places of the largest number, as `lowest` finds the least."""
+    turned = [[-_number(entry) if np.isfinite(_number(entry)) else "" for entry in row]
+              for row in rows]
+    return lowest(turned, columns, by_row=by_row)
+
+
+def _number(text):
+    found = re.match(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?", str(text))
+    return float(found[0]) if found else np.inf
+
+
 def png(ax) -> bytes:
     """The figure of an Axes as PNG, closed afterwards; for an ``ipywidgets.Image``."""
     buffer = io.BytesIO()
-    ax.figure.savefig(buffer, format="png", dpi=100)
+    ax.figure.savefig(buffer, format="png", dpi=200)
     plt.close(ax.figure)
     return buffer.getvalue()

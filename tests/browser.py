@@ -3,8 +3,10 @@
 import contextlib
 import functools
 import http.server
+import json
 import os
 import shutil
+import subprocess
 import threading
 from pathlib import Path
 
@@ -40,6 +42,15 @@ def node():
     from playwright._impl._driver import compute_driver_executable
 
     return shutil.which("node") or str(compute_driver_executable()[0])
+
+
+def in_node(name, fixtures):
+    """What the models of a live figure compute from fixtures: see tests/live/models.mjs."""
+    command = [node(), ROOT / "tests" / "live" / "models.mjs", name]
+    done = subprocess.run(command, input=json.dumps(fixtures), capture_output=True, text=True,
+                          encoding="utf-8", timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -116,16 +127,14 @@ class Visit:
             self.errors.append(f"{message.type}: {message.text}")
 
     def open(self, url):
-        """Load a page until its scripts, its mathematics and its network are at rest."""
+        """Load a page until its scripts, its fonts and its network are at rest."""
         self.page.goto(url, wait_until="load")
-        self.page.wait_for_function("!window.MathJax || window.MathJax.startup?.promise")
-        self.page.evaluate("() => window.MathJax?.startup.promise")
         self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("async () => { await document.fonts.ready; }")
         return self.page
 
     def open_figures(self, site, name):
         """Load the live figures of a chapter, in its page but without its text and mathematics."""
-        self.page.route("**/math.js*", lambda route: route.fulfill(body=""))
         self.page.route(f"{site}/{name}", lambda route: route.fulfill(
             body=only_figures(name), content_type="text/html"))
         self.page.goto(f"{site}/{name}")

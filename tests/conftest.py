@@ -15,10 +15,7 @@ def pytest_report_header():
 LONGEST = ["test_lab.py", "test_site.py", "psd_theory.ipynb", "psgd.ipynb",
            "gdpolyak.ipynb", "fourth_order_growth.ipynb", "test_gdpolyak_official.py",
            "test_calls.py", "test_optim_ranks.py", "test_optim_escape_ranks.py",
-           "test_site_episode.py", "test_makefile.py",
-           "test_site_noise.py",
-           "test_site_ravine.py", "test_site_race.py",
-           "test_site_budget.py", "test_site_figure.py"]
+           "test_site_figures.py", "test_makefile.py"]
 
 
 def pytest_collection_modifyitems(items):

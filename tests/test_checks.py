@@ -273,7 +273,7 @@ def cells(kind):
 
 def test_each_exercise_of_the_book_has_a_title_of_its_own_and_a_box():
     titles = [found for _, source in cells("markdown") for found in
-              re.findall(r"^:::\{exercise\} (★+ .+)\n:label: ex-(\S+)", source, re.M)]
+              re.findall(r'\*\*Exercise \d+ \((★+ .+)\)\.\*\* <a id="ex-(\S+)"', source)]
     boxed = [name for _, source in cells("code")
              for name in re.findall(r'checks\.box\("(\S+)"\)', source)]
     names = [name for _, name in titles]
@@ -289,7 +289,7 @@ def test_no_notebook_shows_an_answer_unasked():
         if found and "hide-cell" in cell["metadata"].get("tags", []):
             answered += found
             assert cell["metadata"]["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
-            assert source.startswith("# The answer\n") and source.endswith(".correct")
+            assert source.startswith("# A right answer\n") and source.endswith(".correct")
             assert cell["outputs"][0]["data"]["text/plain"] == ["True"]
         elif found:
             said = "".join(cell["outputs"][0]["data"]["text/plain"])

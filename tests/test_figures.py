@@ -6,6 +6,8 @@ import pytest
 
 matplotlib.use("Agg")
 
+from bs4 import BeautifulSoup  # noqa: E402
+
 from saddlelib import certify, certify_samples, figures  # noqa: E402
 from saddlelib.oracle import FiniteSum  # noqa: E402
 from saddlelib.problems import QuarticSaddle  # noqa: E402
@@ -89,3 +91,50 @@ def test_png_is_a_png_and_leaves_no_figure_open():
 
 def test_axes_side_by_side():
     assert figures.new_axes(9, 3, columns=3).shape == (3,)
+
+
+ROWS = [["plain", "23", "0.5 of 2"], ["a longer <name>", "never", "3"]]
+
+
+def test_a_table_is_text_where_text_is_printed():
+    table = figures.Table(["method", "steps", "loss"], ROWS, caption="measured",
+                          groups=[("", 1), ("a run from zero", 2)])
+    assert repr(table).splitlines() == [
+        "measured",
+        "                 a run from zero",
+        "method           steps      loss",
+        "plain               23  0.5 of 2",
+        "a longer <name>  never         3"]
+
+
+def test_a_table_is_html_on_a_page_with_the_best_values_bold():
+    soup = BeautifulSoup(figures.Table(
+        ["", "steps", "loss"], ROWS, groups=[("", 1), ("from zero", 2)],
+        best=figures.lowest(ROWS, [1, 2]))._repr_html_(), "html.parser")
+    assert [b.get_text() for b in soup.find_all("b")] == ["23", "0.5 of 2"]
+    assert soup.find_all("tr")[-1].td.get_text() == "a longer <name>"
+    heads = soup.find_all("th")
+    assert [th.get_text() for th in heads] == ["from zero", "steps", "loss"], "no empty header"
+    assert heads[0]["colspan"] == "2" and all(th["scope"] for th in heads)
+    assert [td.get("class") for td in soup.find_all("tr")[2].find_all("td")] == [
+        None, ["number"], ["number"]]
+
+
+def test_the_best_are_found_by_column_and_by_row():
+    rows = [["a", "3 (4)", "1e-3"], ["b", "-", "2"], ["c", "3", "5"]]
+    assert figures.lowest(rows, [1, 2]) == {(0, 1), (2, 1), (0, 2)}
+    assert figures.lowest(rows, [1, 2], by_row=True) == {(0, 2), (1, 2), (2, 1)}
+    assert figures.highest(rows, [2]) == {(2, 2)}
+
+
+def test_a_table_refuses_a_row_of_another_length():
+    with pytest.raises(ValueError, match="2 entries for 1 columns"):
+        figures.Table(["a"], [["1", "2"]])
+
+
+def test_a_notebook_draws_in_the_style_of_the_book():
+    with matplotlib.rc_context():
+        figures.book_style()
+        ax = figures.new_axes()
+        assert ax.xaxis.label.get_color() == figures.INK
+        assert ax.xaxis.label.get_fontsize() >= 10

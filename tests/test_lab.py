@@ -19,8 +19,8 @@ pytestmark = pytest.mark.browser
 MINUTE = 60_000
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 # The live figures of the later chapters.
-FIGURES = {"psd_theory": [".escape-episode", ".budget-calculator"], "psgd": [".noisy-trigger"],
-           "fourth_order_growth": [".ravine-ball"], "gdpolyak": [".method-race"]}
+FIGURES = {"psd_theory": [".lf.episode", ".lf.budget"], "psgd": [".lf.noise"],
+           "fourth_order_growth": [".lf.ravine"], "gdpolyak": [".lf.race"]}
 
 
 def ask(address, what):
@@ -72,7 +72,9 @@ def lab(tmp_path_factory):
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
             if cell.cell_type == "code":  # so that what stands there later was computed here
-                cell.update(execution_count=None, outputs=[])
+                cell.execution_count = None
+                if "still" not in cell.metadata:
+                    cell.outputs = []
         if path.stem != "saddles":
             keep_what_answers(notebook)
         nbformat.write(notebook, home / "chapters" / path.name)
@@ -87,6 +89,10 @@ def lab(tmp_path_factory):
         path = home / f"settings/@jupyterlab/{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(settings))
+    # What a reader's JupyterLab need not have, even if this environment does.
+    (home / "config" / "labconfig").mkdir(parents=True)
+    (home / "config" / "labconfig" / "page_config.json").write_text(
+        json.dumps({"disabledExtensions": {"jupyterlab-myst": True}}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -122,6 +128,11 @@ def lab(tmp_path_factory):
         server.wait(20)
 
 
+def cells_of(name):
+    """The cells of a chapter as they are stored."""
+    return nbformat.read(ROOT / "chapters" / name, as_version=4).cells
+
+
 def run_all(visit, lab, name):
     """Open a chapter in JupyterLab and run all of it; gives the page."""
     page = visit.page
@@ -134,11 +145,13 @@ def run_all(visit, lab, name):
             break
         page.wait_for_timeout(250)
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=MINUTE)
+    stills = [c for c in cells_of(name) if "still" in c.metadata]
+    assert page.locator(".jp-OutputArea img").count() == len(stills), "a still before the run"
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function("""() => {
-        const prompts = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
-            .map((p) => p.textContent);
+        const prompts = [...document.querySelectorAll(
+            ".jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)")].map((p) => p.textContent);
         return prompts.length && prompts.every((p) => /\\[\\d+\\]/.test(p));
     }""", timeout=3 * MINUTE)
     return page
@@ -176,7 +189,7 @@ def is_whole(page):
                           "[data-mime-type='application/vnd.jupyter.stderr']")
     assert errors.count() == 0
     text = page.locator(".jp-Notebook").inner_text()
-    assert not re.search(r"^:::|^```\{", text, re.MULTILINE)
+    assert not re.search(r"^:::|^```\{|\{[a-z:]+\}`", text, re.MULTILINE)
 
 
 def a_slider_changes_the_picture(page):
@@ -216,6 +229,50 @@ def test_the_figures_and_controls_of_a_later_chapter_answer(later_chapter, recor
         text_changes(figure, before)
     record_property("JupyterLab, slider moved to picture changed, seconds",
                     a_slider_changes_the_picture(page))
+
+
+def test_a_live_figure_stands_in_place_of_its_picture(chapter):
+    cell = chapter.locator(".jp-CodeCell").filter(has=chapter.get_by_test_id("start")).first
+    assert cell.locator(".jp-OutputArea-child").count() == 1
+    assert cell.locator("img").count() == 0
+
+
+def test_references_and_citations_read_and_lead_as_on_the_site(chapter):
+    lost = chapter.evaluate("""() => {
+        const known = [...document.querySelectorAll(".jp-Notebook [data-jupyter-id]")]
+            .map((place) => place.dataset.jupyterId);
+        return [...document.querySelectorAll(".jp-MarkdownOutput a[href^='#']")]
+            .map((link) => decodeURIComponent(link.getAttribute("href").slice(1)))
+            .filter((id) => !known.includes(id));
+    }""")
+    assert lost == []
+    link = chapter.locator(".jp-MarkdownOutput a[href='#def-sosp']").first
+    assert link.text_content() == "Definition 2"
+    link.scroll_into_view_if_needed()
+    link.click()
+    target = chapter.locator("[data-jupyter-id=def-sosp]")
+    chapter.wait_for_function(
+        "(e) => { const y = e.getBoundingClientRect().y; return y > 0 && y < innerHeight; }",
+        arg=target.element_handle(), timeout=10_000)
+    assert chapter.locator(".jp-MarkdownOutput blockquote").filter(has=target).count() == 1
+    citation = chapter.locator("a[href='https://arxiv.org/abs/1703.00887']").first
+    assert citation.text_content() == "Jin et al. (2017)"
+
+
+def test_answers_are_closed(chapter):
+    answers = [cell.source for cell in cells_of("saddles.ipynb")
+               if "hide-cell" in cell.metadata.get("tags", [])]
+    assert answers
+    seen = chapter.evaluate("""() => [...document.querySelectorAll(".jp-CodeCell .cm-content")]
+        .filter((code) => code.checkVisibility()).map((code) => code.textContent)""")
+    assert seen and not {"".join(answer.split("\n")) for answer in answers} & set(seen)
+    assert chapter.locator(".jp-OutputPlaceholder:visible").count() == len(answers)
+    assert chapter.get_by_text("# A right answer").count() >= len(answers)
+    folds = chapter.locator(".jp-MarkdownOutput details")
+    assert folds.count() > len(answers)
+    assert chapter.locator(".jp-MarkdownOutput details[open]").count() == 0
+    folds.last.locator("summary").click(position={"x": 5, "y": 8})
+    assert chapter.locator(".jp-MarkdownOutput details[open]").count() == 1
 
 
 def test_moving_the_figure_changes_the_value_in_python(chapter):

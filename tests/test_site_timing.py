@@ -1,29 +1,29 @@
 """How quickly the live figures appear and answer, on the static page, one after the other."""
 
+import contextlib
 import math
 import statistics
+import threading
 
+import psutil
 import pytest
-from browser import Visit, serve
-from playwright.sync_api import TimeoutError
+from browser import ARGS, Visit, chromium, serve
+from playwright.sync_api import Error
 
 pytestmark = [pytest.mark.timing, pytest.mark.browser]
 
-# The page, the name of the figure's marks, its class, and the sliders to move.
+# The page, the name of the figure's marks and of its class, and the sliders to move.
 FIGURES = [
-    ("saddles", "saddle-map", ".saddle-map",
-     ["step size η", "perturbation radius r", "gradient noise σ"]),
-    ("psd_theory", "episode", ".escape-episode",
-     ["dimension d", "curvature γ", "step size ηℓ", "perturbation radius r", "late fraction δ"]),
-    ("psd_theory", "budget", ".budget-calculator",
-     ["accuracy ε", "dimension d", "one gradient"]),
-    ("psgd", "noise", ".noisy-trigger",
-     ["batch size B", "dimension d", "noise σ", "large gradient ‖∇f‖"]),
-    ("fourth_order_growth", "ravine", ".ravine-ball",
-     ["short step η", "short steps per epoch K", "Polyak factor λ", "error in f*"]),
-    ("gdpolyak", "race", ".method-race", ["short steps per epoch K", "condition number κ"]),
+    ("saddles", "saddle-map", ["step size η", "perturbation radius r", "gradient noise σ"]),
+    ("psd_theory", "episode", ["dimension d", "curvature γ", "step size ηℓ",
+                               "perturbation radius r", "late fraction δ"]),
+    ("psd_theory", "budget", ["accuracy ε", "dimension d", "one gradient"]),
+    ("psgd", "noise", ["batch size B", "dimension d", "noise σ", "large gradient ‖∇f‖"]),
+    ("fourth_order_growth", "ravine", ["short step η", "short steps per epoch K",
+                                       "Polyak factor λ", "error in f*"]),
+    ("gdpolyak", "race", ["short steps per epoch K", "condition number κ"]),
 ]
-every_figure = pytest.mark.parametrize("page, mark, root, sliders", FIGURES,
+every_figure = pytest.mark.parametrize("page, mark, sliders", FIGURES,
                                        ids=[figure[1] for figure in FIGURES])
 
 # What the machine can do now. A page with a fixed amount of text and of arithmetic stands for all
@@ -46,18 +46,39 @@ YARDSTICK = f"""<!DOCTYPE html><title>Yardstick</title><style>i {{ color: #12345
 </script>"""
 
 
+@contextlib.contextmanager
+def alone(browser, seconds=60):
+    """A browser of its own, killed after so long: what waits for a page that hangs waits for ever.
+
+    A time limit of Playwright's is none there, because the page has to agree to it.
+    """
+    def running():
+        return {p for p in psutil.Process().children(recursive=True) if "chrom" in p.name()}
+
+    before, kind = running(), browser.browser_type
+    own = kind.launch(executable_path=chromium(), args=ARGS)
+    mine = running() - before
+    watch = threading.Timer(seconds, lambda: [p.kill() for p in mine if p.is_running()])
+    watch.start()
+    try:
+        yield own
+    finally:
+        watch.cancel()
+        own.close()
+
+
 def seconds_to(mark, browser, address):
-    """Seconds from the navigation to the mark, in a context of its own; infinite beyond 20."""
-    with Visit(browser) as visit:
-        visit.page.goto(address, wait_until="commit")
-        entry = f"performance.getEntriesByName('{mark}:visible')[0]"
+    """Seconds from the navigation to the mark, in a new browser; infinite where none comes."""
+    entry = f"performance.getEntriesByName('{mark}:visible')[0]"
+    with alone(browser) as own:
+        visit = Visit(own)
         try:
+            visit.page.goto(address, wait_until="commit")
             visit.page.wait_for_function(entry, timeout=20_000)
-        except TimeoutError:
-            state = visit.page.evaluate("document.readyState")
-            print(f"{address} draws nothing: {state}, {visit.errors}, asked for {visit.requests}")
+            return visit.page.evaluate(f"{entry}.startTime") / 1000
+        except Error as error:
+            print(f"{address} draws nothing: {error}, {visit.errors}, asked for {visit.requests}")
             return math.inf
-        return visit.page.evaluate(f"{entry}.startTime") / 1000
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +95,10 @@ def times_slower(yardstick):
     return max(1, min(yardstick) / REFERENCE)
 
 
-@every_figure
-def test_a_figure_is_visible_within_a_second(browser, site, page, mark, root, sliders,
-                                             fixed_work, record_property):
+# The first figure of a page does not wait; one far below does, until somebody comes near.
+@pytest.mark.parametrize("page, mark", [figure[:2] for figure in FIGURES if figure[1] != "budget"])
+def test_a_figure_is_visible_within_a_second(browser, site, page, mark, fixed_work,
+                                             record_property):
     # Other work on the machine can only delay a page, so the quickest of some loads counts.
     figure, yardstick, limit = [], [], 1
     while len(figure) < 3 or min(figure) >= limit and len(figure) < 10:
@@ -96,10 +118,13 @@ INPUTS = """async (slider, mark) => {
   for (let i = 0; i < 40; i++) {
     // People press keys at any moment of a frame, so the inputs are spread over it.
     await new Promise((go) => setTimeout(go, 30 + ((7 * i) % 17)));
-    const drawn = new Promise((go) => new PerformanceObserver((list, self) => {
-      const entry = list.getEntriesByName(`${mark}:drawn`)[0];
-      if (entry) { self.disconnect(); go(entry.startTime); }
-    }).observe({ type: "mark" }));
+    const drawn = new Promise((go, fail) => {
+      setTimeout(() => fail(new Error(`${mark} draws nothing`)), 20_000);
+      new PerformanceObserver((list, self) => {
+        const entry = list.getEntriesByName(`${mark}:drawn`)[0];
+        if (entry) { self.disconnect(); go(entry.startTime); }
+      }).observe({ type: "mark" });
+    });
     slider.value = low + (high - low) * ((i % 10) + 1) / 12;
     const begin = performance.now();
     slider.dispatchEvent(new Event("input", { bubbles: true }));
@@ -110,25 +135,58 @@ INPUTS = """async (slider, mark) => {
 
 
 @every_figure
-def test_an_input_is_drawn_within_a_frame(browser, site, page, mark, root, sliders,
+def test_an_input_is_drawn_within_a_frame(browser, site, page, mark, sliders,
                                           fixed_work, record_property):
     with Visit(browser) as visit:
-        # Setting the chapter's mathematics takes seconds, and test_site looks at it already.
-        visit.page.route("**/math.js*", lambda route: route.fulfill(body=""))
         visit.page.goto(f"{site}/chapters/{page}.html")
-        figure = visit.page.locator(root).first
+        figure = visit.page.locator(f".lf.{mark}").first
         figure.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
         visit.page.wait_for_function(f"performance.getEntriesByName('{mark}:visible')[0]")
         for label in sliders:
-            slider, medians, yardstick, limit = figure.get_by_label(label, exact=True), [], [], 17
-            while not medians or min(medians) > limit and len(medians) < 5:
+            slider, rounds, yardstick, slow = figure.get_by_label(label, exact=True), [], [], 1
+            while not rounds or too_slow(rounds, slow) and len(rounds) < 5:
                 times = slider.evaluate(INPUTS, mark)
                 assert len(times) == 40
-                medians.append(statistics.median(times))
-                if min(medians) > limit:
+                rounds.append((statistics.median(times), statistics.quantiles(times, n=20)[-1]))
+                if too_slow(rounds, slow):
                     yardstick.append(fixed_work())
-                    limit = 17 * times_slower(yardstick)
-            told = (f"median {min(medians):.1f} in round {len(medians)}, 95th percentile "
-                    f"{statistics.quantiles(times, n=20)[-1]:.1f}, limit {limit:.1f}")
+                    slow = times_slower(yardstick)
+            told = (f"median and 95th percentile {rounds}, limits {17 * slow:.1f} and "
+                    f"{25 * slow:.1f}")
             record_property(f"input to drawn, {mark}, {label}, milliseconds", told)
-            assert min(medians) <= limit, told
+            assert not too_slow(rounds, slow), told
+
+
+def too_slow(rounds, slow):
+    """Whether in no round an input was drawn within a frame, and nearly all in one and a half."""
+    return all(median > 17 * slow or late > 25 * slow for median, late in rounds)
+
+
+LONG = """window.long = []; new PerformanceObserver((list) => {
+  for (const { duration } of list.getEntries()) window.long.push(duration);
+}).observe({ type: "longtask", buffered: true });"""
+
+
+@every_figure
+def test_no_preset_keeps_the_page_from_answering(browser, site, page, mark, sliders, fixed_work,
+                                                 record_property):
+    with Visit(browser) as visit:
+        visit.page.add_init_script(LONG)
+        visit.open_figures(site, f"chapters/{page}.html")
+        figure = visit.page.locator(f".lf.{mark}")
+        figure.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+        visit.page.wait_for_function(f"performance.getEntriesByName('{mark}:visible')[0]")
+        visit.page.wait_for_timeout(1000)
+        for button in figure.locator(".lf-presets button:visible").all():
+            longest, yardstick, slow = [], [], 1
+            while not longest or min(longest) > 50 * slow and len(longest) < 3:
+                visit.page.evaluate("window.long.length = 0")
+                button.press("Enter")
+                visit.page.wait_for_timeout(600)
+                longest.append(visit.page.evaluate("Math.max(0, ...window.long)"))
+                if longest[-1] > 50:
+                    yardstick.append(fixed_work())
+                    slow = times_slower(yardstick)
+            told = f"{button.text_content()}: {min(longest):.0f}, limit {50 * slow:.0f}"
+            record_property(f"longest task, {mark}, milliseconds", told)
+            assert min(longest) <= 50 * slow, told

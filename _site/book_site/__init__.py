@@ -1,13 +1,13 @@
 """Sphinx extension of this book: one file for each thing that it does to the pages.
 
-The folder of the site's own scripts and styles is not called _static because Jupyter Book puts every
-script of a _static folder on every page.
+The folder of the site's own scripts and styles is not called _static because Jupyter Book puts
+every script of a _static folder on every page.
 """
 
 import shutil
 from pathlib import Path
 
-from . import code, scripts
+from . import finish, formulas, labels, landing, pages, plain, scripts, sharing, widgets
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -15,13 +15,6 @@ WEB = Path(__file__).parent.parent / "web"
 def serve_web(app, config):
     """Copy the files of _site/web into the site, next to those of the theme."""
     config.html_static_path.append(str(WEB))
-
-
-def mend_roles(app, pagename, templatename, context, doctree):
-    """Drop the roles that docutils gives a bibliography: ARIA forbids such children in a list."""
-    if "citation-list" in context.get("body", ""):
-        body = context["body"].replace('<div role="list" class="citation-list">', "<div>")
-        context["body"] = body.replace(' role="doc-biblioentry"', "")
 
 
 def open_at_the_first_page(app, exception):
@@ -34,9 +27,10 @@ def open_at_the_first_page(app, exception):
 def setup(app):
     """Register with Sphinx."""
     app.connect("config-inited", serve_web)
-    app.connect("html-page-context", mend_roles)
     app.add_css_file("book.css", priority=900)
-    for part in (scripts, code):
+    app.add_css_file("print.css", priority=950, media="print")
+    app.add_js_file("print.js", loading_method="defer")
+    for part in (plain, labels, scripts, formulas, widgets, pages, sharing, landing, finish):
         part.setup(app)
     # A copy of the finished first page, so it comes last.
     app.connect("build-finished", open_at_the_first_page, priority=910)

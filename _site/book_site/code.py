@@ -25,17 +25,10 @@ def thin_code(html, plain):
         lambda row: f'<span class="{row[1]}">{re.sub("<[^>]*>", "", row[0])}</span>', html)
 
 
-def thin_pages(app, exception):
+def step(app):
     """Write code with the spans that colour something: the rest is half of a chapter's elements.
 
     A browser styles and lays out every one of them before it draws a figure further down.
     """
-    if exception is None and app.builder.format == "html":
-        plain = plain_tokens((Path(app.outdir) / "_static" / "pygments.css").read_text("utf8"))
-        for page in Path(app.outdir).rglob("*.html"):
-            page.write_text(thin_code(page.read_text("utf8"), plain), "utf8")
-
-
-def setup(app):
-    """Register with Sphinx; the theme writes its style sheet of code late."""
-    app.connect("build-finished", thin_pages, priority=900)
+    plain = plain_tokens((Path(app.outdir) / "_static" / "pygments.css").read_text("utf8"))
+    return lambda name, html: thin_code(html, plain)

@@ -1,24 +1,12 @@
-// Shows a notebook's widgets on a page that has no kernel: live figures (anywidget) run here,
-// other ipywidgets are replaced by a note. The notebook's stored widget state is all it reads.
-// It runs in the head, right after that state, so that a figure is drawn as soon as the parser
-// reaches its cell and need not wait for the rest of a long page.
+// Runs the live figures of a page. The build has put a box in the place of each, with its still
+// picture and the address of its module; a figure starts when it is near the screen, and the first
+// at once. Nothing here needs more than this site's own files.
 (() => {
-  const script = (kind) =>
-    document.querySelectorAll(`script[type="application/vnd.jupyter.widget-${kind}+json"]`);
-  const states = Object.assign({}, ...[...script("state")].map((s) => JSON.parse(s.textContent).state));
-  const models = new Map();
-  const modules = new Map();
-  const styles = new Set();
+  const files = new URL(".", document.currentScript.src);
+  const root = document.documentElement;
 
   // The part of the Jupyter model interface that live figures use; changes stay in the page.
-  function modelOf(id) {
-    if (models.has(id)) return models.get(id);
-    const { state, buffers = [] } = states[id];
-    for (const { path, data } of buffers) {
-      const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-      const parent = path.slice(0, -1).reduce((value, key) => value[key], state);
-      parent[path.at(-1)] = new DataView(bytes.buffer);
-    }
+  function modelOf(state) {
     const listeners = {};
     const fire = (name, ...args) => [...(listeners[name] ?? [])].forEach((f) => f(...args));
     const model = {
@@ -38,82 +26,54 @@
       save_changes() {},
       send() {},
     };
-    models.set(id, model);
     return model;
   }
 
-  // The promise of a module, made once; started for all of them before their cells are there.
-  function moduleOf(code) {
-    if (!modules.has(code)) {
-      const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-      modules.set(code, import(url).finally(() => URL.revokeObjectURL(url)));
-    }
-    return modules.get(code);
-  }
-  for (const { state } of Object.values(states)) if (state._esm) moduleOf(state._esm);
-
-  async function renderFigure(id, el) {
-    const { _esm, _css } = states[id].state;
-    if (_css && !styles.has(_css)) {
-      styles.add(_css);
-      document.head.append(Object.assign(document.createElement("style"), { textContent: _css }));
-    }
-    const found = (await moduleOf(_esm)).default;
+  // Draws behind the still picture, in the same box, and takes its place when it is complete.
+  async function run(box) {
+    const { module, state } = JSON.parse(box.querySelector("script").textContent);
+    const found = (await import(new URL(module, files))).default;
     const widget = typeof found === "function" ? await found() : found;
-    const model = modelOf(id);
+    const el = document.createElement("div");
+    box.append(el);
+    const model = modelOf(state);
     await widget.initialize?.({ model });
     await widget.render({ model, el });
+    box.classList.add("runs");
   }
 
-  const childrenOf = (id) =>
-    (states[id].state.children ?? []).map((ref) => ref.replace("IPY_MODEL_", ""));
+  const started = new Map();
+  function start(box) {
+    near.unobserve(box);
+    if (!started.has(box)) started.set(box, run(box));
+    return started.get(box);
+  }
+  const near = new IntersectionObserver(
+    (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => start(e.target)),
+    { rootMargin: "600px 0px" },
+  );
 
-  // Everything of one displayed widget that works without a kernel, then a note for the rest.
-  async function show(id, el) {
-    const leaves = (i) => (childrenOf(i).length ? childrenOf(i).flatMap(leaves) : [i]);
-    let needsKernel = false;
-    for (const leaf of leaves(id)) {
-      const { model_name, state } = states[leaf];
-      if (state._esm) {
-        await renderFigure(leaf, el.appendChild(document.createElement("div")));
-      } else if (model_name === "ImageModel") {
-        const bytes = modelOf(leaf).get("value");
-        const img = new Image();
-        img.src = URL.createObjectURL(new Blob([bytes], { type: "image/" + state.format }));
-        img.alt = state.tooltip || "The first picture of a control that needs a running kernel";
-        el.append(img);
-      } else {
-        needsKernel = true;
-      }
-    }
-    if (needsKernel) {
-      const note = document.createElement("p");
-      note.className = "needs-kernel";
-      note.textContent =
-        "This control needs a running kernel: open the page on Binder or in JupyterLab.";
-      el.append(note);
+  // The first figure need not wait for the rest of a long page.
+  const seen = new Set();
+  function look() {
+    for (const box of document.querySelectorAll(".live-figure")) {
+      if (seen.has(box) || !box.querySelector("script")) continue;
+      if (seen.size) near.observe(box);
+      else start(box);
+      seen.add(box);
     }
   }
-
-  const shown = new Map();
-  function showNew() {
-    for (const view of script("view")) {
-      if (shown.has(view)) continue;
-      const el = document.createElement("div");
-      el.className = "widget-view";
-      view.before(el);
-      shown.set(view, show(JSON.parse(view.textContent).model_id, el));
-    }
-  }
-  const parser = new MutationObserver(showNew);
-  parser.observe(document.documentElement, { childList: true, subtree: true });
+  const parser = new MutationObserver(look);
   window.liveFigures = new Promise((resolve) => {
-    document.addEventListener("DOMContentLoaded", () => {
+    const done = () => {
       parser.disconnect();
-      showNew();
-      resolve(Promise.all(shown.values()));
-    });
+      look();
+      resolve(Promise.all(started.values()));
+    };
+    if (document.readyState !== "loading") return done();
+    parser.observe(root, { childList: true, subtree: true });
+    document.addEventListener("DOMContentLoaded", done);
+    look();
   });
-  // The class hides the still pictures, so it waits until every figure has been drawn.
-  window.liveFigures.then(() => document.documentElement.classList.add("live"));
+  window.liveFigures.then(() => root.classList.add("live"));
 })();

@@ -1,7 +1,8 @@
-"""What the live figures are made of: one text out of modules, a widget, and checked traits."""
+"""What the live figures are made of: script and style, a widget, and checked traits."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from pathlib import Path
@@ -13,38 +14,29 @@ import traitlets
 HERE = Path(__file__).parent
 
 
-def bundle(*names: str) -> str:
-    """One module out of several: a widget's front end is one text without files beside it.
-
-    The last file may import the others only as ``import * as name from "./name.js"``; each of
-    them becomes an object of that name, with what the figure uses of it. Lines that are comments
-    stay behind: a page carries the text of the module, and its readers have the files.
-    """
-    *parts, main = [re.sub(r"^ *//.*\n", "", (HERE / f"{name}.js").read_text(encoding="utf-8"),
-                           flags=re.MULTILINE) for name in names]
-    for name in names[:-1]:
-        main = main.replace(f'import * as {name} from "./{name}.js";\n', "")
-    texts = []
-    for name, text in zip(names, parts, strict=False):
-        text = _used(text, main)
-        exported = re.findall(r"^export (?:function|const|class) (\w+)", text, re.MULTILINE)
-        text = re.sub(r"^export ", "", text, flags=re.MULTILINE)
-        texts.append(f"const {name} = (() => {{\n{text}\nreturn {{ {', '.join(exported)} }};\n"
-                     f"}})();")
-    return "\n".join([*texts, main])
+def script(name: str) -> str:
+    """The one module of a figure: a widget's front end is one text without files beside it."""
+    return (HERE / "built" / f"{name}.js").read_text(encoding="utf-8")
 
 
-def _used(text, main):
-    """The declarations of a module whose name another text has as a word, or one kept already."""
-    found = re.split(r"^(?=(?:export )?(?:function|const|class) )", text, flags=re.MULTILINE)
-    names = [re.match(r"(?:export )?(?:function|const|class) (\w+)", part) for part in found]
-    kept, words = [name is None for name in names], set(re.findall(r"\w+", main))
-    for _ in found:  # at least one more each time, or no more
-        for i, (name, part) in enumerate(zip(names, found, strict=True)):
-            if not kept[i] and name[1] in words:
-                kept[i] = True
-                words |= set(re.findall(r"\w+", part))
-    return "".join(part for keep, part in zip(kept, found, strict=True) if keep)
+def style() -> str:
+    """The one style sheet of all figures, without its comments."""
+    return re.sub(r"/\*.*?\*/\n*", "", (HERE / "kit" / "kit.css").read_text(encoding="utf-8"),
+                  flags=re.DOTALL)
+
+
+# A page that shows one figure and asks for nothing but the files beside it.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<link rel="icon" href="data:,">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="figure.css">
+<div data-figure="figure.js" data-state="state.json"></div>
+<script type="module" src="host.js"></script>
+</html>
+"""
 
 
 class LiveFigure(anywidget.AnyWidget):
@@ -59,6 +51,31 @@ class LiveFigure(anywidget.AnyWidget):
                 raise TypeError(f"{type(self).__name__} has no trait {name!r}; it has "
                                 f"{', '.join(self._inputs)}")
         super().__init__(**traits)
+
+    def save(self, folder) -> Path:
+        """Write the figure as it is now to a folder, as a page that needs no Python.
+
+        The folder holds the module ``figure.js``, its ``figure.css``, the traits as
+        ``state.json``, and ``index.html`` with a small ``host.js`` that puts them together; any
+        web server shows it, and another page takes the three files into an element
+        ``<div data-figure="figure.js" data-state="state.json">`` with the same host. Returns the
+        path of the page.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {"figure.js": self._esm, "figure.css": self._css,
+                 "state.json": json.dumps(self.state(), ensure_ascii=False, indent=1),
+                 "host.js": (HERE / "kit" / "host.js").read_text(encoding="utf-8"),
+                 "index.html": PAGE.format(title=type(self).__name__)}
+        for name, text in files.items():
+            (folder / name).write_text(str(text), encoding="utf-8")
+        return folder / "index.html"
+
+    def state(self) -> dict:
+        """The traits that a page needs: what was set, and what the figure itself computes."""
+        others = anywidget.AnyWidget.class_traits()
+        return {name: getattr(self, name) for name in self.traits(sync=True)
+                if name not in others and not name.startswith("_")}
 
     def __repr__(self) -> str:
         # Without an address, so that a notebook prints the same line every time.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traitlets
 
 from ..theory.budget import BudgetTable, budget
-from ._parts import HERE, Count, LiveFigure, Number, bundle, real
+from ._parts import Count, LiveFigure, Number, real, script, style
 
 __all__ = ["BudgetCalculator"]
 
@@ -53,8 +53,9 @@ class BudgetCalculator(LiveFigure):
     r"""Bars of the gradients that each theory asks for, with sliders for what it is asked for.
 
     The rows are those of `saddlelib.theory.budget.budget`, computed in the page by the same
-    formulas. Beside them stands how each bound grows as ε shrinks. Where a run of ``runs`` was made
-    at the present setting, a mark says how many gradients it took.
+    formulas; the bound of PSD is marked "not proved", and no such bound is called the least. Beside
+    them stands how each bound grows as ε shrinks. Where a run of ``runs`` was made at the present
+    setting, a mark says how many gradients it took.
 
     All traits are synchronized: setting one in Python moves the figure, and moving the figure sets
     it in Python. Beyond ε = ℓ²/ρ no theory promises anything, and the figure says so.
@@ -95,8 +96,8 @@ class BudgetCalculator(LiveFigure):
     '7.7e+11'
     """
 
-    _esm = bundle("page", "budget_model", "budget")
-    _css = (HERE / "budget.css").read_text(encoding="utf-8")
+    _esm = script("budget")
+    _css = style()
 
     _inputs = (*_SETTING, "gradient_seconds", "price_per_hour", "runs")
 

@@ -4,6 +4,10 @@
 // price_per_hour (0 for none).
 
 export const METHODS = ["PGD 2017", "PGD 2021", "PSD", "repaired PSD", "certified PSD"];
+// What keeps a bound from being proved as it stands: no bound of these is called the least.
+export const OPEN = { PSD: "not proved", "PGD 2017": "if c = 1" };
+
+export const SETTING = ["lipschitz_grad", "lipschitz_hess", "epsilon", "failure_prob", "delta_f", "dim"];
 
 /* -- _numbers -- */
 
@@ -222,4 +226,31 @@ export function count(number) {
     return Number(number.toPrecision(2)).toFixed(0).replace(/\B(?=(\d{3})+$)/g, ",");
   }
   return general(number, 2);
+}
+
+/* -- what the figure shows -- */
+
+// The curves, over the accuracies of the slider that have a meaning.
+const CURVE = Array.from({ length: 17 }, (_, i) => -i / 2);
+
+// Rows whose bounds are proved, the smallest first.
+export const proved = (rows) =>
+  rows.filter(({ method }) => !OPEN[method]).sort((a, b) => a.gradients - b.gradients);
+
+// The rows with what runs at this very setting took, the curves, and by how much an epsilon ten
+// times smaller multiplies each bound.
+export function compute(s) {
+  const largest = naturalScale(s);
+  const rows = budget(s);
+  const runs = s.runs.filter((run) => SETTING.every((name) => run[name] === s[name]));
+  const taken = Object.assign({}, ...runs.map((run) => run.taken));
+  for (const row of rows ?? []) row.taken = taken[row.method] ?? null;
+  const curve = CURVE.filter((x) => 10 ** x <= largest)
+    .map((x) => [x, gradients({ ...s, epsilon: 10 ** x }).map(Math.log10)]);
+  const finer = rows && gradients({ ...s, epsilon: s.epsilon / 10 }).map((n, i) => n / rows[i].gradients);
+  const most = Math.max(12, ...(rows ?? []).map((row) => Math.log10(row.gradients)));
+  const known = curve.flatMap(([, ys]) => ys).filter(Number.isFinite);
+  const low = Math.floor(Math.min(...known, 0));
+  return { ...s, largest, rows, finer, curve, least: rows && proved(rows)[0], decades: 3 * Math.ceil(Math.min(most, 300) / 3),
+           low, high: 3 * Math.ceil(Math.max(...known, low + 20) / 3) };
 }

@@ -9,7 +9,7 @@ import traitlets
 from ..problems import QuarticSaddle
 from ..theory import laws
 from ..theory.alpay2025 import PSDConstants, psd_constants
-from ._parts import HERE, Count, LiveFigure, Number, bundle
+from ._parts import Count, LiveFigure, Number, script, style
 
 __all__ = ["EscapeEpisode"]
 
@@ -74,8 +74,8 @@ class EscapeEpisode(LiveFigure):
     (147, 196, 1763)
     """
 
-    _esm = bundle("page", "model", "episode")
-    _css = (HERE / "episode.css").read_text(encoding="utf-8")
+    _esm = script("episode")
+    _css = style()
 
     _inputs = ("dim", "gamma", "step_factor", "perturbation_radius", "failure_prob", "runs", "seed",
                "draw", "on_manifold")

@@ -7,7 +7,7 @@ import math
 import traitlets
 
 from ..theory import alpay2025, noise
-from ._parts import HERE, Count, LiveFigure, Number, Point, bundle
+from ._parts import Count, LiveFigure, Number, Point, script, style
 
 __all__ = ["NoisyTrigger"]
 
@@ -75,8 +75,8 @@ class NoisyTrigger(LiveFigure):
     (797, 0.1, 0.1)
     """
 
-    _esm = bundle("page", "model", "noise")
-    _css = (HERE / "noise.css").read_text(encoding="utf-8")
+    _esm = script("noise")
+    _css = style()
 
     failure_prob = 0.1
 
@@ -85,7 +85,7 @@ class NoisyTrigger(LiveFigure):
 
     rule = traitlets.Enum(["published", "calibrated", "naive"], "published").tag(sync=True)
     batch_size = Count(600, 1, 10**6).tag(sync=True)
-    dim = Count(10, 1, 1000).tag(sync=True)
+    dim = Count(50, 1, 1000).tag(sync=True)
     noise = Number(10.0, 1, 100).tag(sync=True)
     grad_norm = Number(2.0, 1, 10).tag(sync=True)
     start = Point([0.0, 0.9], 1.4).tag(sync=True)

@@ -7,7 +7,7 @@ import traitlets
 
 from ..problems import ConvexQuartic, MatrixFactorization, Problem, RavineRosenbrock
 from ..theory import ravine
-from ._parts import HERE, Count, LiveFigure, Number, bundle
+from ._parts import Count, LiveFigure, Number, script, style
 
 __all__ = ["MethodRace"]
 
@@ -65,8 +65,8 @@ class MethodRace(LiveFigure):
     (0.0125, 2.0)
     """
 
-    _esm = bundle("page", "model", "order_aware", "ravine_model", "race")
-    _css = (HERE / "race.css").read_text(encoding="utf-8")
+    _esm = script("race")
+    _css = style()
 
     _inputs = ("problem", "condition", "epoch_length", "maxiter", "seed", "log_calls")
     _always_shown = ("problem", "condition")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traitlets
 
 from ..problems import ConvexQuartic, Problem, RavineRosenbrock
-from ._parts import HERE, Count, LiveFigure, Number, Point, bundle
+from ._parts import Count, LiveFigure, Number, Point, script, style
 
 __all__ = ["RavineBall"]
 
@@ -89,8 +89,8 @@ class RavineBall(LiveFigure):
     25.0
     """
 
-    _esm = bundle("page", "ravine_model", "ravine")
-    _css = (HERE / "ravine.css").read_text(encoding="utf-8")
+    _esm = script("ravine")
+    _css = style()
 
     _inputs = ("problem", "steepness", "start", "step_size", "epoch_length", "growth",
                "polyak_factor", "f_star_error", "maxiter", "shown", "distance", "log_steps",

@@ -362,9 +362,3 @@ export class Racer {
     }
   }
 }
-
-// How many calls it took to come down to each of the values; null where it did not.
-export const callsTo = ({ f, n }, values) => values.map((value) => {
-  for (let i = 0; i < n; i += 1) if (f[i] <= value) return i + 1;
-  return null;
-});

@@ -8,7 +8,7 @@ import traitlets
 
 from ..methods import PGD
 from ..problems import QuarticSaddle
-from ._parts import HERE, Count, LiveFigure, Number, Point, bundle
+from ._parts import Count, LiveFigure, Number, Point, script, style
 
 __all__ = ["SaddleMap"]
 
@@ -41,6 +41,8 @@ class SaddleMap(LiveFigure):
         In [0, 2³¹ − 1]: names the draws of the noise and of the perturbation.
     maxiter : int
         Steps of each run, in [1, 20000].
+    compact : bool
+        Whether the map stands alone, as wide as its place, with two sliders and one sentence.
 
     Attributes
     ----------
@@ -66,11 +68,11 @@ class SaddleMap(LiveFigure):
     1.0
     """
 
-    _esm = bundle("page", "model", "saddle_map")
-    _css = (HERE / "saddle_map.css").read_text(encoding="utf-8")
+    _esm = script("saddle_map")
+    _css = style()
 
     _inputs = ("start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed",
-               "maxiter")
+               "maxiter", "compact")
     _always_shown = ("start",)
 
     start = Point([1e-6, 0.9], 3).tag(sync=True)
@@ -81,6 +83,7 @@ class SaddleMap(LiveFigure):
     noise = Number(0.0, 0, 1).tag(sync=True)
     seed = Count(7, 0, 2**31 - 1).tag(sync=True)
     maxiter = Count(1000, 1, 20000).tag(sync=True)
+    compact = traitlets.Bool(False).tag(sync=True)
 
     escape_gd = traitlets.Float(None, allow_none=True).tag(sync=True)
     escape_pgd = traitlets.Float(None, allow_none=True).tag(sync=True)

@@ -1,14 +1,11 @@
 """The figure of an escape episode computes what saddlelib computes and predicts what happens."""
 
-import json
 import math
 import re
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import ROOT, node
+from browser import ROOT, in_node
 from scipy import stats
 from traitlets import TraitError
 
@@ -53,11 +50,10 @@ def grid():
 
 
 @pytest.fixture(scope="module")
-def js(tmp_path_factory):
+def js():
     """What the module computes, in one call of Node."""
-    folder = tmp_path_factory.mktemp("episode")
     below, quantiles = grid()
-    fixtures = {
+    found = in_node("episode", {
         "below": below,
         "quantiles": quantiles,
         "draws": [{"seed": 2**31 - 1, "dim": d, "runs": 4000} for d in (2, 3, 100, 10**6)],
@@ -66,14 +62,7 @@ def js(tmp_path_factory):
             for g, eta in ESCAPES
         ],
         "shown": [state(**traits) | {"steps": STEPS} for traits in SHOWN.values()],
-    }
-    (folder / "fixtures.json").write_text(json.dumps(fixtures))
-    (folder / "bundle.mjs").write_text(EscapeEpisode._esm, encoding="utf-8")
-    command = [node(), Path(__file__).with_name("episode.mjs"), folder / "bundle.mjs",
-               folder / "fixtures.json"]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    })
     found["shown"] = dict(zip(SHOWN, found["shown"], strict=True))
     return found
 
@@ -101,7 +90,7 @@ def test_draws_have_that_law_and_are_made_without_it(js):
         assert abs(np.mean(np.sign(draws))) < 4 / math.sqrt(len(draws))
     balls = uniform_ball(np.random.default_rng(0), 3, 1.0, 4000)[:, 0]
     assert stats.ks_2samp(balls, js["draws"][1]).pvalue > 1e-3
-    source = EscapeEpisode._esm
+    source = (ROOT / "saddlelib/live/episode_model.js").read_text("utf-8")
     body = source[source.index("function drawCoordinates"):source.index("function escapeTime")]
     assert "coordinateQuantile(" not in body and "coordinateBelow(" not in body
 
@@ -162,6 +151,7 @@ def test_the_histogram_has_the_predicted_distribution(js, name):
     found, figure = js["shown"][name], EscapeEpisode(**SHOWN[name])
     times = np.array(found["times"])
     assert len(times) == figure.runs and found["sizes"][-1] == figure.runs
+    assert (np.diff(found["sizes"]) > 0).all() and len(found["sizes"]) > 5, "not in pieces"
     k = np.arange(0, times.max() + 1)
     measured = np.searchsorted(np.sort(times), k, side="right") / len(times)
     predicted = np.array([figure.escape_probability(t) for t in k])
@@ -175,6 +165,34 @@ def test_the_histogram_has_the_predicted_distribution(js, name):
     error = math.sqrt(figure.failure_prob / figure.runs)
     assert found["measured_late"] <= figure.failure_prob + 4 * error
     assert found["measured_late"] >= figure.failure_prob * 0.8 - 4 * error
+
+
+@pytest.mark.parametrize("name", ["default", "large", "plane", "flat"])
+def test_bars_are_the_shares_of_the_runs_and_the_curve_over_them_those_predicted(js, name):
+    found, figure = js["shown"][name], EscapeEpisode(**SHOWN[name])
+    times, edges = np.array(found["times"]), np.array(found["edges"])
+    assert (np.diff(edges) == found["bin"]).all() and edges[0] == 0 and edges[-1] >= found["kmax"]
+    for key, chosen in (("all", times >= 0), ("late", times > figure.deadline)):
+        counts = [np.sum(chosen & (a <= times) & (times < b))
+                  for a, b in zip(edges, edges[1:], strict=False)]
+        close(found[key], np.array(counts) / figure.runs)
+    assert found["beyond"] == np.sum(times >= edges[-1]) < 0.01 * figure.runs
+    out = np.array([0] + [figure.escape_probability(k - 1) for k in edges[1:]])
+    np.testing.assert_allclose(found["law"], np.diff(out), atol=1e-12)
+
+
+def test_the_run_drawn_is_that_of_the_escape_and_a_change_keeps_what_it_can(js):
+    for name, found in js["shown"].items():
+        assert found["again"], name
+        if found["escape"] in ("Infinity", 0):
+            continue
+        figure, x = EscapeEpisode(**SHOWN[name]), found["x1"]
+        for k in range(found["kmax"] + 1):
+            if k == found["escape"]:
+                assert found["out"] == pytest.approx(x, rel=1e-12) and x >= figure.exit_radius
+            if k == found["last"][0]:
+                assert found["last"][1] == pytest.approx(x, rel=1e-12)
+            x -= figure.step_size * x * (x * x - figure.gamma)
 
 
 def test_the_band_holds_nine_runs_of_ten():
@@ -218,7 +236,12 @@ def test_the_summary_says_what_happened(js):
     assert said["ten times smaller"].endswith(
         f"it would be step {figure.deadline}: this r costs {more} steps.")
     assert "theory" not in said["default"]
-    assert not re.search(r"NaN|undefined|null|Infinity", str(said))
+    short = {name: found["said"] for name, found in js["shown"].items()}
+    assert not re.search(r"NaN|undefined|null|Infinity", str(said) + str(short))
+    assert max(len(sentence.split()) for sentence in short.values()) <= 20
+    assert f"Out after {first['escape']} steps; all but 5 % are out by {figure.deadline}; " \
+           f"published T: {figure.psd.episode_length}, 9.1 times that." == short["default"]
+    assert "too late" in short["late"] and "never leaves" in short["manifold"]
 
 
 def test_the_first_state_is_the_still_picture(js, monkeypatch):
@@ -230,26 +253,6 @@ def test_the_first_state_is_the_still_picture(js, monkeypatch):
     np.testing.assert_array_equal(found["times"], times)
     assert found["x1"] == pytest.approx(x1[0], rel=1e-12)
     assert episode.episode.__defaults__ == (found["kmax"], found["bin"])
-
-
-# What the module is
-
-
-def test_the_script_is_small(record_property):
-    size = len(EscapeEpisode._esm.encode())
-    record_property("script of the figure of an episode, bytes", size)
-    assert size <= 40_000
-    assert len(EscapeEpisode._css.encode()) <= 8_000
-
-
-def test_the_module_stands_alone(js):
-    assert js["renders"] == "function" and "default" in js["names"]
-    source = EscapeEpisode._esm + EscapeEpisode._css
-    for word in (r"^\s*import\b", r"\bimport\(", r"\bfetch\(", "XMLHttpRequest", "WebSocket",
-                 "https?:", "@import", r"url\(", r"Math\.random", r"\bDate\b", r"\beval\("):
-        assert not re.search(word, source, re.MULTILINE), word
-    used = set(re.findall(r"\bwidget\.(\w+)", EscapeEpisode._esm))
-    assert used == {"get", "set", "on", "off", "save_changes"}
 
 
 # The Python side

@@ -1,14 +1,11 @@
 """The figure of a noisy trigger computes what saddlelib computes, and counts what is predicted."""
 
-import json
 import math
 import re
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import ROOT, node
+from browser import ROOT, in_node
 from scipy import stats
 from traitlets import TraitError
 
@@ -27,8 +24,8 @@ STEPS = [0, 1, 20, 60]
 S = 1.2  # the noise of a mini-batch there, σ/√B in units of ε
 SHOWN = {
     "default": {},
+    "ten": {"dim": 10},
     "one": {"dim": 1},
-    "fifty": {"dim": 50},
     "knows": {"dim": 50, "rule": "calibrated", "batch_size": 797},
     "quarter": {"dim": 50, "rule": "calibrated", "batch_size": 199},
     "naive": {"dim": 2, "rule": "naive", "seed": 9},
@@ -70,22 +67,14 @@ def rules():
 
 
 @pytest.fixture(scope="module")
-def js(tmp_path_factory):
-    """What the module computes, in one call of Node."""
-    folder = tmp_path_factory.mktemp("noise")
-    fixtures = {
+def js():
+    """What the model and the figure compute, in one call of Node."""
+    found = in_node("noise", {
         "below": grid(), "quantiles": quantiles(), "rules": rules(), "draws": DRAWS,
         "walks": [{"dim": d, "start": [0.1, 0.4], "s": S, "steps": STEPS, "seeds": 200}
                   for d in WALKED],
         "shown": [state(**traits) for traits in SHOWN.values()],
-    }
-    (folder / "fixtures.json").write_text(json.dumps(fixtures))
-    (folder / "bundle.mjs").write_text(NoisyTrigger._esm, encoding="utf-8")
-    command = [node(), Path(__file__).with_name("noise.mjs"), folder / "bundle.mjs",
-               folder / "fixtures.json"]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    })
     found["shown"] = dict(zip(SHOWN, found["shown"], strict=True))
     return found
 
@@ -142,8 +131,8 @@ def test_draws_have_that_law_and_are_made_without_it(js):
         law = (lambda v, d=d, lam=lam, s=s: stats.ncx2.cdf(v * v / s**2, d, lam)) if g else (
             lambda v, d=d, s=s: stats.chi2.cdf(v * v / s**2, d))
         assert stats.kstest(values, law).pvalue > 1e-3, (d, g)
-    source = NoisyTrigger._esm
-    body = source[source.index("function normalAnd"):source.index("function compute")]
+    source = (ROOT / "saddlelib" / "live" / "noise_model.js").read_text("utf-8")
+    body = source[source.index("function normalAnd"):source.index("/* -- what is drawn")]
     assert "normalPair" in body and not re.search("chiBelow|chiQuantile|weight|gammaBelow", body)
 
 
@@ -239,20 +228,49 @@ def test_marks_and_counts_of_the_runs_agree(js):
     assert seen == {"right", "between", "false", "missed", "silent"}
 
 
-def test_the_summary_says_what_happened(js):
+@pytest.mark.parametrize("name", SHOWN)
+def test_bars_have_the_threshold_as_an_edge_and_count_every_draw_on_its_side(js, name):
+    found = js["shown"][name]
+    edges, beyond = found["bars"]["edges"], found["bars"]["beyond"]
+    assert edges[beyond] == found["threshold"]
+    for values, error, panel, wrong in [
+        (found["atSaddle"], found["missed"], found["bars"]["panels"][0], slice(beyond, None)),
+        (found["atLarge"], found["alarms"], found["bars"]["panels"][1], slice(0, beyond)),
+    ]:
+        inside = sum(edges[0] <= v <= edges[-1] for v in values)
+        assert sum(panel["counts"]) == pytest.approx(inside, abs=1)
+        assert error - (len(values) - inside) - 1 <= sum(panel["counts"][wrong]) <= error
+        assert sum(panel["law"]) == pytest.approx(len(values), rel=0.01)
+
+
+def test_the_account_says_what_happened(js):
     said = {name: found["summary"] for name, found in js["shown"].items()}
-    assert said["default"].startswith(
+    assert said["ten"].startswith(
         "The published rule fires at ‖ĝ‖ ≤ 1.15 ε. At the saddle itself the noise of 10 "
         "coordinates makes ‖ĝ‖ about 1.29 ε: it misses the saddle in 62.9 % of the tries.")
-    assert "the threshold is wrong: B = 435 with 1.92 ε would do" in said["default"]
+    assert "the threshold is wrong: B = 435 with 1.92 ε would do" in said["ten"]
     assert "fires there in 99.5 %" in said["one"] and "within 10 %" in said["one"]
-    assert "it never fires there" in said["fifty"] and "for none of them" in said["fifty"]
+    assert "it never fires there" in said["default"] and "for none of them" in said["default"]
     assert "Both errors stay within 10 %" in said["knows"]
-    assert "for each of them" in said["knows"]
+    assert "for each of them" in said["knows"] and "for each of them" in said["ten"]
     assert "B must be 797, with the threshold 2.82 ε" in said["quarter"]
     assert "False alarms: 35.4 %" in said["quarter"]
     assert "None of the 6 runs" in said["loudest"]
     assert not re.search(r"NaN|undefined|null|Infinity", str(said))
+
+
+def test_the_sentence_is_short_and_says_what_would_do(js):
+    said = {name: found["said"] for name, found in js["shown"].items()}
+    assert said["default"] == ("The published rule never fires at the saddle; false alarms "
+                               "< 0.05 %. B must be 797, t 2.82 ε.")
+    assert "misses 62.9 % of saddles" in said["ten"]
+    ten = NoisyTrigger(rule="calibrated", dim=10)  # the batch is enough, the threshold is not
+    assert said["ten"].endswith(f". t must be {ten.threshold:.3g} ε.")
+    assert max(ten.predicted_missed, ten.predicted_false) <= 0.1
+    assert said["one"].endswith("both within 10 %.") and "d misses" in said["knows"]
+    assert said["quarter"].endswith("false alarms 35.4 %. B must be 797.")
+    for words in said.values():
+        assert len(words.split()) <= 20, words
 
 
 def test_the_first_state_is_the_still_picture(js, monkeypatch):
@@ -268,31 +286,11 @@ def test_the_first_state_is_the_still_picture(js, monkeypatch):
                                    rtol=1e-9, atol=1e-12)
 
 
-# What the module is
-
-
-def test_the_script_is_small(record_property):
-    size = len(NoisyTrigger._esm.encode())
-    record_property("script of the figure of a noisy trigger, bytes", size)
-    assert size <= 40_000
-    assert len(NoisyTrigger._css.encode()) <= 8_000
-
-
-def test_the_module_stands_alone(js):
-    assert js["renders"] == "function" and "default" in js["names"]
-    source = NoisyTrigger._esm + NoisyTrigger._css
-    for word in (r"^\s*import\b", r"\bimport\(", r"\bfetch\(", "XMLHttpRequest", "WebSocket",
-                 "https?:", "@import", r"url\(", r"Math\.random", r"\bDate\b", r"\beval\("):
-        assert not re.search(word, source, re.MULTILINE), word
-    used = set(re.findall(r"\bwidget\.(\w+)", NoisyTrigger._esm))
-    assert used == {"get", "set", "on", "off", "save_changes"}
-
-
 # The Python side
 
 
 def test_repr_is_stable_and_has_no_address():
-    figure = NoisyTrigger(dim=50, noise=4.0)
+    figure = NoisyTrigger(noise=4.0)
     assert repr(figure) == "NoisyTrigger(rule='published', batch_size=600, dim=50, noise=4.0)"
     assert eval(repr(figure)).noise == 4.0
     assert figure._repr_mimebundle_()[0]["text/plain"] == repr(figure)

@@ -1,14 +1,11 @@
 """The race runs the methods that it names, counts their calls, and ranks them by these."""
 
-import json
 import math
 import re
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import ROOT, node
+from browser import ROOT, in_node
 from traitlets import TraitError
 
 from saddlelib import Oracle
@@ -62,23 +59,27 @@ def tridiagonal():
     return found
 
 
+# Ends of lines with the words beside them, in a frame of 300 by 200 pixels; the last have no room.
+FRAME = {"left": 40, "right": 340, "top": 20, "bottom": 220}
+ENDS = [
+    [{"x": 100, "y": 120, "wide": 60}],
+    [{"x": 335, "y": 60, "wide": 60}, {"x": 338, "y": 64, "wide": 80}],
+    [{"x": 60 + 12 * i, "y": 215, "wide": 70} for i in range(7)],
+    [{"x": 50, "y": 100, "wide": 400}],
+]
+LINES = [[[50, 112], [90, 112], [90, 120], [180, 120]], [[60, 30], [60, 210]]]
+
+
 @pytest.fixture(scope="module")
-def js(tmp_path_factory):
+def js():
     """What the module computes, in one call of Node."""
-    folder = tmp_path_factory.mktemp("race")
-    fixtures = {"values": [{"problem": name, "condition": c, "points": points(name).tolist()}
-                           for name, c in COURSES],
-                "shown": [state(**traits) for traits in SHOWN.values()],
-                "ordered": [{"known": known, **state(**traits)} for traits, known in ORDERED],
-                "eigen": [[list(d), list(e)] for d, e in tridiagonal()]}
-    (folder / "fixtures.json").write_text(json.dumps(fixtures))
-    (folder / "bundle.mjs").write_text(MethodRace._esm, encoding="utf-8")
-    live = ROOT / "saddlelib" / "live"
-    command = [node(), Path(__file__).with_name("race.mjs"), folder / "bundle.mjs",
-               live / "ravine_model.js", live / "order_aware.js", folder / "fixtures.json"]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=100)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = in_node("race", {
+        "values": [{"problem": name, "condition": c, "points": points(name).tolist()}
+                   for name, c in COURSES],
+        "shown": [state(**traits) for traits in SHOWN.values()],
+        "ordered": [{"known": known, **state(**traits)} for traits, known in ORDERED],
+        "eigen": [[list(d), list(e)] for d, e in tridiagonal()],
+        "words": [[ends, LINES, FRAME] for ends in ENDS]})
     found["shown"] = dict(zip(SHOWN, found["shown"], strict=True))
     return found
 
@@ -431,7 +432,54 @@ def test_the_summary_says_what_happened(js):
     assert f"With K growing by 2 an epoch it needs {rows['growing']['calls'][2]} calls to " \
            "10⁻²⁸ (predicted " in said["default"]
     assert "near 10⁻²⁰" in said["factorization"] and "rounding" not in said["default"]
-    assert not re.search(r"NaN|undefined|null|Infinity", str(said))
+    short = [sentence for found in js["shown"].values() for sentence in found["said"]]
+    assert not re.search(r"NaN|undefined|null|Infinity", str(said) + str(short))
+    assert max(len(sentence.split()) for sentence in short) <= 20
+    by = {name: row["calls"][2] for name, row in rows.items()}
+    whole, soon, waits = js["shown"]["default"]["said"]
+    assert whole.startswith(f"To 10⁻²⁸: order-aware {by['order']} calls; GDPolyak {by['gdpolyak']} "
+                            f"(K = 100), {by['growing']} (K grows); gradient descent at ")
+    assert soon.startswith("After 17 oracle calls nobody is at 10⁻¹²; least: ")
+    assert "nobody has made a call" in waits
+
+
+def test_before_the_first_call_nobody_is_anywhere(js):
+    for found in js["shown"].values():
+        _, account, rows = found["waits"]
+        assert account == "" and all(row["calls"] == [None] * 3 for row in rows)
+
+
+def test_what_a_change_does_not_touch_is_not_run_again(js):
+    for found in js["shown"].values():
+        assert found["kept"] == [name != "gdpolyak" for name in METHODS]
+        assert found["done"] and found["heads"][0] == 9
+
+
+def test_a_way_down_is_drawn_as_stairs_of_its_least_values(js):
+    for name, found in js["shown"].items():
+        best = np.minimum.accumulate(np.array(found["runs"]["gd"]["f"], dtype=float)[:60])
+        steps = found["stairs"]
+        assert steps[0] == [0, best[0]] and steps[-1][1] == best[-1], name
+        for (x0, v0), (x1, v1) in zip(steps, steps[1:], strict=False):
+            assert (x0 == x1) != (v0 == v1), "a step goes along or down, not both"
+            assert v1 <= v0 and v1 == best[min(max(int(1.5 * x1), 1), best.size) - 1] or x1 > x0
+        assert {v for _, v in steps} <= set(best)
+
+
+def test_words_at_ends_of_lines_stay_in_the_frame_and_off_one_another(js):
+    for ends, places in zip(ENDS[:-1], js["words"][:-1], strict=True):
+        boxes = [place["box"] for place in places]
+        for end, place, box in zip(ends, places, boxes, strict=True):
+            assert FRAME["left"] <= box["x0"] and box["x1"] <= FRAME["right"]
+            assert FRAME["top"] <= box["y0"] and box["y1"] <= FRAME["bottom"]
+            assert end["x"] in (place["x"] - 7, place["x"] + 7 + end["wide"])
+        for i, a in enumerate(boxes):
+            for b in boxes[:i]:
+                assert a["x1"] <= b["x0"] or b["x1"] <= a["x0"] or a["y1"] <= b["y0"] \
+                    or b["y1"] <= a["y0"]
+    [first] = js["words"][0]
+    assert first["y"] != 124, "the words cover the line that goes on at their height"
+    assert js["words"][-1] == [None], "what has no room is not written"
 
 
 def test_presets_are_states_of_the_figure(js):
@@ -453,26 +501,6 @@ def test_the_first_state_is_the_still_picture(js, monkeypatch):
             np.testing.assert_allclose(values, found["runs"][name]["f"], rtol=1e-12)
     for row in found["rows"]:
         assert still.calls(runs)[row["name"]] == row["calls"]
-
-
-# What the module is
-
-
-def test_the_script_is_small(record_property):
-    size = len(MethodRace._esm.encode())
-    record_property("script of the race, bytes", size)
-    assert size <= 56_500  # of which the order-aware method is a third
-    assert len(MethodRace._css.encode()) <= 8_000
-
-
-def test_the_module_stands_alone(js):
-    assert js["renders"] == "function" and "default" in js["names"]
-    source = MethodRace._esm + MethodRace._css
-    for word in (r"^\s*import\b", r"\bimport\(", r"\bfetch\(", "XMLHttpRequest", "WebSocket",
-                 "https?:", "@import", r"url\(", r"Math\.random", r"\bDate\b", r"\beval\("):
-        assert not re.search(word, source, re.MULTILINE), word
-    used = set(re.findall(r"\bwidget\.(\w+)", MethodRace._esm))
-    assert used == {"get", "set", "on", "off", "save_changes"}
 
 
 # The Python side

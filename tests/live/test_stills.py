@@ -33,4 +33,4 @@ def test_the_pictures_are_up_to_date(made):
     for name, text in made[0].items():
         here = WORDS.findall((FOLDER / name).read_text("utf-8"))
         assert here == WORDS.findall(text), f"{name}: run python figures/make.py"
-        assert len(here) > 20, name
+        assert len(here) > 20 or name.startswith("story-"), name

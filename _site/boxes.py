@@ -1,0 +1,56 @@
+"""Measure how high the live figures are, and reserve that room for each before it runs.
+
+Usage: python _site/boxes.py, after `make book`; it writes _site/web/boxes.css. A test says when a
+figure has outgrown its box.
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from browser import ARGS, SITE, chromium, serve  # noqa: E402
+
+# Widths of a window to measure at, and up from which each counts.
+WIDTHS = {360: 0, 768: 600, 1280: 1000, 1920: 1440}
+HEAD = "/* Made by _site/boxes.py: the height of each live figure, so that nothing jumps. */\n"
+MEASURE = """() => [...document.querySelectorAll(".live-figure")].map((box) => [
+  box.dataset.figure, Math.round(box.lastElementChild.getBoundingClientRect().height)])"""
+
+
+def heights(browser, site, width):
+    """Heights of the running figures of all pages in a window of some width, by name."""
+    found = {}
+    context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+    page = context.new_page()
+    for path in sorted(SITE.rglob("*.html")):
+        if 'class="live-figure"' not in path.read_text("utf8"):
+            continue
+        page.goto(f"{site}/{path.relative_to(SITE).as_posix()}")
+        for box in page.locator(".live-figure").all():
+            box.scroll_into_view_if_needed()
+        page.wait_for_function("!document.querySelector('.live-figure:not(.runs)')")
+        page.wait_for_timeout(500)
+        found |= dict(page.evaluate(MEASURE))
+    context.close()
+    return found
+
+
+def main(to=ROOT / "_site" / "web" / "boxes.css"):
+    """Write the style sheet."""
+    rules = [HEAD]
+    with serve(SITE) as site, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=ARGS)
+        for width, above in WIDTHS.items():
+            inside = "".join(
+                f'  html.js [data-figure="{name}"] {{\n    min-height: {height}px;\n  }}\n'
+                for name, height in sorted(heights(browser, site, width).items()))
+            rules.append(f"@media screen and (min-width: {above}px) {{\n{inside}}}\n")
+        browser.close()
+    Path(to).write_text("".join(rules), "utf8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""story-*.svg: the book in three pictures, for the first page.
+
+Every point is an iterate of saddlelib. The pictures have no colours of their own: they stand inside
+the page, and its style sheet gives each class a colour by day and by night.
+"""
+
+from __future__ import annotations
+
+import contourpy
+import numpy as np
+
+from saddlelib import Oracle
+from saddlelib.methods import PGD, SGD, GDPolyak, GradientDescent
+from saddlelib.problems import QuarticSaddle, RavineRosenbrock
+
+WIDTH, HEIGHT = 300, 220
+
+
+def iterates(method, oracle, start, steps, seed=0):
+    """The points of a run, (steps + 1, 2)."""
+    state = method.init(oracle, np.array(start), np.random.default_rng(seed))
+    points = [state.x]
+    for _ in range(steps):
+        state = method.step(oracle, state)
+        points.append(state.x)
+    return np.array(points)
+
+
+class Panel:
+    """A window of the plane as an SVG of 300 by 220 units."""
+
+    def __init__(self, problem, x, y, title):
+        self.x, self.y = x, y
+        self.parts = [f'<svg class="story" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+                      f'xmlns="http://www.w3.org/2000/svg"><title>{title}</title>']
+        gx, gy = np.meshgrid(np.linspace(*x, 61), np.linspace(*y, 45))
+        values = problem.fun(np.stack([gx.ravel(), gy.ravel()], axis=1)).reshape(gx.shape)
+        depth = values - values.min()
+        self.lines = contourpy.contour_generator(gx, gy, depth)
+        for share in np.linspace(0.04, 1, 13) ** 2:
+            for line in self.lines.lines(share * depth.max()):
+                self.path(line, "level")
+
+    def pixels(self, points):
+        """Points of the plane as units of the picture."""
+        points = np.atleast_2d(points)
+        across = (points[:, 0] - self.x[0]) / (self.x[1] - self.x[0]) * WIDTH
+        down = (self.y[1] - points[:, 1]) / (self.y[1] - self.y[0]) * HEIGHT
+        return np.stack([across, down], axis=1).round(1)
+
+    def path(self, points, kind):
+        """A line through points."""
+        joined = " ".join(f"{a:g},{b:g}" for a, b in self.pixels(points))
+        self.parts.append(f'<polyline class="story-{kind}" points="{joined}"/>')
+
+    def dots(self, points, kind, radius=2.6):
+        """A disc at each of the points."""
+        self.parts += [f'<circle class="story-{kind}" cx="{a:g}" cy="{b:g}" r="{radius}"/>'
+                       for a, b in self.pixels(points)]
+
+    def words(self, point, text, align="start"):
+        """A word beside a point."""
+        (a, b), = self.pixels(point)
+        self.parts.append(f'<text x="{a:g}" y="{b:g}" text-anchor="{align}">{text}</text>')
+
+    def __str__(self):
+        return "\n".join([*self.parts, "</svg>\n"])
+
+
+def saddle():
+    """Gradient descent waits at a saddle; with one small push it leaves."""
+    problem, start = QuarticSaddle(0.5, [1.0]), (1e-5, 0.85)
+    panel = Panel(problem, (-0.95, 0.95), (-0.55, 1.0), "Gradient descent comes down a ridge and "
+                  "stops at a saddle; a small push leads it to a minimizer.")
+    stuck = iterates(GradientDescent(0.12), Oracle(problem), start, 60)
+    pushed = iterates(PGD(0.12, 0.02, 0.02, None, 400), Oracle(problem), start, 160, seed=4)
+    panel.path(pushed, "way")
+    panel.dots(pushed[::3], "cure", 2.2)
+    panel.dots(stuck[::2], "stuck")
+    panel.dots(start, "start", 5)
+    panel.words((0.06, 0.0), "saddle")
+    return str(panel)
+
+
+def noise():
+    """Mini-batches shake the iterate: off the ridge, and past the minimizer."""
+    problem, start = QuarticSaddle(0.5, [1.0]), (0.0, 0.85)
+    panel = Panel(problem, (-0.95, 0.95), (-0.55, 1.0), "With noisy gradients the path trembles: "
+                  "it leaves the ridge by itself and then never comes to rest.")
+    oracle = Oracle(problem, grad_noise=1.1, rng=0)
+    shaken = iterates(SGD(0.06, 4), oracle, start, 260, seed=11)
+    panel.path(shaken, "way")
+    panel.dots(shaken[::3], "stuck", 2)
+    panel.dots(start, "start", 5)
+    return str(panel)
+
+
+def ravine():
+    """In a ravine short steps crawl, and one long step in thirty does not."""
+    problem, start = RavineRosenbrock(10.0), (0.85, 0.35)
+    panel = Panel(problem, (-0.35, 1.0), (-0.25, 0.85), "Gradient descent falls into a ravine and "
+                  "crawls along it; a few long steps lead down to the minimizer.")
+    slow = iterates(GradientDescent(0.02), Oracle(problem), start, 200)
+    quick = iterates(GDPolyak(0.02, 30, f_star=0.0), Oracle(problem), start, 200)
+    panel.path(quick, "way")
+    panel.dots(quick[::31], "cure", 4)
+    panel.dots(slow[::6], "stuck", 2)
+    panel.dots(start, "start", 5)
+    panel.dots((0, 0), "goal", 4)
+    panel.words((0.02, -0.1), "minimizer")
+    return str(panel)

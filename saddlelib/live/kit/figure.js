@@ -1,0 +1,296 @@
+// A live figure out of its parts: what it computes, what it draws, what it says. Its state lives in
+// the widget's model (get, set, on, off and save_changes, nothing else), so that the same module
+// runs in Jupyter, where the model talks to Python, and on a page, where it talks to nobody.
+
+import { controls, DRAG_KEYS, draggable, h, legend, slider } from "./controls.js";
+import { stopOf } from "./numbers.js";
+import { penOn } from "./pen.js";
+import { onTheme, palette } from "./theme.js";
+
+const WIDE = 616; // of the body: from here on two plots stand side by side, as in kit.css
+
+/* -- the loop -- */
+
+// Draws at most once a frame, when a trait of `state` or the page has changed, and saves what was
+// written as seldom. `draw` returns false while the figure is hidden: a closed tab, a folded cell.
+function loop(widget, { state, name, draw }) {
+  let [request, frames, unsaved, open] = [0, 0, false, false];
+  const invalidate = () => {
+    if (open && !request) request = requestAnimationFrame(frame);
+  };
+  function frame() {
+    request = 0;
+    if (draw() === false) return;
+    if (unsaved) widget.save_changes();
+    unsaved = false;
+    if (frames === 0) performance.mark(`${name}:visible`);
+    frames += 1;
+    if (frames % 1000 === 0) performance.clearMarks(`${name}:drawn`); // they are kept for ever
+    performance.mark(`${name}:drawn`);
+  }
+  const set = (key, value) => {
+    widget.set(key, value);
+    unsaved = true;
+  };
+  for (const key of state) widget.on(`change:${key}`, invalidate);
+  return {
+    invalidate,
+    begin() {
+      open = true;
+      invalidate();
+    },
+    read: () => Object.fromEntries(state.map((key) => [key, widget.get(key)])),
+    write(changes) {
+      for (const [key, value] of Object.entries(changes)) set(key, value);
+      invalidate();
+    },
+    // Results, written while drawing.
+    publish(results) {
+      for (const [key, value] of Object.entries(results)) {
+        if (JSON.stringify(widget.get(key)) !== JSON.stringify(value)) set(key, value);
+      }
+    },
+    end() {
+      for (const key of state) widget.off(`change:${key}`, invalidate);
+      cancelAnimationFrame(request);
+      open = false;
+    },
+  };
+}
+
+/* -- words -- */
+
+// The sentence under a figure. A screen reader is told of it only when the reader has asked, by a
+// control, a key or a drag, and once what that set going has come to rest. What moves by itself, as
+// when a figure comes into view, stays silent.
+function sentence(root) {
+  const node = h("p", { class: "lf-summary", "data-testid": "summary", "aria-live": "off",
+                        "aria-atomic": "true" });
+  let [said, saidAt, timer, asked] = ["", -Infinity, 0, false];
+  let heard = ""; // what a screen reader was told last, or what stood there before anybody asked
+  for (const kind of ["input", "change", "click", "keydown", "pointerdown"]) {
+    root.addEventListener(kind, (event) => { asked ||= event.key !== "Tab"; }, true);
+  }
+  return {
+    node, stop: () => clearTimeout(timer),
+    say(words, moving) {
+      const aloud = asked && !moving;
+      node.setAttribute("aria-live", aloud ? "polite" : "off");
+      if (words === said && !(aloud && heard !== words)) return;
+      said = words;
+      if (aloud || !asked) heard = words;
+      timer ||= setTimeout(() => { // a few a second are enough
+        timer = 0;
+        saidAt = performance.now();
+        node.textContent = said;
+      }, Math.max(0, saidAt + 200 - performance.now()));
+    },
+  };
+}
+
+/* -- what goes on by itself -- */
+
+// A place between 0 and the last that plays once when somebody can watch, and that a slider and a
+// button move. With reduced motion it is at the last at once.
+function player({ label, last, next, stops = null, slide = true, play = true, words = String,
+                  start = 0, verb = "play" }, { invalidate }) {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const state = { at: Infinity, playing: false, seen: false, started: !play };
+  const scrub = slider(label);
+  const button = h("button", { type: "button" });
+  let all = 0; // the last place, as of the last frame
+  let places = null;
+  scrub.input.addEventListener("input", () => {
+    state.at = places ? places[scrub.input.valueAsNumber] : scrub.input.valueAsNumber;
+    state.playing = false;
+    invalidate();
+  });
+  button.addEventListener("click", () => {
+    state.playing = !state.playing;
+    if (state.playing && state.at >= all) state.at = start;
+    invalidate();
+  });
+  const calmed = () => {
+    if (calm.matches) Object.assign(state, { at: Infinity, playing: false });
+    invalidate();
+  };
+  calm.addEventListener("change", calmed);
+  return {
+    node: h("div", { class: "lf-player" }, ...(slide ? [scrub.node] : []), ...(play ? [button] : [])),
+    saw(seen) {
+      state.seen = seen;
+      if (seen && !state.started && !calm.matches) {
+        Object.assign(state, { at: start, playing: true });
+      }
+      state.started ||= seen;
+      invalidate();
+    },
+    // From the beginning, as after a change of what is played; a still figure stays at its end.
+    restart() {
+      if (!calm.matches) Object.assign(state, { at: start, playing: true });
+    },
+    go(at) {
+      Object.assign(state, { at, playing: false });
+      invalidate();
+    },
+    toEnd() {
+      if (!state.playing) state.at = Infinity;
+    },
+    // One frame: the place to draw, after a step where it plays.
+    frame(current) {
+      all = last(current);
+      if (state.playing && state.seen) state.at = next(state.at, current);
+      if (!play) return state.at < Infinity ? Math.min(all, state.at) : null; // nowhere, until it is moved
+      if (state.at >= all) Object.assign(state, { at: Infinity, playing: false });
+      return Math.floor(Math.min(all, state.at));
+    },
+    show(at, current) {
+      const known = at ?? 0;
+      places = stops?.(current) ?? null;
+      scrub.input.max = places ? places.length - 1 : all;
+      scrub.show(places ? stopOf(places, known) : Math.floor(known), words(Math.floor(known), current));
+      button.hidden = calm.matches;
+      button.textContent = state.playing ? "pause" : verb;
+    },
+    get goes() { return state.playing && state.seen; },
+    get started() { return state.started; }, // somebody has seen it
+    end: () => calm.removeEventListener("change", calmed),
+  };
+}
+
+/* -- the figure -- */
+
+const details = (name, words, ...children) =>
+  h("details", { class: `lf-${name}` }, h("summary", {}, words), ...children);
+
+// A view is a canvas with `draw(pen, current, at)`, or a node of its own with `update(current, at)`.
+function makeView(view) {
+  const node = h("div", { class: "lf-view" });
+  if (view.node) node.append(view.node);
+  else {
+    const canvas = h("canvas", { role: "img", "data-testid": view.name });
+    node.append(canvas);
+    Object.assign(view, { canvas, size: null });
+    view.point = view.drag ? draggable(canvas, view.drag) : null;
+    if (view.point) node.append(view.point.handle);
+    if (view.hover) canvas.addEventListener("pointermove", (e) => view.hover(e.offsetX, e.offsetY));
+  }
+  return node;
+}
+
+function sizeOf(view, holder, wide) {
+  const width = holder.clientWidth;
+  const size = { width, height: Math.round(view.height(width, wide)), ratio: devicePixelRatio };
+  Object.assign(view.canvas.style, { width: `${width}px`, height: `${size.height}px` });
+  return size;
+}
+
+// What `spec` may say is in the guide beside this file.
+export function figure(spec) {
+  function render({ model: widget, el }) {
+    const first = !document.querySelector(".lf");
+    const { compute, results = () => ({}), presets = {}, more = () => [], beside = () => [] } = spec;
+    const compact = spec.compact && widget.get("compact");
+    const root = h("div", { class: `lf ${spec.name}`, role: "group", "aria-label": spec.title });
+    if (compact) root.classList.add("lf-compact");
+    const words = sentence(root);
+    const wheel = loop(widget, { state: spec.state, name: spec.name, draw });
+    const { read, write, invalidate } = wheel;
+    const initial = read();
+    const morePresets = (given) => (typeof given === "function"
+      ? (s) => ({ ...given(s), "start over": initial }) : { ...given, "start over": initial });
+    const play = spec.player ? player(spec.player, { invalidate }) : null;
+    let [colours, current, keyOf, shown] = [null, null, "", null];
+    const fig = { root, widget, read, write, invalidate, play, compact, now: () => current };
+    const { make, update } = controls({ read, write, name: spec.name, chosen: () => play?.toEnd() });
+    const views = spec.views(fig).filter((view) => !compact || !view.full);
+    const holders = views.map(makeView);
+    const tell = h("p", { class: "lf-tell" });
+    const key = spec.legend?.(make, fig) ?? [];
+    const shownKey = Array.isArray(key) ? legend(key) : key;
+
+    const controlsBeside = h("div", { class: "lf-sliders" }, ...beside(make, fig));
+    const extra = compact ? [] : [make.presets(presets), details("more", "More",
+      h("div", { class: "lf-sliders" }, ...more(make, fig)),
+      make.presets(morePresets(spec.morePresets)), tell)];
+    const body = h("div", { class: "lf-body" }, shownKey, // container queries ask about an ancestor
+      h("div", { class: "lf-bench" }, holders[0], ...(play && !compact ? [play.node] : []),
+        controlsBeside, words.node, ...extra),
+      ...(holders.length > 1 ? [h("div", { class: "lf-others" }, ...holders.slice(1))] : []));
+    root.append(body);
+    if (!compact) {
+      body.append(h("p", { class: "lf-caption" }, spec.caption),
+        details("notes", "What is drawn", ...[...spec.notes, ...(views.some(({ drag }) => drag) ? [DRAG_KEYS] : [])]
+          .map((paragraph) => h("p", {}, paragraph))));
+    }
+    // JupyterLab reads keys before the page does: here they are not its shortcuts.
+    for (const node of root.querySelectorAll("[tabindex], input, select, button, summary")) {
+      node.setAttribute("data-lm-suppress-shortcuts", "true");
+    }
+    el.append(root);
+
+    function layout() {
+      if (holders[0].clientWidth < 100) return false; // hidden: a closed tab, a folded cell
+      fig.wide = body.clientWidth >= WIDE;
+      views.forEach((view, i) => {
+        if (view.canvas) view.size = sizeOf(view, holders[i], fig.wide);
+      });
+      fig.ratio = devicePixelRatio;
+      return true;
+    }
+
+    function draw() {
+      if (fig.ratio !== devicePixelRatio && !layout()) return false;
+      colours ??= palette(root);
+      const s = read();
+      const name = JSON.stringify(spec.computed ? spec.computed.map((key) => s[key]) : s);
+      if (name !== keyOf) current = compute(s, current, fig);
+      else Object.assign(current, s);
+      keyOf = name;
+      shown = play ? play.frame(current) : null;
+      const going = spec.go?.(current, shown, fig) ?? false; // a piece of long work, or none
+      for (const view of views) {
+        if (!view.canvas) view.update(current, shown);
+        else view.draw(penOn(view.canvas, view.size, colours), current, shown);
+        if (view.canvas) view.canvas.setAttribute("aria-label", view.words(current));
+        view.point?.place(view.drag.place(current));
+      }
+      play?.show(shown, current);
+      update(s);
+      tell.textContent = spec.tell?.(current, shown) ?? "";
+      words.say(spec.summarize(current, shown), going || Boolean(play?.goes));
+      wheel.publish(results(current, shown));
+      if (going || play?.goes) invalidate();
+      return true;
+    }
+
+    const near = new IntersectionObserver((entries) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      near.disconnect();
+      wheel.begin();
+    }, { rootMargin: "75%" });
+    const watched = new IntersectionObserver((entries) => play?.saw(entries.at(-1).isIntersecting),
+                                             { threshold: 0.3 });
+    watched.observe(holders[0]);
+    const resized = new ResizeObserver(() => {
+      if (layout()) invalidate();
+    });
+    resized.observe(root);
+    const unthemed = onTheme(root, () => {
+      colours = null;
+      invalidate();
+    });
+    if (root.isConnected) layout(); // so that nothing moves when it is drawn
+    if (first) wheel.begin();
+    else near.observe(root);
+
+    return () => {
+      for (const observer of [near, watched, resized]) observer.disconnect();
+      unthemed();
+      play?.end();
+      words.stop();
+      wheel.end();
+    };
+  }
+  return { render };
+}
