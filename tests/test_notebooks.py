@@ -86,7 +86,8 @@ def test_a_live_figure_names_the_picture_that_stands_in_its_place(path):
 
 @every_notebook
 def test_cells_without_a_comparison_draw_something_or_say_why(path):
-    draws = r"figures\.|plt\.|widgets?\.|saddlelib\.live|\bax\b|^# Rounding decides the last digits"
+    draws = (r"figures\.|plt\.|widgets?\.|checks\.box\(|saddlelib\.live|\bax\b"
+             r"|^# Rounding decides the last digits")
     for cell in cells(path):
         if "nbval-ignore-output" in tags(cell):
             assert re.search(draws, cell.source), f"compare this cell: {cell.source}"
@@ -168,7 +169,7 @@ def test_the_numbers_are_those_of_the_site():
 def test_jupyterlab_closes_what_the_site_closes(path):
     for cell in cells(path):
         closed = {"hide-cell": {"source_hidden": True, "outputs_hidden": True},
-                  "hide-input": {"source_hidden": True}}
+                  "hide-input": {"source_hidden": True}, "remove-input": {"source_hidden": True}}
         wanted = next((closed[tag] for tag in closed if tag in tags(cell)), {})
         assert cell.metadata.get("jupyter", {}) == wanted, cell.source
         # The first line of a closed cell is what JupyterLab shows of it.
