@@ -223,7 +223,8 @@ ON_PAPER = """() => {
     cut: all.filter((e) => e.getBoundingClientRect().right > innerWidth + 1
       || (e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== "visible"))
       .map(name),
-    controls: [...document.querySelectorAll("button, input, select, .code > summary, .sidebar, header")]
+    controls: [...document.querySelectorAll(
+      "button, input, select, .code > summary, .sidebar, header")]
       .filter(seen).map(name),
     dark: [document.body, ...all].filter((e) => dark(e) && !e.closest("svg, .live-figure"))
       .map(name),

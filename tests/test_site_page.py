@@ -61,6 +61,7 @@ BOXES = """() => [...document.querySelectorAll(".live-figure.runs")].map((box) =
   parseFloat(getComputedStyle(box).minHeight)])"""
 
 
+@functools.cache
 def page_of(name):
     return BeautifulSoup((SITE / "chapters" / f"{name}.html").read_text("utf8"), "html.parser")
 

@@ -84,7 +84,7 @@ def show_both(html, sizes):
 
 
 def step(app):
-    """Of the pass over the finished pages: write the two pictures beside each one, and show them."""
+    """Of the pass over the pages: write the two pictures beside each one, and show them."""
     sizes = {}
     for path in (Path(app.outdir) / "_images").glob("*.svg"):
         if path.stem.endswith((".light", ".dark")):
