@@ -113,7 +113,7 @@ def lab(tmp_path_factory):
             env=env, cwd=home, stdout=out, stderr=subprocess.STDOUT,
         )
     try:
-        for _ in range(240):
+        for _ in range(480):
             try:
                 ask(address, "status")
                 break
