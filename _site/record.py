@@ -165,7 +165,7 @@ def execute(notebook, folder):
 def hide(cell):
     """Let JupyterLab close what the site closes, which knows the tags."""
     tags = set(cell.metadata.get("tags", []))
-    closed = {"source_hidden": True} if tags & {"hide-cell", "hide-input"} else {}
+    closed = {"source_hidden": True} if tags & {"hide-cell", "hide-input", "remove-input"} else {}
     closed |= {"outputs_hidden": True} if "hide-cell" in tags else {}
     if closed:
         cell.metadata["jupyter"] = closed

@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent
 PINS = HERE.parent / "requirements.txt"
 LIST = HERE / "requirements.txt"
 # What the notebooks import and what shows them; the rest follows.
-ROOTS = ["anywidget", "ipykernel", "ipywidgets", "jupyterlab", "jupyterlab_myst", "matplotlib",
+ROOTS = ["anywidget", "ipykernel", "ipywidgets", "jupyterlab", "matplotlib",
          "numpy", "scikit-learn", "scipy", "setuptools", "tqdm", "wheel"]
 HEAD = "# What Binder installs: of ../requirements.txt what a reader needs. Made by pins.py.\n"
 

@@ -113,7 +113,7 @@ def lab(tmp_path_factory):
             env=env, cwd=home, stdout=out, stderr=subprocess.STDOUT,
         )
     try:
-        for _ in range(240):
+        for _ in range(480):
             try:
                 ask(address, "status")
                 break
@@ -266,13 +266,19 @@ def test_answers_are_closed(chapter):
     seen = chapter.evaluate("""() => [...document.querySelectorAll(".jp-CodeCell .cm-content")]
         .filter((code) => code.checkVisibility()).map((code) => code.textContent)""")
     assert seen and not {"".join(answer.split("\n")) for answer in answers} & set(seen)
-    assert chapter.locator(".jp-OutputPlaceholder:visible").count() == len(answers)
     assert chapter.get_by_text("# A right answer").count() >= len(answers)
     folds = chapter.locator(".jp-MarkdownOutput details")
     assert folds.count() > len(answers)
     assert chapter.locator(".jp-MarkdownOutput details[open]").count() == 0
     folds.last.locator("summary").click(position={"x": 5, "y": 8})
     assert chapter.locator(".jp-MarkdownOutput details[open]").count() == 1
+
+
+def test_an_exercise_is_answered_in_its_box(chapter):
+    field = chapter.locator("form[data-exercise=saddles-2] input")
+    field.fill("9e-4")
+    field.press("Enter")
+    chapter.get_by_text("That is ρε").first.wait_for(timeout=10_000)
 
 
 def test_moving_the_figure_changes_the_value_in_python(chapter):

@@ -86,8 +86,8 @@ def test_a_live_figure_names_the_picture_that_stands_in_its_place(path):
 
 @every_notebook
 def test_cells_without_a_comparison_draw_something_or_say_why(path):
-    draws = r"figures\.|plt\.|widgets?\.|saddlelib\.live|checks\.box\(|\bax\b|" \
-            r"^# Rounding decides the last digits"
+    draws = (r"figures\.|plt\.|widgets?\.|checks\.box\(|saddlelib\.live|\bax\b"
+             r"|^# Rounding decides the last digits")
     for cell in cells(path):
         if "nbval-ignore-output" in tags(cell):
             assert re.search(draws, cell.source), f"compare this cell: {cell.source}"

@@ -103,7 +103,8 @@ def test_text_is_merged_and_stays():
 
 @pytest.mark.parametrize("tag, closed", [
     ("hide-cell", {"source_hidden": True, "outputs_hidden": True}),
-    ("hide-input", {"source_hidden": True}), ("nbval-ignore-output", None)])
+    ("hide-input", {"source_hidden": True}), ("remove-input", {"source_hidden": True}),
+    ("nbval-ignore-output", None)])
 def test_jupyterlab_closes_what_is_tagged(tag, closed):
     cell = nbformat.v4.new_code_cell("x", metadata={"tags": [tag], "jupyter": {"old": True}})
     record.hide(cell)
