@@ -241,6 +241,8 @@ const figures = {
           waits, heads: [race.headOf(p, 9), race.headOf(p)],
           stairs: race.stairs(p.racers[0], 60, (i) => 1.5 * i, 50),
           kept: other.racers.map((racer, i) => racer === p.racers[i]),
+          fresh: ["condition", "maxiter", "seed"].every((key) =>
+            race.compute({ ...state, [key]: state[key] + 1 }, p).racers.every((racer, i) => racer !== p.racers[i])),
         };
       }),
       // The order-aware method alone, which may not know f*.

@@ -452,7 +452,7 @@ def test_before_the_first_call_nobody_is_anywhere(js):
 def test_what_a_change_does_not_touch_is_not_run_again(js):
     for found in js["shown"].values():
         assert found["kept"] == [name != "gdpolyak" for name in METHODS]
-        assert found["done"] and found["heads"][0] == 9
+        assert found["fresh"] and found["done"] and found["heads"][0] == 9
 
 
 def test_a_way_down_is_drawn_as_stairs_of_its_least_values(js):
