@@ -251,7 +251,7 @@ def test_whole_runs_agree_with_the_short_ones_of_two_tables():
     for eta, radius, window in [(1.0, 0.007, 900), (1.0, 1e-3, 1000), (0.5, 0.007, 1250)]:
         times = first_time(slow, radius * starts, lambda x: slow.fun(x) <= slow.f_star / 2,
                            step_size=eta, maxiter=window)
-        assert leave(abs(starts[:, 0]), radius, eta, 0.01, -slow.f_star / 2, window) == \
+        assert leave(tuple(abs(starts[:, 0])), radius, eta, 0.01, -slow.f_star / 2, window) == \
             np.isfinite(times).sum()
 
 
@@ -263,15 +263,35 @@ def test_the_table_needs_no_widgets():
     assert done.stdout.split() == ["False", "False"]
 
 
-def test_each_exercise_of_the_book_has_a_title_of_its_own_and_a_box():
-    """The titles stand in the markdown cells, the boxes in the code cells after them."""
-    titles, boxed = [], []
+def cells(kind):
+    """The cells of all chapters of one kind, with their text."""
     for path in (ROOT / "chapters").glob("*.ipynb"):
         for cell in json.loads(path.read_text("utf8"))["cells"]:
-            source = "".join(cell["source"])
-            titles += re.findall(r"^:::\{exercise\} (★+ .+)\n:label: ex-(\S+)", source, re.M)
-            if cell["cell_type"] == "code":
-                boxed += re.findall(r'checks\.box\("(\S+)"\)', source)
+            if cell["cell_type"] == kind:
+                yield cell, "".join(cell["source"])
+
+
+def test_each_exercise_of_the_book_has_a_title_of_its_own_and_a_box():
+    titles = [found for _, source in cells("markdown") for found in
+              re.findall(r'\*\*Exercise \d+ \((★+ .+)\)\.\*\* <a id="ex-(\S+)"', source)]
+    boxed = [name for _, source in cells("code")
+             for name in re.findall(r'checks\.box\("(\S+)"\)', source)]
     names = [name for _, name in titles]
     assert sorted(names) == sorted(boxed) == sorted(exercises())
     assert len({title.strip("★ ") for title, _ in titles}) == len(titles)
+
+
+def test_no_notebook_shows_an_answer_unasked():
+    """JupyterLab shows the first line of a hidden cell, and the output once the cell has run."""
+    answered = []
+    for cell, source in cells("code"):
+        found = re.findall(r'checks\.check\(\s*"(\S+)"', source)
+        if found and "hide-cell" in cell["metadata"].get("tags", []):
+            answered += found
+            assert cell["metadata"]["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
+            assert source.startswith("# A right answer\n") and source.endswith(".correct")
+            assert cell["outputs"][0]["data"]["text/plain"] == ["True"]
+        elif found:
+            said = "".join(cell["outputs"][0]["data"]["text/plain"])
+            assert said == f"{found[0]}: Not answered yet: the function returns nothing."
+    assert sorted(answered) == sorted(exercises())

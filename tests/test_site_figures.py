@@ -384,14 +384,14 @@ def test_in_the_book_a_picture_stands_in_where_scripts_do_not_run(browser, site,
     address = f"{site}/chapters/{page}.html"
     with Visit(browser, java_script_enabled=False) as visit:
         visit.page.goto(address)
-        for picture in visit.page.locator(".no-script img, img.no-script").all():
+        stills = visit.page.locator(".no-script img, img.no-script").all()
+        for picture in stills:
             assert picture.is_visible() and len(picture.get_attribute("alt")) > 20
-        stills = visit.page.locator(".no-script").count()
     with Visit(browser, width=360, reduced_motion="reduce") as visit:
         visit.open_figures(site, f"chapters/{page}.html")
         visit.page.wait_for_function("document.documentElement.classList.contains('live')")
         figures = visit.page.locator(".lf")
-        assert figures.count() == stills >= 1
+        assert figures.count() == len(stills) >= 1
         assert not any(s.is_visible() for s in visit.page.locator(".no-script").all())
         for figure in figures.all():  # the plot sticks among whatever the book puts around it
             figure.evaluate("e => e.querySelectorAll('details').forEach((d) => { d.open = true })")

@@ -103,13 +103,23 @@ function code() {
   if (!button) return;
   const folds = all("details.code");
   const show = (open) => {
-    const kept = all(".bd-article section > *, .bd-article .cell > *").find(
-      (e) => e.getBoundingClientRect().bottom > 60,
+    const kept = all(".bd-article section > :not(section)").find(
+      (e) => e.getBoundingClientRect().top > 50,
     );
     const before = kept?.getBoundingClientRect().top;
+    root.style.overflowAnchor = "none"; // or the browser would move the page once more
     for (const fold of folds) fold.open = open;
     button.setAttribute("aria-pressed", open);
-    if (kept) scrollBy({ top: kept.getBoundingClientRect().top - before, behavior: "instant" });
+    const hold = () =>
+      kept && scrollBy({ top: kept.getBoundingClientRect().top - before, behavior: "instant" });
+    hold();
+    // Once more when the folds have their heights.
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        hold();
+        root.style.overflowAnchor = "";
+      }),
+    );
   };
   button.addEventListener("click", () => {
     const open = button.getAttribute("aria-pressed") !== "true";

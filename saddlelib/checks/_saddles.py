@@ -15,7 +15,7 @@ from ..methods import PGD
 from ..perturbation import uniform_ball
 from ..problems import CoupledQuartic, QuarticSaddle
 from ..theory import laws
-from ._numbers import function, given, returned
+from ._numbers import function, given
 from ._table import Exercise, equal, near, part, term, whole, within
 
 
@@ -167,7 +167,7 @@ def _saddles_6():
 def _caught(answer):
     """A function on which BFGS stops at a strict saddle, and the default does not."""
     fun, origin = function(answer, "f(x)"), np.zeros(2)
-    returned(fun(origin.copy()))
+    given(fun(origin.copy()))
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of functions that overflow far out
         alone = scipy.optimize.minimize(fun, origin, method="BFGS")

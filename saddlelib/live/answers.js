@@ -304,7 +304,9 @@ function render({ model, el }) {
   const form = h("form", { className: "answer-box", noValidate: true }, set,
     h("div", { className: "answer-buttons" }, h("button", { textContent: "Check" }), open), says);
   form.dataset.exercise = table.name;
-  form.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrows of the words
+  // JupyterLab would take Enter and the arrows for its own.
+  form.dataset.lmSuppressShortcuts = "true";
+  if (!onPage) form.addEventListener("keydown", (event) => event.stopPropagation());
   const mistakes = new Set();
   const store = onPage ? memory(table.name) : null;
   const before = store?.get();

@@ -47,11 +47,9 @@ function summarize(s) {
   }
   const { least } = s;
   const most = Math.max(...s.rows.map((row) => row.taken ?? 0));
-  const parts = [`Of the proved bounds, ${least.method} asks for least: ${number(least.gradients)} gradients, ${time(least.seconds)}`,
-                 least.money === null ? "" : `, cost ${number(least.money)}`, ".",
-                 most ? ` Runs took at most ${number(most)}.` : ""];
-  const all = parts.join("");
-  return all.split(" ").length <= 20 ? all : `${parts[0]}.`;
+  const cost = least.money === null ? "" : `, cost ${number(least.money)}`;
+  return `Of the proved bounds, ${least.method} asks for least: ${number(least.gradients)} gradients, `
+    + `${time(least.seconds)}${cost}.${most ? ` Runs took at most ${number(most)}.` : ""}`;
 }
 
 function tell(s) {

@@ -64,7 +64,7 @@ const counted = (n, predicted) => `${n} of ${DRAWS} = ${percent(n / DRAWS)} coun
 
 // What a step or a try was, as a shape, so that colour is not alone.
 function mark({ disc, path, fill }, kind, x, y, size = 3.5) {
-  if (kind === "right") disc(x, y, size, "minimizer", "bg", 1);
+  if (kind === "right") disc(x, y, size, "minimizer", "minimizer", 1);
   else if (kind === "between") disc(x, y, size - 1, "bg", "minimizer");
   else if (kind === "silent") disc(x, y, size - 1.5, "soft", "soft", 0);
   else if (kind === "missed") {
@@ -126,7 +126,7 @@ function drawMap(pen, p, step) {
 /* -- the histograms -- */
 
 function drawHistograms(pen, p, step) {
-  const { low, high, edges, beyond, panels } = p.bars;
+  const { low, high, edges, panels } = p.bars;
   const [left, right, top, gap] = [12, pen.width - 12, 84, 26];
   const tall = (pen.height - top - gap - 36) / 2;
   const large = `‖∇f‖ = ${short(p.grad_norm)} ε`;
@@ -134,8 +134,8 @@ function drawHistograms(pen, p, step) {
   const titles = [long ? "at the saddle, ‖∇f‖ = 0: it should fire" : "at the saddle",
                   long ? `where ${large}: it should be silent` : `at ${large}`];
   let [plot, bottom] = [null, 0];
-  panels.forEach(({ counts, law, most }, i) => {
-    const wrong = (j) => (j >= beyond) === (i === 0);
+  panels.forEach(({ counts, law, most, wrong: [begin, end] }, i) => {
+    const wrong = (j) => j >= begin && j < end;
     const from = top + i * (tall + gap);
     bottom = from + tall;
     plot = axes(pen, { left, right, top: from, bottom }, { x: linear(low, high), y: bare(0, most), labels: i === 1,

@@ -199,14 +199,15 @@ export function axisOf({ s, dim, grad_norm: norm, threshold }) {
 }
 
 // Both histograms over the same edges, of which one is the threshold, so that no bin is on both
-// sides: what was counted in each bin, what the law predicts, and the first bin beyond it.
+// sides: what was counted in each bin, what the law predicts, which bins (from, to) are errors, and
+// the first bin beyond the threshold.
 export function histograms(p) {
   const { low, high } = axisOf(p);
   const bin = niceStep(high - low, 50);
   const first = Math.max(-Math.ceil(p.threshold / bin), Math.floor((low - p.threshold) / bin));
   const bins = Math.ceil((high - p.threshold) / bin) - first;
   const edges = range(bins + 1, (j) => Math.max(0, p.threshold + (first + j) * bin));
-  const panel = (values, at) => {
+  const panel = (values, at, wrong) => {
     const counts = new Float64Array(bins);
     for (const v of values) {
       // Rounding must not move a draw across the threshold.
@@ -215,9 +216,10 @@ export function histograms(p) {
     }
     const inside = edges.map((edge) => p.below(edge, at));
     const law = Array.from(counts, (_, j) => DRAWS * (inside[j + 1] - inside[j]));
-    return { counts, law, most: 1.12 * Math.max(...law, ...counts) };
+    return { counts, law, wrong, most: 1.12 * Math.max(...law, ...counts) };
   };
-  return { low, high, edges, beyond: -first, panels: [panel(p.atSaddle, 0), panel(p.atLarge, p.grad_norm)] };
+  return { low, high, edges, beyond: -first,
+           panels: [panel(p.atSaddle, 0, [-first, bins]), panel(p.atLarge, p.grad_norm, [0, -first])] };
 }
 
 // The upper half of x2^2 = h(x1), in pieces of the axis on which h is not negative; the lower half

@@ -102,7 +102,11 @@ export function stairs({ best, n }, head, callsAt, columns) {
 // left end of the base line of each.
 export function placeWords(ends, lines, { left, right, top, bottom }) {
   const boxes = [];
-  const hits = (a, b) => a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1;
+  const covers = (a, others) => {
+    let n = 0;
+    for (const b of others) n += a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1;
+    return n;
+  };
   const steps = lines.flatMap((line) => line.slice(1).map(([x, y], i) => ({
     x0: Math.min(x, line[i][0]) - 1, x1: Math.max(x, line[i][0]) + 1,
     y0: Math.min(y, line[i][1]) - 1, y1: Math.max(y, line[i][1]) + 1 })));
@@ -112,13 +116,13 @@ export function placeWords(ends, lines, { left, right, top, bottom }) {
   for (const i of order) {
     const { x, y, wide } = ends[i];
     let [least, chosen] = [Infinity, null];
-    for (let up = -2; up < 16; up += 1) {
+    for (const up of [0, 1, -1, 2, -2, ...range(13, (j) => j + 3)]) { // the nearest first
       for (const side of [7, -7 - wide]) {
         const place = { x: x + side, y: y + 4 - 13 * up };
         const box = { x0: place.x - 2, x1: place.x + wide + 2, y0: place.y - 11, y1: place.y + 3 };
         if (box.x0 < left || box.x1 > right || box.y0 < top || box.y1 > bottom) continue;
-        const covers = (others) => others.filter((other) => hits(box, other)).length;
-        const cost = 3 * Math.abs(up) + 60 * covers(boxes) + 20 * covers(dots) + Math.min(12, 4 * covers(steps));
+        let cost = 3 * Math.abs(up) + 60 * covers(box, boxes) + 20 * covers(box, dots);
+        if (cost < least) cost += Math.min(12, 4 * covers(box, steps));
         if (cost < least) [least, chosen] = [cost, { ...place, box }];
       }
     }

@@ -137,8 +137,8 @@ const figures = {
                  neededThreshold: p.neededThreshold, near: p.near, noticed: p.noticed,
                  atSaddle: Array.from(p.atSaddle), atLarge: Array.from(p.atLarge),
                  summary: figure.tell(p), said: figure.summarize(p), axis: figure.axisOf(p),
-                 bars: { ...p.bars, panels: p.bars.panels.map(({ counts, law }) =>
-                   ({ counts: Array.from(counts), law })) } };
+                 bars: { ...p.bars, panels: p.bars.panels.map((panel) =>
+                   ({ ...panel, counts: Array.from(panel.counts) })) } };
       }),
     };
   },

@@ -118,9 +118,11 @@ PAGE = """<!doctype html>
 <div id="boxes"></div><details class="solution"><summary>Solution</summary>0.03</details>
 </main></body></html>"""
 SCRIPT = """import box from "./answers.js";
+const lab = location.search ? { widget_manager: {} } : {};
+if (location.search) document.addEventListener("keydown", (event) => event.preventDefault());
 for (const table of await (await fetch("tables.json")).json()) {
   const el = document.getElementById("boxes").appendChild(document.createElement("div"));
-  box.render({ model: { get: () => table }, el });
+  box.render({ model: { ...lab, get: () => table }, el });
 }
 document.body.dataset.ready = "yes";"""
 STYLE = """body { margin: 0; padding: 16px; font: 18px/1.5 sans-serif; color: #222; }
@@ -203,6 +205,14 @@ def test_a_box_answers_the_keyboard(browser, page_of_boxes):
         opened(visit, f"{page_of_boxes}/light.html")  # what was answered stands there, unjudged
         assert field.input_value() == "3·10⁻²" and regions.all_text_contents() == ["", "", ""]
         assert page.get_by_role("radio", checked=True).get_attribute("value") == "degenerate saddle"
+
+        # JupyterLab keeps keys for itself that reach it, and has a kernel.
+        opened(visit, f"{page_of_boxes}/light.html?lab")
+        assert field.input_value() == ""
+        field.fill("9e-4")
+        field.press("Enter")
+        says(page, "saddles-2", "That is ρε")
+        assert "in the cell below" in page.locator(".answer-code").text_content()
         assert not visit.errors
 
 

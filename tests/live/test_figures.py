@@ -135,7 +135,8 @@ def test_stops_are_twenty_a_decade_of_two_digits(stops):
 def test_a_value_between_two_stops_is_at_the_nearer(stops):
     rng = np.random.default_rng(0)
     errors = [-1, -0.01, 0, 0.01, 1]
-    calls, wanted = [[errors, -0.6], [errors, -0.5], [errors, 0], [[0, 1, 5], 0]], [0, 1, 2, 0]
+    calls = [[errors, -0.6], [errors, -0.5], [errors, 0], [[0, 1, 5], 0], [[1, 100], 20]]
+    wanted = [0, 1, 2, 0, 1]
     for (low, high), values in zip(RANGES, stops, strict=True):
         xs = (10 ** rng.uniform(low - 1, high + 1, 100)).tolist()
         calls += [[values, x] for x in xs]
