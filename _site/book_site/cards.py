@@ -18,7 +18,7 @@ from .sharing import ordered
 
 FILE = "_static/cards.json"
 CLAIMS, NOTATION = "claims", "notation"
-LONG = 700  # so many characters of a statement are shown; the rest is a link away
+LONG = 1200  # so many characters of a statement are shown; the rest is a link away
 
 ID = re.compile(r' id="([^"]*)"')
 BOX = re.compile(r'<div class="(?:proof|exercise) [^"]*" id="([^"]+)"')
@@ -300,7 +300,8 @@ class Linker:
         """A formula that is one symbol, not met before, with its link; or None."""
         found = SYMBOL.match(body, at) if self.running() else None
         name = found and self.symbols.pop(tex_of(found), None)
-        return name and (found.end(), f'<a class="symbol" href="{self.target}{name}">{found[0]}</a>')
+        link = f'<a class="symbol" href="{self.target}{name}">'
+        return name and (found.end(), f"{link}{found[0]}</a>")
 
     def step(self, closing, tag, attributes):
         """Remember which elements are open, and since which of them there is nothing to link."""
