@@ -39,12 +39,13 @@ PLAIN = {"look", "call", "wall", "floor", "jump", "settle", "escape", "wrapped",
 ONLY = {"epoch": (5,), "certificate": (1, 2, 3), "crawl": (4, 5)}
 
 VOID = {"br", "img", "input", "hr", "wbr", "meta", "link", "source", "col"}
-# What has no words to link: other links, code, headings and bold questions, formulas, tables and
-# what is drawn.
+# What has no words to link: other links, code, headings and bold questions, formulas, tables,
+# folds and what is drawn.
 CLOSED = {"a", "code", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "math", "svg", "table", "figure",
           "button", "summary", "label", "style", "script", "textarea", "select", "dt", "dfn",
-          "strong"}
-CLOSED_CLASSES = re.compile(r'class="[^"]*\b(?:cell|admonition-title|math|needs-kernel|hero)\b')
+          "strong", "details"}
+CLOSED_CLASSES = re.compile(
+    r'class="[^"]*\b(?:cell|admonition-title|math|needs-kernel|no-script|hero)\b')
 TOKEN = re.compile(r"<(/?)([a-zA-Z][\w-]*)((?:[^<>\"]|\"[^\"]*\")*)>|([^<]+)|<")
 
 

@@ -59,9 +59,9 @@ function put(link) {
   const line = lines.find((rect) => rect.top <= y && y <= rect.bottom) ?? lines[0];
   if (!line) return;
   const bar = document.querySelector(".page-bar")?.getBoundingClientRect().bottom ?? 0;
-  const width = document.documentElement.clientWidth;
+  const { clientWidth: width, clientHeight: height } = document.documentElement;
   const above = line.top - bar - 2 * EDGE;
-  const below = innerHeight - line.bottom - 2 * EDGE;
+  const below = height - line.bottom - 2 * EDGE;
   card.style.maxHeight = "";
   const high = card.offsetHeight;
   const up = high > below && above > below;
