@@ -266,7 +266,7 @@ def label(name):
     """What the link of a card says: where it leads to."""
     kinds = {"cite": "the source", "claim": "the claim", "sym": "the notation",
              "word": "the glossary", "ex": "the exercise"}
-    return kinds.get(name.split("-")[0], "it")
+    return kinds.get(name.split("-")[0], "the statement")
 
 
 # Links
