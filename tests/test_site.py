@@ -34,6 +34,9 @@ MATHEMATICS = """() => [...document.querySelectorAll("math")]
                 right: (m.closest("div.math, span.long, div:has(> table)") ?? m)
                   .getBoundingClientRect().right}))"""
 
+# All but the sign beside the book's name.
+IMAGES = """() => [...document.querySelectorAll("img:not(.brand img)")].map((i) => [i.src, i.alt])"""
+
 # Formulas and lines of code are most of a page for axe, and are alike on every page: in CHAPTER it
 # looks at them, on the others at all the rest.
 WITHOUT_THE_SAME_EVERYWHERE = """() => document.querySelectorAll("math, .highlight pre")
@@ -74,7 +77,7 @@ def look(browser, site):
                     foreign=visit.foreign(site),
                     errors=list(visit.errors),
                     overflow=page.evaluate(OVERFLOW),
-                    images=page.evaluate("() => [...document.images].map(i => [i.src, i.alt])"),
+                    images=page.evaluate(IMAGES),
                     mathematics=page.evaluate(MATHEMATICS),
                 )
                 page.evaluate("(axe) => { window.axe || (0, eval)(axe); }", AXE)

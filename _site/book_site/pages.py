@@ -82,13 +82,19 @@ TITLE = re.compile(r'<p class="admonition-title">(.*?)</p>', re.DOTALL)
 
 
 def fold_boxes(body):
-    """Make a real fold of each box that asks for one: proofs, solutions, what you will learn."""
+    """Make a real fold of each box that asks for one: proofs, solutions, what you will learn.
+
+    Its title is what opens it, so it holds no link.
+    """
+    def name(title):
+        words = re.sub(r"</?a\b[^>]*>", "", title[1])
+        return f'<summary class="admonition-title">{words}</summary>'
+
     def one(box):
         opening = FOLDED.match(box)[0]
         attributes = opening[len("<div "):-1].replace("dropdown", "fold", 1)
         inside = fold_boxes(box[len(opening):-len("</div>")])  # boxes in boxes
-        inside = TITLE.sub(lambda title: f'<summary class="admonition-title">{title[1]}</summary>',
-                           inside, count=1)
+        inside = TITLE.sub(name, inside, count=1)
         return f"<details {attributes}>{inside}</details>"
 
     return replace_elements(body, FOLDED, one)
