@@ -21,11 +21,11 @@ MEASURE = """() => [...document.querySelectorAll(".live-figure")].map((box) => [
 
 
 def heights(browser, site, width):
-    """Heights of the running figures of all pages in a window of some width, by name."""
+    """Heights of the running figures of the chapters in a window of some width, by name."""
     found = {}
     context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
     page = context.new_page()
-    for path in sorted(SITE.rglob("*.html")):
+    for path in sorted((SITE / "chapters").glob("*.html")):
         if 'class="live-figure"' not in path.read_text("utf8"):
             continue
         page.goto(f"{site}/{path.relative_to(SITE).as_posix()}")

@@ -75,6 +75,14 @@ def look(browser, site):
         height = 900 if width == 1280 else 740
         with Visit(browser, width=width, height=height, reduced_motion="reduce") as visit:
             page = visit.open(f"{site}/chapters/{name}.html")
+            # Before anything scrolls.
+            shifts = page.evaluate("""() => new Promise((done) => {
+              let sum = 0;
+              new PerformanceObserver((list) => {
+                for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value;
+              }).observe({ type: "layout-shift", buffered: true });
+              setTimeout(() => done(sum), 100);
+            })""")
             return SimpleNamespace(
                 boxes=page.evaluate(BOXES),
                 opening=page.locator(".live-figure").first.bounding_box()["y"],
@@ -82,13 +90,7 @@ def look(browser, site):
                 letters=page.evaluate(LETTERS), marks=page.evaluate(MARKS),
                 size=page.locator("article p").first.evaluate(
                     "p => parseFloat(getComputedStyle(p.closest('article')).fontSize)"),
-                shifts=page.evaluate("""() => new Promise((done) => {
-                  let sum = 0;
-                  new PerformanceObserver((list) => {
-                    for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value;
-                  }).observe({ type: "layout-shift", buffered: true });
-                  setTimeout(() => done(sum), 100);
-                })"""),
+                shifts=shifts,
             )
 
     return look

@@ -111,6 +111,7 @@ def mend(body):
     body = re.sub(r'(<table class="results">.*?</table>)', r'<div class="table-box">\1</div>', body,
                   flags=re.DOTALL)
     body = body.replace('<div role="list" class="citation-list">', "<div>")
+    body = re.sub(r'<a class="headerlink" href="#id\d+" title="Link to this image">#</a>', "", body)
     return body.replace(' role="doc-biblioentry"', "")
 
 
