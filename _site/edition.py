@@ -236,7 +236,8 @@ def finish(pdf, front, out, found, pages):
             if place in pages:
                 above = next((parents[k] for k in range(level - 1, 0, -1) if k in parents), None)
                 parents = {k: v for k, v in parents.items() if k < level}
-                parents[level] = writer.add_outline_item(words, pages[place] - 1, parent=above)
+                parents[level] = writer.add_outline_item(
+                    title=words, page_number=pages[place] - 1, parent=above)
     writer.add_metadata({
         "/Title": CONFIG["title"], "/Author": CONFIG["author"],
         "/Subject": "First-order methods that get past saddle points and flat ravines",
