@@ -31,7 +31,7 @@ OVERFLOW = """() => {
 MATHEMATICS = """() => [...document.querySelectorAll("math")]
   .filter((m) => m.getBoundingClientRect().width)
   .map((m) => ({size: parseFloat(getComputedStyle(m).fontSize),
-                right: (m.closest("div.math, span.long, .table-box") ?? m)
+                right: (m.closest(".table-box") ?? m.closest("div.math, span.long") ?? m)
                   .getBoundingClientRect().right}))"""
 
 # All but the sign beside the book's name.

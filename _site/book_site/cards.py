@@ -8,6 +8,7 @@ use of a symbol or a word on a page to where it is explained.
 
 import json
 import re
+from html import escape
 from pathlib import Path
 from urllib.parse import urldefrag
 
@@ -302,9 +303,14 @@ class Linker:
     def formula(self, body, at):
         """A formula that is one symbol, not met before, with its link; or None."""
         found = SYMBOL.match(body, at) if self.running() else None
-        name = found and self.symbols.pop(tex_of(found), None)
-        link = f'<a class="symbol" href="{self.target}{name}">'
-        return name and (found.end(), f"{link}{found[0]}</a>")
+        tex = tex_of(found) if found else None
+        name = self.symbols.pop(tex, None)
+        if not name:
+            return None
+        # A link of MathML alone has no name for whoever does not see it.
+        spoken = escape(" ".join(re.findall(r"[^\W_]+|[^\w\s\\{}]", tex)))
+        link = f'<a class="symbol" href="{self.target}{name}" aria-label="{spoken}, a symbol">'
+        return found.end(), f"{link}{found[0]}</a>"
 
     def step(self, closing, tag, attributes):
         """Remember which elements are open, and since which of them there is nothing to link."""
