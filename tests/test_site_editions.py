@@ -189,7 +189,7 @@ def host():
 @pytest.mark.browser
 def test_under_the_policy_everything_works(browser, host):
     """A lost reader finds the search, a result, a figure, the other colours and the printer."""
-    with Visit(browser) as visit:
+    with Visit(browser, bypass_csp=False) as visit:
         page = visit.page
         page.goto(f"{host}no/such/page.html")
         assert page.locator("article h1").inner_text() == "There is no such page"

@@ -389,7 +389,11 @@ def test_in_the_book_a_picture_stands_in_where_scripts_do_not_run(browser, site,
             assert picture.is_visible() and len(picture.get_attribute("alt")) > 20
     with Visit(browser, width=360, reduced_motion="reduce") as visit:
         visit.open_figures(site, f"chapters/{page}.html")
-        visit.page.wait_for_function("document.documentElement.classList.contains('live')")
+        wanted = ".live-figure:not([data-figure=AnswerBox])"
+        for box in visit.page.locator(wanted).all():  # they start where they are near
+            box.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            visit.page.wait_for_function("e => e.classList.contains('runs')",
+                                         arg=box.element_handle())
         figures = visit.page.locator(".lf")
         assert figures.count() == len(stills) >= 1
         assert not any(s.is_visible() for s in visit.page.locator(".no-script").all())
