@@ -95,9 +95,11 @@ def only_figures(name):
 
     def prune(node):
         for child in list(node.find_all(True, recursive=False)):
+            if any(child is node for node in kept):
+                continue
             if id(child) in on_the_way:
                 prune(child)
-            elif not any(child is node for node in kept):
+            else:
                 child.decompose()
 
     prune(article)
