@@ -28,7 +28,7 @@ SOURCE := $(shell find saddlelib -type f -name '*.py' -o -type f -name '*.js' \
 PAGES := $(wildcard *.md *.yml *.bib) $(shell find chapters figures _site -type f \
 	-not -path '*/.*' -not -path '*/__pycache__/*')
 
-.PHONY: help book pdf test frameworks serve lint record clean distclean
+.PHONY: help book pdf test frameworks serve lint record bundles clean distclean
 
 help:
 	@echo "make book       execute the notebooks and write the site to _build/html"
@@ -38,6 +38,7 @@ help:
 	@echo "make serve      build the book and show it on http://127.0.0.1:$(PORT)/"
 	@echo "make lint       check the Python style"
 	@echo "make record     execute the notebooks and store in them what they print and draw"
+	@echo "make bundles    bundle the live figures anew, after a change of one (needs npm)"
 	@echo "make clean      remove what the other commands wrote, except the environment"
 	@echo "make distclean  remove the environment too"
 
@@ -68,6 +69,10 @@ lint: $(READY)
 
 record: $(READY)
 	@$(PY) _site/record.py chapters/*.ipynb
+
+bundles: $(READY)
+	@npm ci --silent --prefix saddlelib/live
+	@$(PY) -m saddlelib.live._build
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,40 +1,47 @@
-"""Measure how high the live figures are, and reserve that room for each before it runs.
+"""Measure how high the live figures and the answer boxes are, and reserve that room for each.
 
 Usage: python _site/boxes.py, after `make book`; it writes _site/web/boxes.css. A test says when a
 figure has outgrown its box.
 """
 
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from browser import ARGS, SITE, chromium, serve  # noqa: E402
+from browser import ARGS, SITE, Visit, chromium, serve  # noqa: E402
 
+JOIN = ",\n  "
 # Widths of a window to measure at, and up from which each counts.
 WIDTHS = {360: 0, 768: 600, 1280: 1000, 1920: 1440}
-HEAD = "/* Made by _site/boxes.py: the height of each live figure, so that nothing jumps. */\n"
-MEASURE = """() => [...document.querySelectorAll(".live-figure")].map((box) => [
-  box.dataset.figure, Math.round(box.lastElementChild.getBoundingClientRect().height)])"""
+HEAD = """/* Made by _site/boxes.py: the height of each live figure and of each answer box before it runs, so
+   that nothing jumps. */
+"""
+# Of a box its selector and its height.
+MEASURE = """() => [...document.querySelectorAll(".live-figure")].map((box) => {
+  const of = box.dataset.exercise ? "exercise" : "figure";
+  box.style.minHeight = 0;
+  return [`[data-${of}="${box.dataset[of]}"]`, Math.round(box.getBoundingClientRect().height)];
+})"""
 
 
 def heights(browser, site, width):
-    """Heights of the running figures of the chapters in a window of some width, by name."""
+    """Heights of what runs in the chapters in a window of some width, by its selector."""
     found = {}
-    context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
-    page = context.new_page()
-    for path in sorted((SITE / "chapters").glob("*.html")):
-        if 'class="live-figure"' not in path.read_text("utf8"):
-            continue
-        page.goto(f"{site}/{path.relative_to(SITE).as_posix()}")
-        for box in page.locator(".live-figure").all():
-            box.scroll_into_view_if_needed()
-        page.wait_for_function("!document.querySelector('.live-figure:not(.runs)')")
-        page.wait_for_timeout(500)
-        found |= dict(page.evaluate(MEASURE))
-    context.close()
+    with Visit(browser, width=width, reduced_motion="reduce") as visit:
+        page = visit.page
+        for path in sorted((SITE / "chapters").glob("*.html")):
+            if 'class="live-figure"' not in path.read_text("utf8"):
+                continue
+            page.goto(f"{site}/{path.relative_to(SITE).as_posix()}")
+            for box in page.locator(".live-figure").all():
+                box.scroll_into_view_if_needed()
+            page.wait_for_function("!document.querySelector('.live-figure:not(.runs)')")
+            page.wait_for_timeout(500)
+            found |= dict(page.evaluate(MEASURE))
     return found
 
 
@@ -44,9 +51,11 @@ def main(to=ROOT / "_site" / "web" / "boxes.css"):
     with serve(SITE) as site, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=ARGS)
         for width, above in WIDTHS.items():
-            inside = "".join(
-                f'  html.js [data-figure="{name}"] {{\n    min-height: {height}px;\n  }}\n'
-                for name, height in sorted(heights(browser, site, width).items()))
+            alike = defaultdict(list)
+            for selector, height in sorted(heights(browser, site, width).items()):
+                alike[height].append(f"html.js {selector}")
+            inside = "".join(f"  {JOIN.join(selectors)} {{\n    min-height: {height}px;\n  }}\n"
+                             for height, selectors in alike.items())
             rules.append(f"@media screen and (min-width: {above}px) {{\n{inside}}}\n")
         browser.close()
     Path(to).write_text("".join(rules), "utf8")

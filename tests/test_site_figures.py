@@ -317,8 +317,14 @@ def test_it_can_be_read_in_light_dark_and_forced_colours(shown, name):
         assert min(live.root.evaluate(CONTRAST, live.figure.methods or ["ink"])) >= 3
     assert seen["dark"] < seen["light"] - 60
     # The reader's own choice on the page counts more than the system's.
-    live.page.evaluate("() => { document.documentElement.dataset.theme = 'light' }")
+    # And a printer takes what is drawn at once: it waits for no frame.
+    at_once = live.root.evaluate("""async (e) => {
+      document.documentElement.dataset.theme = 'light';
+      await null;
+      return [...e.querySelectorAll('canvas')].map((c) => c.toDataURL());
+    }""")
     live.page.wait_for_timeout(150)
+    assert at_once == pictures(live)
     assert abs(brightness(live) - seen["light"]) < 5
 
     live.page.emulate_media(color_scheme="light", forced_colors="active", reduced_motion="reduce")

@@ -55,6 +55,23 @@ LETTERS = """async () => Promise.all([...document.querySelectorAll("img.picture.
     return [img.alt, Math.min(...drawn) * img.getBoundingClientRect().width / width];
   }))"""
 
+# How far everything has moved by itself until now.
+SHIFTS = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 100);
+})"""
+# As a reader goes down a page: what comes near starts.
+SCROLL = """async () => {
+  for (let y = 0; y < document.body.scrollHeight; y += 0.5 * innerHeight) {
+    scrollTo({ top: y, behavior: "instant" });
+    await new Promise((done) => setTimeout(done, 40));
+  }
+  scrollTo({ top: 0, behavior: "instant" });
+}"""
+
 # Name, height and reserved height of the figures that run.
 BOXES = """() => [...document.querySelectorAll(".live-figure.runs")].map((box) => [
   box.dataset.figure, box.lastElementChild.getBoundingClientRect().height,
@@ -75,14 +92,8 @@ def look(browser, site):
         height = 900 if width == 1280 else 740
         with Visit(browser, width=width, height=height, reduced_motion="reduce") as visit:
             page = visit.open(f"{site}/chapters/{name}.html")
-            # Before anything scrolls.
-            shifts = page.evaluate("""() => new Promise((done) => {
-              let sum = 0;
-              new PerformanceObserver((list) => {
-                for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value;
-              }).observe({ type: "layout-shift", buffered: true });
-              setTimeout(() => done(sum), 100);
-            })""")
+            shifts = page.evaluate(SHIFTS)  # before anything scrolls
+            page.evaluate(SCROLL)
             return SimpleNamespace(
                 boxes=page.evaluate(BOXES),
                 opening=page.locator(".live-figure").first.bounding_box()["y"],
@@ -90,7 +101,7 @@ def look(browser, site):
                 letters=page.evaluate(LETTERS), marks=page.evaluate(MARKS),
                 size=page.locator("article p").first.evaluate(
                     "p => parseFloat(getComputedStyle(p.closest('article')).fontSize)"),
-                shifts=shifts,
+                shifts=shifts, scrolled=page.evaluate(SHIFTS) - shifts,
             )
 
     return look
@@ -148,8 +159,10 @@ def test_letters_of_still_pictures_are_readable_on_a_phone(look, name):
 @pytest.mark.browser
 @every_chapter
 @pytest.mark.parametrize("width", [1280, 360])
-def test_nothing_jumps_while_a_page_loads(look, name, width):
-    assert look(name, width).shifts <= 0.05
+def test_nothing_jumps_while_a_page_loads_and_is_read(look, name, width):
+    seen = look(name, width)
+    assert seen.shifts <= 0.05
+    assert seen.scrolled <= 0.05
 
 
 @pytest.mark.browser

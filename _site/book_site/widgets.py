@@ -41,10 +41,12 @@ def figure(app, model, still):
     """The place of a live figure: its still picture until it runs, and all that it needs."""
     state = model["state"]
     name = state["_anywidget_id"].rpartition(".")[2]
+    which = state.get("exercise", {}).get("name")  # boxes of answers differ in height
+    which = f' data-exercise="{which}"' if which else ""
     told = json.dumps({
         "module": save(app, state["_esm"], ".js"), "style": save(app, state["_css"], ".css"),
         "state": {key: value for key, value in state.items() if not PROTOCOL.fullmatch(key)}})
-    return (f'<div class="live-figure" data-figure="{name}">\n{still}'
+    return (f'<div class="live-figure" data-figure="{name}"{which}>\n{still}'
             f'<script type="{VIEW_TYPE}">{told.replace("</", "<" + chr(92) + "/")}</script></div>')
 
 

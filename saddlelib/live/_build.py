@@ -1,9 +1,8 @@
 """Makes the bundles of the live figures, for those who change one: their readers need no Node.
 
-``npm ci`` in this folder brings esbuild, in the version of ``package.json``; then
-``python -m saddlelib.live._build`` (or ``make figures``) writes one file for each figure into
-``built/``. The first line of a bundle says of what it was made, so that a test can tell whether
-it is what the sources give without making it again.
+``make bundles`` brings esbuild with npm, in the version of ``package.json``, and runs this: it
+writes one file for each figure into ``built/``. The first line of a bundle says of what it was
+made, so that a test can tell whether it is what the sources give without making it again.
 """
 
 from __future__ import annotations

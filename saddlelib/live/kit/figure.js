@@ -19,6 +19,7 @@ function loop(widget, { state, name, draw }) {
     if (open && !request) request = requestAnimationFrame(frame);
   };
   function frame() {
+    cancelAnimationFrame(request);
     request = 0;
     if (draw() === false) return;
     if (unsaved) widget.save_changes();
@@ -35,6 +36,10 @@ function loop(widget, { state, name, draw }) {
   for (const key of state) widget.on(`change:${key}`, invalidate);
   return {
     invalidate,
+    // Before paper comes: a printer does not wait for the next frame.
+    now() {
+      if (frames) frame();
+    },
     begin() {
       open = true;
       invalidate();
@@ -278,7 +283,7 @@ export function figure(spec) {
     resized.observe(root);
     const unthemed = onTheme(root, () => {
       colours = null;
-      invalidate();
+      wheel.now();
     });
     if (root.isConnected) layout(); // so that nothing moves when it is drawn
     if (first) wheel.begin();
