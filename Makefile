@@ -25,7 +25,7 @@ endif
 
 SOURCE := $(shell find saddlelib -type f -name '*.py' -o -type f -name '*.js' \
 	-o -type f -name '*.css')
-PAGES := $(wildcard *.md *.yml *.bib) $(shell find chapters figures _site -type f \
+PAGES := $(wildcard *.md *.yml *.bib) $(shell find chapters checking figures _site -type f \
 	-not -path '*/.*' -not -path '*/__pycache__/*')
 
 .PHONY: help book pdf test frameworks serve lint record bundles clean distclean
@@ -52,7 +52,7 @@ _build/escaping-saddles.pdf: _build/.book
 # What is measured against a clock runs afterwards, alone.
 test: book
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval \
-		-m "not timing" tests saddlelib chapters
+		-m "not timing" tests saddlelib chapters checking
 	@$(PY) -m pytest -m timing tests/test_site_timing.py
 
 # Optimizers inside other people's training loops, and the examples that show them there.
@@ -68,7 +68,7 @@ lint: $(READY)
 	@$(PY) -m ruff check .
 
 record: $(READY)
-	@$(PY) _site/record.py chapters/*.ipynb
+	@$(PY) _site/record.py chapters/*.ipynb checking/*.ipynb
 
 bundles: $(READY)
 	@npm ci --silent --prefix saddlelib/live
@@ -76,7 +76,7 @@ bundles: $(READY)
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find saddlelib tests chapters figures _site -name __pycache__ -prune -exec rm -rf {} +
+	find saddlelib tests chapters checking figures _site -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
 	rm -rf $(VENV) $(FRAMEWORKS)

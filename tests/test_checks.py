@@ -273,7 +273,7 @@ def cells(kind):
 
 def test_each_exercise_of_the_book_has_a_title_of_its_own_and_a_box():
     titles = [found for _, source in cells("markdown") for found in
-              re.findall(r'\*\*Exercise \d+ \((★+ .+)\)\.\*\* <a id="ex-(\S+)"', source)]
+              re.findall(r'\*\*Exercise \d\.\d+ \((★+ .+)\)\.\*\* <a id="ex-(\S+)"', source)]
     boxed = [name for _, source in cells("code")
              for name in re.findall(r'checks\.box\("(\S+)"\)', source)]
     names = [name for _, name in titles]
@@ -282,16 +282,9 @@ def test_each_exercise_of_the_book_has_a_title_of_its_own_and_a_box():
 
 
 def test_no_notebook_shows_an_answer_unasked():
-    """JupyterLab shows the first line of a hidden cell, and the output once the cell has run."""
-    answered = []
+    """The right ones stand in folded solutions, and in the tables of these tests."""
     for cell, source in cells("code"):
         found = re.findall(r'checks\.check\(\s*"(\S+)"', source)
-        if found and "hide-cell" in cell["metadata"].get("tags", []):
-            answered += found
-            assert cell["metadata"]["jupyter"] == {"source_hidden": True, "outputs_hidden": True}
-            assert source.startswith("# A right answer\n") and source.endswith(".correct")
-            assert cell["outputs"][0]["data"]["text/plain"] == ["True"]
-        elif found:
+        if found:
             said = "".join(cell["outputs"][0]["data"]["text/plain"])
             assert said == f"{found[0]}: Not answered yet: the function returns nothing."
-    assert sorted(answered) == sorted(exercises())

@@ -152,11 +152,19 @@ def test_numbers_and_names_are_brought_up_to_date(sources):
                                       ("ex-1", "Exercise 3")]
 
 
-def test_labels_are_counted_by_kind_in_reading_order(tmp_path):
-    first, second = tmp_path / "a.md", tmp_path / "b.ipynb"
-    one = '> **{} 0.** <a id="{}"></a>\n\n'
-    first.write_text(one.format("Theorem", "thm-1") + one.format("Lemma", "lem-1"), "utf8")
-    cell = {"cell_type": "markdown", "source": one.format("Theorem", "thm-2")}
-    second.write_text(json.dumps({"cells": [cell]}), "utf8")
-    assert labels.count([first, second]) == {"thm-1": "Theorem 1", "lem-1": "Lemma 1",
-                                             "thm-2": "Theorem 2"}
+def test_labels_are_counted_by_kind_and_chapter_and_an_appendix_is_one_of_its_own(tmp_path):
+    kinds = [("Theorem", "thm"), ("Lemma", "lem"), ("Theorem", "thm")]
+    paths = [tmp_path / name for name in ("first.md", "chapters/a.ipynb", "chapters/b.ipynb",
+                                          "checking/b.ipynb", "last.md")]
+    for page, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        text = "\n\n".join(f'> **{kind} 0.** <a id="{label}-{page}-{k}"></a>'
+                           for k, (kind, label) in enumerate(kinds))
+        cell = {"cell_type": "markdown", "source": text}
+        path.write_text(text if path.suffix == ".md" else json.dumps({"cells": [cell]}), "utf8")
+    names = labels.count(paths)
+    assert len(names) == 15
+    assert [names[f"thm-{page}-2"] for page in range(5)] == [
+        "Theorem 2", "Theorem 1.2", "Theorem 2.2", "Theorem A2.2", "Theorem 2"]
+    assert [names[f"lem-{page}-1"] for page in range(5)] == [
+        "Lemma 1", "Lemma 1.1", "Lemma 2.1", "Lemma A2.1", "Lemma 1"]

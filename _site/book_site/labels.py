@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 from sphinx.util import logging
 
-from .plain import CITES, KINDS, LABEL, LINK, REFERENCE, STATEMENT
+from .plain import CITES, KINDS, LABEL, LINK, NUMBER, REFERENCE, STATEMENT
 
-NUMBERED = rf"(?:{'|'.join(KINDS.values())}) \d+"
+NUMBERED = rf"(?:{'|'.join(KINDS.values())}) {NUMBER}"
 IN_HTML = re.compile(rf'<a href="[^"#]*#(?P<label>{LABEL})">(?P<text>[^<]*)</a>')
 logger = logging.getLogger(__name__)
 
@@ -36,12 +36,17 @@ def texts(path):
 
 
 def count(paths):
-    """The name of each label: theorems, lemmas and so on are counted through the book."""
-    names, last = {}, dict.fromkeys(KINDS.values(), 0)
-    for found in (found for path in paths for text in texts(path)
-                  for found in STATEMENT.finditer(text)):
-        last[found["kind"]] += 1
-        names[found["label"]] = f"{found['kind']} {last[found['kind']]}"
+    """The name of each label: Theorem 2.3 is the third of chapter 2, A2.3 that of its appendix."""
+    chapters = [path.stem for path in paths if path.parent.name == "chapters"]
+    folders = {"chapters": "", "checking": "A"}
+    names = {}
+    for path in paths:
+        within = folders.get(path.parent.name)
+        prefix = "" if within is None else f"{within}{chapters.index(path.stem) + 1}."
+        last = dict.fromkeys(KINDS.values(), 0)
+        for found in (found for text in texts(path) for found in STATEMENT.finditer(text)):
+            last[found["kind"]] += 1
+            names[found["label"]] = f"{found['kind']} {prefix}{last[found['kind']]}"
     return names
 
 
@@ -83,6 +88,16 @@ def refresh(text, names, sources):
     return IN_HTML.sub(in_html, STATEMENT.sub(statement, LINK.sub(link, text)))
 
 
+def number_the_site(app, env):
+    """Give the site these numbers in place of those that run through all pages."""
+    names = count(pages(Path(app.srcdir)))
+    for kinds in env.toc_fignumbers.values():
+        for numbers in kinds.values():
+            for label in numbers.keys() & names.keys():
+                numbers[label] = tuple(names[label].split()[1].split("."))
+    return []
+
+
 def compare_with_the_site(app, env):
     """Complain about every number that the site has otherwise."""
     site = {label: f"{kind.capitalize()} {'.'.join(map(str, number))}"
@@ -97,5 +112,6 @@ def compare_with_the_site(app, env):
 
 
 def setup(app):
-    """Register with Sphinx; pages have their numbers by then."""
+    """Register with Sphinx; pages have numbers of its own making by then."""
+    app.connect("env-get-updated", number_the_site, priority=900)
     app.connect("env-check-consistency", compare_with_the_site)

@@ -2,10 +2,10 @@
 
 The notebooks know no directive and no role. What they have instead, everybody renders:
 
-- ``> **Theorem 3 (Its title).** <a id="thm-its-label"></a>`` begins a quotation with a theorem, and
-  so for the other kinds and for exercises; ``> **In one minute.** Some words`` is a box;
+- ``> **Theorem 2.3 (Its title).** <a id="thm-its-label"></a>`` begins a quotation with a theorem,
+  and so for the other kinds and for exercises; ``> **In one minute.** Some words`` is a box;
 - ``<details><summary>Proof</summary>`` folds what follows up to ``</details>``;
-- ``[Theorem 3](#thm-its-label)`` refers to it, with ``other.ipynb`` before the # from elsewhere;
+- ``[Theorem 2.3](#thm-its-label)`` refers to it, with ``other.ipynb`` before the # from elsewhere;
 - ``[Jin et al. (2017)](https://arxiv.org/abs/1703.00887)`` cites what references.bib has at that
   address, and ``[(Jin et al., 2017)](...)`` does so beside a sentence;
 - the cell of a live figure names the picture that stands in its place where no script runs.
@@ -28,12 +28,13 @@ BOXES = {"In one minute": "important", "Two numbers called σ": "warning",
          "What to do on your own problem": "tip", "What you will learn": "tip"}
 CAPTION = "The still picture of the live figure below, for readers without scripts."
 
+NUMBER = r"(?:A?\d+\.)?\d+"  # the third of chapter 2 is 2.3, of its appendix A2.3
 LABEL = rf"(?:{'|'.join(KINDS)})-[\w-]+"
-STATEMENT = re.compile(rf'\*\*(?P<kind>{"|".join(KINDS.values())}) (?P<number>\d+)'
+STATEMENT = re.compile(rf'\*\*(?P<kind>{"|".join(KINDS.values())}) (?P<number>{NUMBER})'
                        rf'(?: \((?P<title>.*)\))?\.\*\* <a id="(?P<label>{LABEL})"></a>')
 BOX = re.compile(r"\*\*(?P<title>[^*]+)\.\*\*(?: |$)")
 FOLD = re.compile(r"<details><summary>(?P<title>.*)</summary>")
-SOLUTION = re.compile(rf"Solution to \[Exercise \d+\]\(#(?P<label>{LABEL})\)")
+SOLUTION = re.compile(rf"Solution to \[Exercise {NUMBER}\]\(#(?P<label>{LABEL})\)")
 LINK = re.compile(r"(?<!!)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<address>[^()\s]+)\)")
 REFERENCE = re.compile(rf"[^:#]*#(?P<label>{LABEL})")
 CITES = re.compile(r"\(?[^()]+(?: \(|, )\d{4}\)")
@@ -165,7 +166,7 @@ def _role(link, sources):
         label = reference["label"]
         kind = KINDS[label.split("-")[0]]
         role = "ref" if kind == "Exercise" else "prf:ref"
-        if re.fullmatch(rf"{kind} \d+", text):
+        if re.fullmatch(rf"{kind} {NUMBER}", text):
             return f"{{{'numref' if role == 'ref' else role}}}`{label}`"
         return f"{{{role}}}`{text} <{label}>`"
     if not CITES.fullmatch(text):
