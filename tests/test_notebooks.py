@@ -21,7 +21,8 @@ NOTEBOOKS = [*CHAPTERS, *sorted((ROOT / "checking").glob("*.ipynb"))]
 TEXT = {"text/plain", "text/html", "text/markdown", "text/latex", "application/json"}
 LIVE = re.compile(r"from saddlelib\.live import (?!check\b)")
 
-every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+every_notebook = pytest.mark.parametrize(
+    "path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 
 
 def cells(path, kind="code"):
