@@ -53,6 +53,17 @@ def in_node(name, fixtures):
     return json.loads(done.stdout)
 
 
+# How far everything on a page has moved by itself until now, as a browser counts it. An observer
+# says nothing where nothing has moved.
+SHIFTS = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 100);
+})"""
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
         pass

@@ -6,7 +6,7 @@ import re
 
 import nbformat
 import pytest
-from browser import ROOT, SITE, Visit
+from browser import ROOT, SHIFTS, SITE, Visit
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 from markdown_it import MarkdownIt
@@ -19,9 +19,6 @@ every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 FONT = ROOT / "_site" / "web" / "font" / "saddles-math.woff2"
 GREEK = "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡϴΣΤΥΦΧΨΩ∇αβγδεζηθικλμνξοπρςστυφχψω∂ϵϑϰϕϱϖ"
 RAW_TEX = re.compile(r"\\[()\[\]]|\$[^$\s]|\\(frac|le|ge|nabla|text|operatorname|begin|sqrt)\b")
-MOVED = """() => new Promise((go) => new PerformanceObserver((list) => go(list.getEntries()
-  .reduce((sum, entry) => sum + (entry.hadRecentInput ? 0 : entry.value), 0)))
-  .observe({ type: "layout-shift", buffered: true }))"""
 
 
 @functools.cache
@@ -139,7 +136,7 @@ def test_a_link_into_a_chapter_lands_and_nothing_moves(browser, site, name, targ
             document.getElementById(id).getBoundingClientRect().top
             - parseFloat(getComputedStyle(document.documentElement).scrollPaddingTop)) < 5""",
             arg=target)
-        assert page.evaluate(MOVED) < 0.05
+        assert page.evaluate(SHIFTS) < 0.05
         assert page.evaluate("document.fonts.check('16px \"Saddles Math\"')")
         if width == 360 and name.endswith("psd_theory"):
             boxes = page.locator("div.math, span.math.long").evaluate_all(

@@ -9,7 +9,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from browser import SITE, Visit
+from browser import SHIFTS, SITE, Visit
 from bs4 import BeautifulSoup
 
 CHAPTERS = ["saddles", "psd_theory", "psgd", "fourth_order_growth", "gdpolyak"]
@@ -55,14 +55,6 @@ LETTERS = """async () => Promise.all([...document.querySelectorAll("img.picture.
     return [img.alt, Math.min(...drawn) * img.getBoundingClientRect().width / width];
   }))"""
 
-# How far everything has moved by itself until now.
-SHIFTS = """() => new Promise((done) => {
-  let sum = 0;
-  new PerformanceObserver((list) => {
-    for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value;
-  }).observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => done(sum), 100);
-})"""
 # As a reader goes down a page: what comes near starts.
 SCROLL = """async () => {
   for (let y = 0; y < document.body.scrollHeight; y += 0.5 * innerHeight) {
