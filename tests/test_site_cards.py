@@ -10,7 +10,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from browser import ROOT, SITE, Visit
+from browser import ROOT, SITE, Visit, soup
 from bs4 import BeautifulSoup
 
 PAGES = ["intro", "notation", "claims", "chapters/saddles", "chapters/psd_theory", "chapters/psgd",
@@ -27,11 +27,6 @@ every_page = pytest.mark.parametrize("name", PAGES)
 @functools.cache
 def html_of(name):
     return (SITE / f"{name}.html").read_text("utf8")
-
-
-@functools.cache
-def soup_of(name):
-    return BeautifulSoup(html_of(name), "html.parser")
 
 
 def ids_of(name):
@@ -66,7 +61,7 @@ def test_every_claim_has_an_anchor_of_its_own_and_a_link_to_it():
     names = [re.match(r'\| <a id="(claim-[a-z0-9-]+)"></a>\S', row) for row in rows]
     assert [row[:60] for row, name in zip(rows, names, strict=True) if not name] == []
     names = [name[1] for name in names]
-    page = soup_of("claims")
+    page = soup("claims")
     assert [row["id"] for row in page.select("tbody tr")] == names
     assert len(set(names)) == len(names) > 150
     links = [row.select_one(".headerlink")["href"] for row in page.select("tbody tr")]
@@ -77,7 +72,7 @@ def test_sources_are_named_by_their_keys():
     keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "references.bib").read_text("utf8"), re.MULTILINE)
     found = [id for id in ids_of("claims") if id.startswith("cite-")]
     assert sorted(found) == sorted(f"cite-{key}" for key in keys)
-    back = soup_of("claims").select('a[role="doc-backlink"]')
+    back = soup("claims").select('a[role="doc-backlink"]')
     ids = set(ids_of("claims"))
     assert back and all(link["href"][1:] in ids for link in back)
 
@@ -111,7 +106,7 @@ def test_there_are_cards_of_every_kind_and_none_in_vain(cards):
 
 @pytest.mark.parametrize("name", [name for name in PAGES if "/" in name])
 def test_words_and_symbols_are_linked_with_measure(name):
-    page = soup_of(name)
+    page = soup(name)
     links = [link["href"] for link in page.select("a.word, a.symbol")]
     assert 3 <= len(links) == len(set(links)) <= 40
     assert not page.select(":is(h1, h2, h3, code, pre, a, summary) :is(a.word, a.symbol)")
@@ -119,7 +114,7 @@ def test_words_and_symbols_are_linked_with_measure(name):
 
 def test_a_symbol_means_what_it_means_in_its_chapter():
     hrefs = {name: [link["href"].split("#")[1] for link in
-                    soup_of(f"chapters/{name}").select("a.symbol")]
+                    soup(f"chapters/{name}").select("a.symbol")]
              for name in ("saddles", "gdpolyak")}
     assert "sym-rho" in hrefs["saddles"] and "sym-rho-in-chapter-5" in hrefs["gdpolyak"]
     assert "sym-rho" not in hrefs["gdpolyak"]
