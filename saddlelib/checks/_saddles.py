@@ -243,13 +243,13 @@ def _pgd(answer):
             return hint
         asked, points = asked + seen.asked, points + len(seen.points)
     if min(lengths) > 1 - 1e-9:
-        return "All your pushes have the length r: they lie on the sphere. A point of the ball has " \
-               "a length below r, r·u^(1/d) with u uniform between 0 and 1."
+        return "All your pushes have the length r: they lie on the sphere. A point of the ball " \
+               "has a length below r, r·u^(1/d) with u uniform between 0 and 1."
     if asked > points:
         return f"It does what it should. But it asks for {asked} gradients at {points} points. " \
                "One a point is enough: keep it in a variable."
-    return f"Correct. It leaves every saddle of three problems, with {asked} gradients at as many " \
-           "points."
+    return f"Correct. It leaves every saddle of three problems, with {asked} gradients at as " \
+           "many points."
 
 
 def _what_went_wrong(seen, x0, got, eta, r, small, drop, window, lengths):
@@ -272,8 +272,8 @@ def _what_went_wrong(seen, x0, got, eta, r, small, drop, window, lengths):
             return f"{begun}where ‖∇f‖ = {slope:.1e} is not small, only x − η∇f(x) is allowed. " \
                    "Yours goes elsewhere."
         elif since <= window:
-            return f"{begun}yours pushes again after {since} steps. A push has {window} steps to " \
-                   "show what it is worth."
+            return f"{begun}yours pushes again after {since} of the {window} steps in which a " \
+                   "push may show what it is worth."
         elif np.linalg.norm(after - x) > r * (1 + 1e-9):
             return f"{begun}a push of length {np.linalg.norm(after - x):.2g} leaves the ball of " \
                    f"radius {r:g}."
@@ -283,16 +283,19 @@ def _what_went_wrong(seen, x0, got, eta, r, small, drop, window, lengths):
     if len(seen.points) == 1 and seen.asked > 1:
         return f"{begun}the run never leaves its start, a saddle. Nothing pushes it."
     if got is None:
-        return f"{begun}after {seen.most} gradients it has not ended. {window} steps after a push " \
-               "compare f with its value before the push."
-    return _wrong_end(seen, begun, np.asarray(got), before, step, last, window)
+        return f"{begun}after {seen.most} gradients it has not ended. {window} steps after a " \
+               "push compare f with its value before the push."
+    return _wrong_end(seen, begun, got, before, step, last, window)
 
 
 def _wrong_end(seen, begun, got, before, step, last, window):
     """A hint on how a run ends, or None."""
+    try:
+        got = np.asarray(got, dtype=float)
+    except (TypeError, ValueError):
+        got = np.zeros(0)
     if got.shape != seen.points[0].shape:
-        return f"{begun}return the point alone, of shape {seen.points[0].shape}; yours has the " \
-               f"shape {got.shape}."
+        return f"{begun}return the point alone, an array of {seen.points[0].size} numbers."
     if last is None:
         return f"{begun}it ends without a push. A small gradient is where PGD begins to doubt, " \
                "not where it ends."
