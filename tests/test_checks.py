@@ -13,6 +13,7 @@ import pytest
 import test_checks_gdpolyak
 import test_checks_growth
 import test_checks_psgd
+import test_checks_saddles
 from browser import ROOT
 
 from saddlelib.checks import _table, box, check, exercises
@@ -137,7 +138,7 @@ WRONG = {
 }
 
 
-for later in (test_checks_psgd, test_checks_growth, test_checks_gdpolyak):
+for later in (test_checks_saddles, test_checks_psgd, test_checks_growth, test_checks_gdpolyak):
     RIGHT |= later.RIGHT
     WRONG |= later.WRONG
 BOXES = [name for name in exercises() if _table(name).kind != "code"]
