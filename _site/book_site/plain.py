@@ -18,6 +18,8 @@ import json
 import re
 from pathlib import Path
 
+from docutils import nodes
+
 from .sources import Sources
 
 # How a label begins, what it names, and the directive for it.
@@ -38,6 +40,7 @@ SOLUTION = re.compile(rf"Solution to \[Exercise {NUMBER}\]\(#(?P<label>{LABEL})\
 LINK = re.compile(r"(?<!!)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<address>[^()\s]+)\)")
 REFERENCE = re.compile(rf"[^:#]*#(?P<label>{LABEL})")
 CITES = re.compile(r"\(?[^()]+(?: \(|, )\d{4}\)")
+ANCHOR = re.compile(r'<a id="([\w-]+)">')
 # What a link cannot begin in: code and formulas.
 VERBATIM = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)[ \t]*$"
                       r"|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`)"
@@ -189,6 +192,15 @@ def read_plain(app, docname, source):
         raise Lie(f"{path.name}: {error}") from error
 
 
+def know_anchors(app, doctree):
+    """Let `[…](claims.md#claim-…)` lead to an anchor that is written as HTML, as to a heading."""
+    slugs = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
+    for node in doctree.findall(nodes.raw):
+        for name in ANCHOR.findall(node.astext()):
+            slugs.setdefault(name, (0, name, ""))
+
+
 def setup(app):
     """Register with Sphinx, before anybody else who reads a page's source."""
     app.connect("source-read", read_plain, priority=100)
+    app.connect("doctree-read", know_anchors)
