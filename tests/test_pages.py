@@ -40,7 +40,7 @@ def session():
     shifts -= shifts.mean(axis=0)
     inputs, targets = found["inputs"], found["targets"]
     found |= {
-        "x": np.array([1.0, 0.0]), "run": found["crawl"],
+        "x": np.array([1.0, 0.0]),
         "terms": FiniteSum(lambda x: found["f"](x), lambda x, i: found["g"](x) + shifts[i], 50, 2),
         "loss_of": lambda a, b: torch.nn.functional.mse_loss(found["model"](a), b),
         "batches": list(zip(inputs.split(8), targets.split(8), strict=True)),
@@ -49,9 +49,10 @@ def session():
     return found
 
 
-@pytest.mark.parametrize("call", sorted(set(CALL.findall(text("which_method"))))
-                         + ["loss_of"])
+@pytest.mark.parametrize("call", sorted(set(CALL.findall(text("which_method")))))
 def test_every_call_of_the_tables_runs(call, session):
+    if '"ravine"' in call or "gdpolyak" in call:  # on a function that has one
+        session = session | {"f": session["ravine"], "g": session["slope"], "x0": session["start"]}
     result = eval(call, dict(session))
     if call.startswith(("saddlelib.minimize(", "minimize(")):
         assert result.success and result.certificate.passed, result.message
