@@ -37,8 +37,8 @@ DEFINED = re.compile(r'((?:<dt id="term-[^>]*>.*?</dt>\s*)+)<dd>(.*?)</dd>', re.
 TERM = re.compile(r'<dt id="(term-[^"]*)">(.*?)</dt>', re.DOTALL)
 HEADERLINK = re.compile(r'<a class="headerlink".*?</a>', re.DOTALL)
 # Words of the glossary that are plain English as well: only a reader can tell which is meant.
-PLAIN = {"bare", "call", "default", "escape", "floor", "gap", "jump", "kernel", "look", "settle",
-         "wall", "wrapped"}
+PLAIN = {"bare", "bend", "call", "default", "escape", "floor", "form", "gap", "jump", "kernel",
+         "look", "range", "settle", "wall", "wrapped"}
 
 VOID = {"br", "img", "input", "hr", "wbr", "meta", "link", "source", "col"}
 # What has no words to link: other links, code, headings and bold questions, formulas, tables,
