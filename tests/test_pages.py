@@ -1,4 +1,4 @@
-"""The pages beside the chapters say what is so: calls run, answers are right, links have a target."""
+"""Pages beside the chapters say what is so: calls run, answers are right, links have targets."""
 
 import re
 
@@ -12,7 +12,8 @@ from saddlelib import checks
 torch = pytest.importorskip("torch")
 PAGES = ["which_method", "glossary", "teachers", "digest_ja"]
 # A call in a table, or a name that one may call.
-CALL = re.compile(r"`((?:saddlelib\.|minimize\(|Escape\(|growth_order\(|analyze\(|optimizer\.c)[^`]*)`")
+CALL = re.compile(
+    r"`((?:saddlelib\.|minimize\(|Escape\(|growth_order\(|analyze\(|optimizer\.c)[^`]*)`")
 
 
 def text(name):
