@@ -6,6 +6,7 @@ One page on a desk and one on a phone are shared by all tests that look at them.
 import functools
 import json
 import re
+import sys
 from collections import Counter
 from types import SimpleNamespace
 
@@ -13,6 +14,9 @@ import pytest
 import yaml
 from browser import ROOT, SITE, Visit
 from bs4 import BeautifulSoup
+
+sys.path.insert(0, str(ROOT / "_site"))
+from book_site import cards as made  # noqa: E402
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"])]
@@ -124,6 +128,18 @@ def test_a_symbol_means_what_it_means_in_its_chapter():
              for name in ("saddles", "gdpolyak")}
     assert "sym-rho" in hrefs["saddles"] and "sym-rho-in-chapter-5" in hrefs["gdpolyak"]
     assert "sym-rho" not in hrefs["gdpolyak"]
+
+
+def test_what_a_word_means_in_one_chapter_goes_before_what_it_means_elsewhere():
+    page = """<dl><dt id="term-look-in-chapter-3">look (in chapter 3)</dt><dd><p>A search.</p></dd>
+<dt id="term-SOSP">SOSP</dt><dt id="term-look">look<a class="headerlink" href="#">#</a></dt>
+<dd><p>A certificate.</p></dd></dl>"""
+    found, words = made.glossary(page, (1, 2, 3))
+    assert words == {("look", 1): "term-look", ("look", 2): "term-look",
+                     ("look", 3): "term-look-in-chapter-3",
+                     **{("sosp", chapter): "term-SOSP" for chapter in (1, 2, 3)}}
+    assert found["term-look"] == '<p class="card-title">look</p><p>A certificate.</p>'
+    assert found["term-SOSP"].endswith("<p>A certificate.</p>")
 
 
 def test_a_word_means_what_it_means_in_its_chapter():
