@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from browser import ROOT, SITE, Visit
+from browser import ROOT, SITE, Visit, soup
 from bs4 import BeautifulSoup
 
 sys.path.insert(0, str(ROOT / "_site"))
@@ -32,11 +32,6 @@ every_page = pytest.mark.parametrize("name", PAGES)
 @functools.cache
 def html_of(name):
     return (SITE / f"{name}.html").read_text("utf8")
-
-
-@functools.cache
-def soup_of(name):
-    return BeautifulSoup(html_of(name), "html.parser")
 
 
 def ids_of(name):
@@ -71,7 +66,7 @@ def test_every_claim_has_an_anchor_of_its_own_and_a_link_to_it():
     names = [re.match(r'\| <a id="(claim-[a-z0-9-]+)"></a>\S', row) for row in rows]
     assert [row[:60] for row, name in zip(rows, names, strict=True) if not name] == []
     names = [name[1] for name in names]
-    page = soup_of("claims")
+    page = soup("claims")
     assert [row["id"] for row in page.select("tbody tr")] == names
     assert len(set(names)) == len(names) > 150
     links = [row.select_one(".headerlink")["href"] for row in page.select("tbody tr")]
@@ -82,7 +77,7 @@ def test_sources_are_named_by_their_keys():
     keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "references.bib").read_text("utf8"), re.MULTILINE)
     found = [id for id in ids_of("claims") if id.startswith("cite-")]
     assert sorted(found) == sorted(f"cite-{key}" for key in keys)
-    back = soup_of("claims").select('a[role="doc-backlink"]')
+    back = soup("claims").select('a[role="doc-backlink"]')
     ids = set(ids_of("claims"))
     assert back and all(link["href"][1:] in ids for link in back)
 
@@ -116,7 +111,7 @@ def test_there_are_cards_of_every_kind_and_none_in_vain(cards):
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("chapters/")])
 def test_words_and_symbols_are_linked_with_measure(name):
-    page = soup_of(name)
+    page = soup(name)
     links = [link["href"] for link in page.select("a.word, a.symbol")]
     assert 3 <= len(links) == len(set(links)) <= 60
     assert not page.select(":is(h1, h2, h3, code, pre, a, summary) :is(a.word, a.symbol)")
@@ -124,7 +119,7 @@ def test_words_and_symbols_are_linked_with_measure(name):
 
 def test_a_symbol_means_what_it_means_in_its_chapter():
     hrefs = {name: [link["href"].split("#")[1] for link in
-                    soup_of(f"chapters/{name}").select("a.symbol")]
+                    soup(f"chapters/{name}").select("a.symbol")]
              for name in ("saddles", "gdpolyak")}
     assert "sym-rho" in hrefs["saddles"] and "sym-rho-in-chapter-5" in hrefs["gdpolyak"]
     assert "sym-rho" not in hrefs["gdpolyak"]
@@ -144,7 +139,7 @@ def test_what_a_word_means_in_one_chapter_goes_before_what_it_means_elsewhere():
 
 def test_a_word_means_what_it_means_in_its_chapter():
     def linked(chapter):
-        return {link["href"] for link in soup_of(f"chapters/{chapter}").select("a.word")}
+        return {link["href"] for link in soup(f"chapters/{chapter}").select("a.word")}
 
     epoch = "../glossary.html#term-epoch-in-chapter-5"
     assert epoch in linked("gdpolyak") and epoch not in linked("psgd")
@@ -152,7 +147,7 @@ def test_a_word_means_what_it_means_in_its_chapter():
 
 
 def test_a_card_of_a_word_is_the_entry_of_the_glossary(cards):
-    page = soup_of("glossary")
+    page = soup("glossary")
     terms = page.select("dl.glossary > dt")
     assert 45 <= len(page.select("dl.glossary > dd")) <= len(terms)
     for term in terms:
