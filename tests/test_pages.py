@@ -114,7 +114,9 @@ def test_there_are_answers_from_every_chapter():
 @pytest.mark.parametrize("name, right, wrong", ANSWERS)
 def test_answers_for_teachers_are_right_and_mistakes_are_recognized(name, right, wrong):
     assert checks.check(name, given(right)), checks.check(name, given(right))
+    table = checks._table(name)
     assert not checks.check(name, given(wrong))
+    assert table.place(given(wrong)) < len(table.rows), "only the last hint is left for it"
 
 
 # Sizes
