@@ -20,6 +20,7 @@ from book_site import cards as made  # noqa: E402
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"])]
+CHAPTERS = [name for name in PAGES if name.startswith("chapters/")]
 CHAPTER = "chapters/fourth_order_growth.html"
 CITATION = 'a.has-card[href$="#cite-davis2024"]'
 THEOREM = 'a.has-card[href="#thm-growth-decomposition"]'
@@ -109,7 +110,7 @@ def test_there_are_cards_of_every_kind_and_none_in_vain(cards):
     assert not [target for target, card in cards.items() if " id=" in card["html"]]
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("chapters/")])
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_words_and_symbols_are_linked_with_measure(name):
     page = soup(name)
     links = [link["href"] for link in page.select("a.word, a.symbol")]
@@ -117,12 +118,14 @@ def test_words_and_symbols_are_linked_with_measure(name):
     assert not page.select(":is(h1, h2, h3, code, pre, a, summary) :is(a.word, a.symbol)")
 
 
-def test_a_symbol_means_what_it_means_in_its_chapter():
-    hrefs = {name: [link["href"].split("#")[1] for link in
-                    soup(f"chapters/{name}").select("a.symbol")]
-             for name in ("saddles", "gdpolyak")}
-    assert "sym-rho" in hrefs["saddles"] and "sym-rho-in-chapter-5" in hrefs["gdpolyak"]
-    assert "sym-rho" not in hrefs["gdpolyak"]
+@pytest.mark.parametrize("number, name", enumerate(CHAPTERS, 1))
+def test_symbols_and_words_mean_what_they_mean_in_their_chapter(number, name):
+    links = [link["href"].split("#")[1] for link in soup(name).select("a.symbol, a.word")]
+    scopes = [re.search(r"-in-chapters?-(.*)", link) for link in links]
+    for scope in filter(None, scopes):
+        ends = [int(digit) for digit in re.findall(r"\d", scope[1])]
+        assert number in (range(ends[0], ends[-1] + 1) if "-to-" in scope[1] else ends), scope[0]
+    assert any(scopes) and any(link.startswith("sym-") for link in links)
 
 
 def test_what_a_word_means_in_one_chapter_goes_before_what_it_means_elsewhere():
