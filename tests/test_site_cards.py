@@ -118,7 +118,7 @@ def test_words_and_symbols_are_linked_with_measure(name):
     assert not page.select(":is(h1, h2, h3, code, pre, a, summary) :is(a.word, a.symbol)")
 
 
-@pytest.mark.parametrize("number, name", enumerate(CHAPTERS, 1))
+@pytest.mark.parametrize("number, name", list(enumerate(CHAPTERS, 1)))
 def test_symbols_and_words_mean_what_they_mean_in_their_chapter(number, name):
     links = [link["href"].split("#")[1] for link in soup(name).select("a.symbol, a.word")]
     scopes = [re.search(r"-in-chapters?-(.*)", link) for link in links]
