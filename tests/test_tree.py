@@ -12,7 +12,8 @@ import saddlelib
 
 TOP = """
 _config.yml _toc.yml requirements.txt pyproject.toml Makefile README.md CHANGELOG.md CONTRIBUTING.md
-CITATION.cff LICENSE LICENSE-CC-BY-4.0 intro.md notation.md claims.md references.bib
+CITATION.cff LICENSE LICENSE-CC-BY-4.0 paper.md references.bib
+intro.md which_method.md glossary.md notation.md claims.md teachers.md digest_ja.md
 chapters checking saddlelib tests figures benchmarks examples binder _site .github .ci .gitignore
 """.split()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
