@@ -62,15 +62,16 @@ def test_ids_are_unique_on_every_page(name):
 
 
 def test_every_claim_has_an_anchor_of_its_own_and_a_link_to_it():
-    rows = [line for line in (ROOT / "claims.md").read_text("utf8").splitlines()
+    claims = [name for name in PAGES if name.startswith("claims/")]
+    rows = [line for name in claims for line in (ROOT / f"{name}.md").read_text("utf8").splitlines()
             if line.startswith("| ") and not line.startswith("| Claim ")]
     names = [re.match(r'\| <a id="(claim-[a-z0-9-]+)"></a>\S', row) for row in rows]
     assert [row[:60] for row, name in zip(rows, names, strict=True) if not name] == []
     names = [name[1] for name in names]
-    page = soup("claims")
-    assert [row["id"] for row in page.select("tbody tr")] == names
+    shown = [row for name in claims for row in soup(name).select("tbody tr")]
+    assert [row["id"] for row in shown] == names
     assert len(set(names)) == len(names) > 150
-    links = [row.select_one(".headerlink")["href"] for row in page.select("tbody tr")]
+    links = [row.select_one(".headerlink")["href"] for row in shown]
     assert links == [f"#{name}" for name in names]
 
 
@@ -78,9 +79,6 @@ def test_sources_are_named_by_their_keys():
     keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "references.bib").read_text("utf8"), re.MULTILINE)
     found = [id for id in ids_of("claims") if id.startswith("cite-")]
     assert sorted(found) == sorted(f"cite-{key}" for key in keys)
-    back = soup("claims").select('a[role="doc-backlink"]')
-    ids = set(ids_of("claims"))
-    assert back and all(link["href"][1:] in ids for link in back)
 
 
 def test_no_anchor_disappears():
@@ -316,7 +314,7 @@ def test_without_scripts_a_link_is_a_link(browser, site):
 @pytest.mark.parametrize("width", [360, 1280])
 def test_claims_show_all_their_fields(browser, site, width):
     with Visit(browser, width=width) as visit:
-        visit.page.goto(f"{site}/claims.html")
+        visit.page.goto(f"{site}/claims/saddles.html")
         assert visit.page.evaluate("""() => [...document.querySelectorAll(".table-box")]
           .filter((box) => box.scrollWidth > box.clientWidth).length""") == 0
         assert visit.page.evaluate("document.documentElement.scrollWidth") == width

@@ -233,7 +233,7 @@ def test_paper_has_all_of_a_page_in_light_colours_and_nothing_to_press(browser, 
     """The claims have the widest table, chapter 5 the longest lines and a race with a table."""
     paper = round(210 / 25.4 * 96 - 2 * 17 / 25.4 * 96)
     with Visit(browser, width=paper, scheme="dark") as visit:
-        for name in ("claims", "notation", "chapters/gdpolyak"):
+        for name in ("claims/psgd", "notation", "chapters/gdpolyak"):
             page = visit.open(f"{site}/{name}.html")
             assert page.evaluate("document.documentElement.dataset.theme") == "dark"
             page.evaluate("dispatchEvent(new Event('beforeprint'))")

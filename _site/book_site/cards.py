@@ -18,7 +18,7 @@ from .pages import element, end_of
 from .sharing import ordered
 
 FILE = "_static/cards.json"
-CLAIMS, NOTATION, GLOSSARY = "claims", "notation", "glossary"
+CLAIMS, NOTATION, GLOSSARY = "claims/", "notation", "glossary"  # the first one is a folder
 LONG = 1200  # so many characters of a statement are shown; the rest is a link away
 
 ID = re.compile(r' id="([^"]*)"')
@@ -244,7 +244,7 @@ def page_cards(name, body):
     yield from all_of(BOX, box_card)
     yield from all_of(EQUATION, lambda html: html)
     yield from all_of(SOURCE, lambda html: element(html, "<p>", "p"))
-    if name == CLAIMS:
+    if name.startswith(CLAIMS):
         for row in ROW.findall(body):
             found = re.match(r'<tr id="(claim-[\w-]+)"', row)
             if found:
@@ -347,10 +347,11 @@ def add_claims(body, page, claims, up):
     """Let each statement lead to the claims that name it."""
     done, at = [], 0
     for found in BOX.finditer(body):
-        names = claims.get(f"{page}.html#{found[1]}", [])
+        there = claims.get(f"{page}.html#{found[1]}", [])
         links = " ".join(
-            f'<a class="claim-link" href="{up}{CLAIMS}.html#{name}">claim'
-            f'{f" {number}" if len(names) > 1 else ""}</a>' for number, name in enumerate(names, 1))
+            f'<a class="claim-link" href="{up}{address}">claim'
+            f'{f" {number}" if len(there) > 1 else ""}</a>'
+            for number, address in enumerate(there, 1))
         if links:
             end = body.index("</p>", found.end())
             done += [body[at:end], f'<span class="claim-links"> {links}</span>']
@@ -358,15 +359,13 @@ def add_claims(body, page, claims, up):
     return "".join([*done, body[at:]])
 
 
-def claims_of(body):
-    """Which claims name a statement, by its address."""
-    found = {}
+def claims_of(page, body):
+    """Pairs of a statement's address and that of a claim which names it."""
     for row in ROW.findall(body):
         name = re.match(r'<tr id="(claim-[\w-]+)"', row)
         for address in re.findall(r'href="([^"]+#(?:thm|lem|prop|cor|def|alg)-[\w-]+)"', row):
-            if name and name[1] not in found.setdefault(address, []):
-                found[address].append(name[1])
-    return found
+            if name:
+                yield from_top(address, page), f"{page}.html#{name[1]}"
 
 
 class Cards:
@@ -377,17 +376,20 @@ class Cards:
         self.page_of, self.cards = {}, {}
         self.claims, self.meant, self.words = {}, {}, {}
         self.bodies = {name: html[slice(*article(html))] for name, html in pages}
-        for name, first in ((CLAIMS, self._claims), (NOTATION, self._notation),
-                            (GLOSSARY, self._glossary)):
+        for name in [name for name in self.bodies if name.startswith(CLAIMS)]:
+            self._claims(name)
+        for name, first in ((NOTATION, self._notation), (GLOSSARY, self._glossary)):
             if name in self.bodies:
                 first(self.bodies[name])
         for name, body in self.bodies.items():
             self._add_all(name, dict(page_cards(name, body)))
         self.used = set()
 
-    def _claims(self, body):
-        self.bodies[CLAIMS] = mark_claims(body)
-        self.claims = claims_of(self.bodies[CLAIMS])
+    def _claims(self, name):
+        self.bodies[name] = mark_claims(self.bodies[name])
+        for statement, claim in claims_of(name, self.bodies[name]):
+            if claim not in self.claims.setdefault(statement, []):
+                self.claims[statement].append(claim)
 
     def _notation(self, body):
         self.bodies[NOTATION], cards, self.meant = mark_symbols(
@@ -435,7 +437,7 @@ class Cards:
         files = f'<link rel="stylesheet" href="{up}_static/cards.css" />\n'
         if "has-card" in body:
             files += f'<script type="module" src="{up}_static/cards.js"></script>\n'
-        elif name != CLAIMS:
+        elif not name.startswith(CLAIMS):
             return html
         return html.replace("</head>", files + "</head>", 1)
 
