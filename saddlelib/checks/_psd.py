@@ -184,7 +184,7 @@ def _look_and_move(answer):
     """One look and one move of PSD in 1000 dimensions, from products alone."""
     answer = function(answer, "look_and_move(x, g, hvp, ell, rho, epsilon)")
     rng, d, rho, epsilon = np.random.default_rng(0), 1000, 2.0, 0.005  # √(ρε) is 0.1
-    for lowest in (-0.25, -0.4, -0.05):
+    for lowest in (-0.25, -0.4, -0.03):
         # The eigenvectors are columns of a reflection, so that no coordinate is one of them.
         mirror = rng.standard_normal(d)
         mirror /= np.linalg.norm(mirror)
