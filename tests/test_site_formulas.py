@@ -121,7 +121,7 @@ def test_equations_are_numbered_once_and_linked(build):
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("name, target", [
-    ("chapters/psd_theory", "thm-episode"), ("chapters/gdpolyak", "the-honest-table")])
+    ("checking/psd_theory", "thm-episode"), ("chapters/gdpolyak", "the-honest-table")])
 def test_a_link_into_a_chapter_lands_and_nothing_moves(browser, site, name, target, width):
     with Visit(browser, width=width) as visit:
         page = visit.open(f"{site}/{name}.html#{target}")
