@@ -128,7 +128,8 @@ WRONG = {
 }
 
 
-for later in (test_checks_saddles, test_checks_psd, test_checks_psgd, test_checks_growth, test_checks_gdpolyak):
+for later in (test_checks_saddles, test_checks_psd, test_checks_psgd, test_checks_growth,
+              test_checks_gdpolyak):
     RIGHT |= later.RIGHT
     WRONG |= later.WRONG
 BOXES = [name for name in exercises() if _table(name).kind != "code"]
