@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from saddlelib.checks import check
+from saddlelib.checks._psgd import _walk
 from saddlelib.theory import noise
 
 
@@ -13,16 +14,54 @@ def fire_prob(threshold, noise_std, dim, batch_size):
     return chi2.cdf(batch_size * (threshold / noise_std) ** 2, dim)
 
 
+def psgd_back(grad, loss, push, x, eta, t, T, steps):
+    left = 0
+    for _ in range(steps):
+        if left == 0 and np.linalg.norm(grad(x)) <= t:
+            before, x, left = x, x + push(), T
+        x = x - eta * grad(x)
+        if left > 0:
+            left -= 1
+            if left == 0 and loss(x) >= loss(before):
+                x = before
+    return x
+
+
+def in_episodes(grad, loss, push, x, eta, t, T, steps):
+    """The same as a loop in a loop, in place."""
+    while steps > 0:
+        if np.linalg.norm(grad(x)) > t:
+            x -= eta * grad(x)
+            steps -= 1
+            continue
+        before = x.copy()
+        x += push()
+        for _ in range(min(T, steps)):
+            x -= eta * grad(x)
+        if steps >= T and not loss(x) < loss(before):
+            x = before
+        steps -= T
+    return x
+
+
+def with_a_mistake(**mistake):
+    return lambda *given: _walk(*given, **mistake)
+
+
+def longer(episode=0, run=0):
+    return lambda grad, loss, push, x, eta, t, T, steps: psgd_back(
+        grad, loss, push, x, eta, t, T + episode, steps + run)
+
+
 RIGHT = {
     "psgd-1": [(34, 17778), np.array([34.0, 17778.0])],
-    "psgd-2": [9, np.int64(9)],
     "psgd-3": [fire_prob, lambda t, sigma, d, b: noise.trigger_prob(t, 0.0, sigma, d, b)],
     "psgd-4": [14.2067, math.log(2) / math.log(1.05), 14, 15],
-    "psgd-5": [(500, 37.649), (500.0, 38)],
     "psgd-6": [(-0.8, -0.8, -0.8), (1, 1, -1), np.array([-0.6, 0.6, 0.6])],
     "psgd-7": [(848, 2.62668), (900, 2.56)],
     "psgd-8": [1 / 3, 0.333, "1/3"],
     "psgd-9": [4.454],
+    "psgd-10": [psgd_back, in_episodes],
 }
 
 # A typical mistake, and words that only its own hint contains.
@@ -33,8 +72,6 @@ WRONG = {
                ((34, 17777), "nearly"), ((34, 1777778), "one per cent of the square"),
                ((34, 45), "The batch: the dimension"), ((34, 100), "solve σ²d/B"),
                (34, "2 numbers")],
-    "psgd-2": [(2, "nearly always"), (5, "more than δ"), (8, "Go on"), (20, "earlier"),
-               (8.5, "whole number"), ("nine", "wants a number")],
     "psgd-3": [(lambda t, s, d, b: 1 - fire_prob(t, s, d, b), "is silent"),
                (lambda t, s, d, b: chi2.cdf(b**0.5 * t / s, d), "Square the norm"),
                (lambda t, s, d, b: chi2.cdf((t / s) ** 2, d), "batch size is missing"),
@@ -47,11 +84,6 @@ WRONG = {
                (3, "function")],
     "psgd-4": [(13.863, "flow"), (28.41, "four times the noise"), (7.273, "step size is missing"),
                (6.170, "logarithms"), (-14.2, "positive"), (3, "Solve")],
-    "psgd-5": [((501, 37.6), "at m = 1"), ((25, 37.6), "Without ℓ̃: the dimension"),
-               ((100, 37.6), "σ_J/ε comes in"), ((37.6, 500), "all there is"),
-               ((7, 37.6), "solve 𝔑 = 2"), ((500, 500), "smaller of two"),
-               ((500, 25), "part ℓ̃²"), ((500, 31.32), "With ℓ̃: it comes in"),
-               ((500, 65), "not by ρε"), ((500, 7), "c = σ_J²/ε² +"), (500, "2 numbers")],
     "psgd-6": [((0.8, 0.8, 0.8), "turn it round"), ((0.9, 0.7, -0.6), "differ in size"),
                ((-0.8, -0.8, -0.795), "differ in size"), ((0.8, 0.8, -0.801), "differ in size"),
                ((0.8, 0.7, 0.6), "multiple of (u, v, w)"),
@@ -66,6 +98,16 @@ WRONG = {
                (2 / 3, "share of the steps"), (-1, "between 0 and 1"), (0.9, "Count")],
     "psgd-9": [(0, "Only the gradient in V"), (4.454**2, "square of the norm"),
                (4.454 / 2, "without a factor ½"), (-9, "not negative"), (3, "Flatten")],
+    "psgd-10": [(with_a_mistake(sign=-1), "go up"), (with_a_mistake(pushes=False), "Nothing is"),
+                (with_a_mistake(within=True), "within an episode"),
+                (with_a_mistake(back="never"), "never goes back"),
+                (with_a_mistake(back="always"), "in any case"),
+                (with_a_mistake(stale=True), "before the push. Ask"),
+                (longer(episode=1), "one more"), (longer(episode=-1), "one fewer"),
+                (longer(run=1), "one step more"), (longer(run=-1), "one step fewer"),
+                (lambda *given: given[3] + 1.0, "Follow the run"),
+                (lambda *given: 0.0, "of shape (4,)"), (lambda x: x, "takes"),
+                (lambda *given: None, "returns nothing"), (3, "function")],
 }
 
 

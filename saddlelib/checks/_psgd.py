@@ -7,8 +7,9 @@ import math
 import numpy as np
 from scipy.special import chdtr, erf
 
-from ..theory import alpay2025, jin2021, noise
-from ._numbers import function, returned
+from ..problems import QuarticSaddle
+from ..theory import noise
+from ._numbers import function, given, returned
 from ._table import Exercise, equal, first, near, part, term, whole
 
 FIRST = "The first is right. "
@@ -41,30 +42,6 @@ def _psgd_1():
             (near(batch, 4 / one_percent, 0.03), "the dimension is missing."),
         ], "solve σ²d/B ≤ ‖∇f‖²/100 for B."),
     ], f"Correct. 9 + 25 = {right:g}, and {total:.0f}/B ≤ {one_percent:g} from B = {smallest} on.")
-
-
-def _psgd_2():
-    """The first dimension where the published trigger fires with probability below one half."""
-    x, batch = part(0), alpay2025.batch_size(10.0, 1.0)
-    trigger = alpay2025.batch_trigger(10.0, 1.0, batch)
-
-    def silent(prob):
-        return next(d for d in range(1, 51)
-                    if noise.trigger_prob(trigger, 0.0, 10.0, d, batch) < prob)
-    right = silent(0.5)
-    fires = [noise.trigger_prob(trigger, 0.0, 10.0, d, batch) for d in (right, right - 1)]
-    now = term("chi2", x, batch * (trigger / 10.0) ** 2)
-    says = f"In {x} dimensions it fires with probability {now:.2g}."
-    return Exercise(("d",), [
-        (equal(x, right), f"Correct. It fires with probability {fires[0]:.2f} there, and with "
-                          f"{fires[1]:.2f} one dimension below."),
-        (~whole(x) | (x < 1), "A dimension is a whole number, at least 1."),
-        (equal(x, 2), "Two is how many dimensions the raised threshold allows for. It fires nearly "
-                      "always there."),
-        (equal(x, silent(0.9)), "That is where it first misses more than δ. Asked is more than one "
-                                "half."),
-        (x < right, f"{says} Go on."),
-    ], f"{says} It is silent earlier.")
 
 
 def _fire_prob(answer):
@@ -116,30 +93,6 @@ def _psgd_4():
         (x < 0, "More noise leaves sooner. Answer with the number of steps saved, which is "
                 "positive."),
     ], "Solve (1 + ηγ)^k = 2 for k.")
-
-
-def _psgd_5():
-    """The batch for which 𝔑 = 2, without and with Lipschitz stochastic gradients."""
-    plain, smooth = part(0), part(1)
-    s = dict(lipschitz_grad=1.0, lipschitz_hess=1.0, epsilon=0.1, dim=20, noise_scale=0.5)
-    c, with_it = jin2021.noise_factor(**s) - 1, jin2021.noise_factor(**s, lipschitz_sample=2.0) - 1
-    bare, curvature = (0.5 / 0.1) ** 2, math.sqrt(0.1)
-    return Exercise(("m without ℓ̃", "m with ℓ̃"), [
-        *first(near(plain, c, 1e-4), "Without ℓ̃", [
-            (near(plain, c + 1, 1e-4), ": that is 𝔑 at m = 1. When is 1 + c/m = 2?"),
-            (near(plain, bare, 1e-3), ": the dimension is missing, σ_J²d/ε²."),
-            (near(plain, 0.5 / 0.1 * 20, 1e-3), ": σ_J/ε comes in as its square."),
-            (near(plain, with_it, 0.02), " the second term of the minimum is all there is."),
-        ], ": 𝔑 = 1 + (σ_J²d/ε²)/m. Put in the numbers and solve 𝔑 = 2."),
-        *first(near(smooth, with_it, 5e-3) | equal(smooth, math.ceil(with_it)),
-               f"{FIRST}With ℓ̃: ", [
-            (near(smooth, c, 1e-3), "the minimum takes the smaller of two terms."),
-            (near(smooth, bare, 1e-3), "the part ℓ̃²/(ℓ√(ρε)) is missing."),
-            (near(smooth, bare + 2 / curvature, 5e-3), "it comes in as its square."),
-            (near(smooth, bare + 4 / 0.1, 5e-3), "divide by √(ρε), a curvature, not by ρε."),
-        ], "c = σ_J²/ε² + ℓ̃²/(ℓ√(ρε))."),
-    ], f"Correct. c is {c:.0f} without the constant and {with_it:.1f} with it. Samples go with "
-       "m + c.")
 
 
 def _psgd_6():
@@ -226,15 +179,87 @@ def _psgd_9():
     ], "Flatten the list of the two factors, U first, and take the norm of `task.grad` there.")
 
 
+def _walk(grad, loss, push, x, eta, t, T, steps, *, sign=1, pushes=True, within=False, stale=False,
+          back="where it has not fallen"):
+    """PSGD that takes back what has not helped, or with one of the mistakes that one makes."""
+    left = 0
+    for _ in range(steps):
+        g = grad(x)
+        if pushes and (left == 0 or within) and np.linalg.norm(g) <= t:
+            before, x, left = x, x + push(), T
+            g = g if stale else grad(x)
+        x, left = x - sign * eta * g, left - 1
+        if left == 0 and (back == "always" or back != "never" and loss(x) >= loss(before)):
+            x = before
+        left = max(left, 0)
+    return x
+
+
+def _runs_with_pushes():
+    """Where a run of PSGD shows what it does: on a slope, at a minimum, at a saddle."""
+    rng = np.random.default_rng(7)
+    problem = QuarticSaddle.spread(4, gamma=0.5)
+    across, along = np.array([0.0, 0.02, -0.01, 0.02]), np.array([0.02, 0.01, 0.0, -0.01])
+    for name, x, pushes, length, steps in (
+        ("on a slope", np.array([0.1, 0.9, 0.8, -0.9]), [along], 5, 4),
+        ("at a minimum", problem.minimizers[0], [along, -across, across], 6, 18),
+        ("at a saddle", np.zeros(4), [along], 40, 43),
+        ("at a saddle whose first push fails", np.zeros(4), [across, along], 30, 62),
+    ):
+        yield name, problem, x + 0.0, pushes * 99, 0.2 + 0.1 * rng.random(), 0.05, length, steps
+
+
+def _end(walk, run, longer=0, more=0, **mistake):
+    """Where a walk ends on a run, with episodes that are longer and more steps than it should."""
+    _, problem, x, pushes, eta, t, length, steps = run
+    following = iter(pushes)
+    return walk(problem.grad, problem.fun, lambda: next(following).copy(), x.copy(), eta, t,
+                length + longer, steps + more, **mistake)
+
+
+def _with_a_way_back(answer):
+    """PSGD by hand, on runs without noise whose every point is known."""
+    answer = function(answer, "(grad, loss, push, x, eta, t, T, steps)")
+    for run in _runs_with_pushes():
+        got, right = np.asarray(given(_end(answer, run)), dtype=float), _end(_walk, run)
+        if got.shape != right.shape:
+            return f"Return the last point, of shape {right.shape}; yours has shape {got.shape}."
+        if np.allclose(got, right, rtol=1e-9, atol=1e-12):
+            continue
+        for mistake, hint in (
+            (dict(sign=-1), "Your steps go up: x ← x − ηĝ."),
+            (dict(pushes=False), "Nothing is ever pushed. Where ‖ĝ‖ ≤ t and no episode is under "
+                                 "way, add push()."),
+            (dict(within=True), "It pushes within an episode, too. An episode has T steps in "
+                                "which nothing is tested."),
+            (dict(back="never"),
+             "It never goes back, or goes back to where the push had led. Where the loss has not "
+             "fallen by the end of an episode, return to the point before the push. Beware: "
+             "x += push() would change what you remembered."),
+            (dict(back="always"), "It goes back in any case. Where the loss has fallen, stay."),
+            (dict(stale=True), "The first step of an episode takes the gradient from before the "
+                               "push. Ask for a fresh one."),
+            (dict(longer=1), "An episode has exactly T steps; yours has one more."),
+            (dict(longer=-1), "An episode has exactly T steps; yours has one fewer."),
+            (dict(more=1), "That is one step more than `steps`."),
+            (dict(more=-1), "That is one step fewer than `steps`."),
+        ):
+            if np.allclose(got, _end(_walk, run, **mistake), rtol=1e-9, atol=1e-12):
+                return hint
+        return f"Started {run[0]} it ends {np.linalg.norm(got - right):.2g} away from where it " \
+               "should. Follow the run by hand: test, push, T steps, compare."
+    return "Correct. It keeps the pushes that help and takes back those that do not."
+
+
 CHECKS = {
     "psgd-1": _psgd_1,
-    "psgd-2": _psgd_2,
     "psgd-3": lambda: Exercise(("fire_prob(threshold, noise_std, dim, batch_size)",),
                                code=_fire_prob),
     "psgd-4": _psgd_4,
-    "psgd-5": _psgd_5,
     "psgd-6": _psgd_6,
     "psgd-7": _psgd_7,
     "psgd-8": _psgd_8,
     "psgd-9": _psgd_9,
+    "psgd-10": lambda: Exercise(("psgd_back(grad, loss, push, x, eta, t, T, steps)",),
+                                code=_with_a_way_back),
 }
