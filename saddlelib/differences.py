@@ -24,6 +24,8 @@ from ._norm import norm
 __all__ = ["KINDS", "error", "gradient", "noise", "spacing"]
 
 KINDS = ("2-point", "3-point", "cs")
+"""The kinds of differences, as SciPy calls them."""
+
 _FACTOR = 3.0  # of the second spacing in `error`
 _ORDER = {"2-point": 1, "3-point": 2, "cs": 2}
 _UNIT = 2.0**-53

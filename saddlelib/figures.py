@@ -27,8 +27,11 @@ __all__ = ["COLORS", "INK", "STYLE", "Table", "book_style", "contours", "highest
 COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
           "polyak": "#D55E00", "gdpolyak": "#009E73",
           "theory": "#1B1F24", "saddle": "#CC79A7", "minimizer": "#009E73"}
+"""The colour of each method, and of laws, saddles and minimizers."""
+
 INK, SOFT, GRID = "#1b1f24", "#4e5862", "#eceff2"
-# What all pictures of the book share: white paper, of which the site makes light and dark.
+"""The colours of letters, of those that are less important, and of grid lines."""
+
 STYLE = {
     "svg.hashsalt": "saddlelib", "figure.facecolor": "white",
     "font.size": 10.5, "axes.titlesize": 10.5, "axes.labelsize": 10.5, "legend.fontsize": 10,
@@ -37,6 +40,8 @@ STYLE = {
     "axes.titlecolor": INK, "text.color": INK, "xtick.color": SOFT, "ytick.color": SOFT,
     "grid.color": GRID, "legend.frameon": False,
 }
+"""What all pictures of the book share, for `matplotlib`: white paper, of which the site makes light
+and dark."""
 
 
 def book_style():

@@ -41,8 +41,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     `saddlelib.certified` descends, looks at the curvature where the gradient is small, leaves a
     saddle along the direction that it found, and ends where it has a certificate.
 
-    **The function**
-
+    The function
+    ------------
     fun : callable, Problem or FiniteSum
         ``fun(x, *args) -> float``, with x in the shape of ``x0``; or a `saddlelib.problems.Problem`
         or `saddlelib.oracle.FiniteSum`, which bring their derivatives; or a loss of torch.
@@ -57,11 +57,11 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     hess, hessp : callable, optional
         ``hess(x, *args)`` and ``hessp(x, v, *args)``; without them the curvature comes from
         differences of gradients.
-    bounds, constraints
+    bounds, constraints : optional
         Are refused: these methods are for unconstrained problems.
 
-    **The method**
-
+    The method
+    ----------
     method : str, object, callable, optional
         None for the driver with its own descent; the name of a method of SciPy's that takes a
         gradient, such as "L-BFGS-B" or "trust-krylov", for the driver with that one inside, or a
@@ -79,8 +79,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     options : dict, optional
         The same and all other keywords, as in SciPy.
 
-    **The goal**
-
+    The goal
+    --------
     epsilon, gtol, tol : float, optional
         ε > 0, one absolute accuracy under three names: the wanted ‖∇f‖₂; 1e-3 by default, or that
         of the method object where it has one. An object stops where its own accuracy says.
@@ -95,8 +95,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         False pays for none once the method has stopped; such a run reports success only where the
         method had to certify the point to decide what to do.
 
-    **Randomness and noise**
-
+    Randomness and noise
+    --------------------
     rng : int or numpy.random.Generator, optional
         The same ``rng`` gives the same run.
     grad_noise : float
@@ -105,8 +105,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     noise_df : float, optional
         Student's t with so many degrees of freedom instead of the Gaussian, as in `Oracle`.
 
-    **Budget, and what you see**
-
+    Budget, and what you see
+    ------------------------
     maxiter, maxfev, maxsamples : int, optional
         Most steps of this call; most oracle calls of all kinds, and most samples, before the
         certificate. Budgets are compared before every step; the last step may go beyond.
