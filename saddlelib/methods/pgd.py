@@ -76,6 +76,8 @@ class PGD(Method):
         ``decrease_threshold``, and by less than that since half the steps. The next one then begins
         at once. The papers let an episode go on.
 
+    Notes
+    -----
     `PGD.jin2017` and `PGD.jin2021` fill them in from the papers, `PGD.practical` from the scales
     of the problem.
     """

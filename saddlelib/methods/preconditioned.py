@@ -90,8 +90,14 @@ class ScaledGD(_Preconditioned):
     grad_threshold : float
         Stops where ‖∇f‖ is at most that.
 
-    Raises TypeError or ValueError for arguments outside these ranges, and where k does not divide
-    the number of unknowns. Where a singular value of X is zero to rounding the run ends
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges, and where k does not divide the number of unknowns.
+
+    Notes
+    -----
+    Where a singular value of X is zero to rounding the run ends
     ("nonfinite").
 
     Examples
@@ -166,8 +172,10 @@ class PrecGD(_Preconditioned):
     grad_threshold : float
         Stops where ‖∇f‖ is at most that.
 
-    Raises TypeError or ValueError for arguments outside these ranges, and where k does not divide
-    the number of unknowns.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges, and where k does not divide the number of unknowns.
 
     Examples
     --------

@@ -69,6 +69,8 @@ class PSDProbe(Method):
     probe_count : int
         m ≥ 1.
 
+    Notes
+    -----
     `PSDProbe.published` fills them in from the authors' formulas.
 
     Examples

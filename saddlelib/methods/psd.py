@@ -89,6 +89,8 @@ class PSD(Method):
     episode_length, max_episodes : int
         T ≥ 1 and M ≥ 1.
 
+    Notes
+    -----
     `PSD.published` fills them in from the authors' formulas.
     """
 
@@ -260,6 +262,8 @@ class CertifiedPSD(Method):
     line_search : bool
         False keeps the step at η and the displacement at 2\|λ\|/ρ: fewer values, more gradients.
 
+    Notes
+    -----
     `CertifiedPSD.practical` fills them in from the scales of the problem. `theory.certified` bounds
     what a run takes when η = 1/ℓ, in exact arithmetic.
     """
@@ -527,6 +531,8 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     double : bool
         Whether t is doubled as long as f falls, `MOST_DOUBLINGS` times at most.
 
+    Notes
+    -----
     Each length costs one value.
 
     Examples

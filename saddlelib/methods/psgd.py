@@ -265,6 +265,8 @@ class PSGD(SGD):
     episode_length, max_episodes : int
         T ≥ 1 and M ≥ 1.
 
+    Notes
+    -----
     `PSGD.published` fills them in from the authors' formulas.
     """
 
@@ -429,6 +431,8 @@ class CertifiedPSGD(SGD):
         For the certificate of a `FiniteSum`, as `certify_samples`.
     patience : int
 
+    Notes
+    -----
     `CertifiedPSGD.practical` fills them in from the noise and the scales of the problem.
     """
 

@@ -80,6 +80,8 @@ class RepairedPSD(Method):
     episode_length : int
         T ≥ 1.
 
+    Notes
+    -----
     `RepairedPSD.proved` fills them in from the theorem.
     """
 

@@ -253,6 +253,8 @@ class PSGDReference(PSDReference):
         ⟨ĝ(x_k), ĝ(x_{k+1})⟩ over ``W`` pairs is ≤ ε².
     W : int
 
+    Notes
+    -----
     ``min_eig=None`` in `step` for the published method, which never looks at the curvature.
 
     Examples

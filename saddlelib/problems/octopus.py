@@ -64,8 +64,13 @@ class Octopus(Problem):
     tau : float
         τ > 0, the length scale. The paper's experiments take τ = e.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     f is even in every coordinate. With u = |xᵢ| for the first i with
     |xᵢ| < 2τ, and with a term absent where its index exceeds d,
 
@@ -98,6 +103,8 @@ class Octopus(Problem):
     in the tube. `minimizers` has (4τ, …, 4τ), whose mirror images are the 2ᵈ
     minimizers, with f* = −dν and λ_min = 2L.
 
+    Examples
+    --------
     >>> f = Octopus(3, tau=1.0)
     >>> f.saddles.tolist()
     [[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [4.0, 4.0, 0.0]]

@@ -141,12 +141,14 @@ def descent_bound(lipschitz_grad, epsilon, delta_f, refined=False, phases=1) -> 
     phases : int
         Descents that the steps belong to, ≥ 1; each may lose one seventh of a step.
 
-    All of them together lower f by at most Δ_f if nothing between two descents raises f.
-
     Raises
     ------
     TypeError, ValueError
         Naming the argument outside its range.
+
+    Notes
+    -----
+    All of them together lower f by at most Δ_f if nothing between two descents raises f.
 
     Examples
     --------

@@ -187,6 +187,8 @@ def pgdli_iteration_bound(lipschitz_grad, lipschitz_hess, strict_saddle, regular
     epsilon : float
         ε > 0, the wanted *distance*, in the units of x.
 
+    Notes
+    -----
     The others are those of `pgd_constants`.
 
     Examples
