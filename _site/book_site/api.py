@@ -16,9 +16,9 @@ CONFIG = {
     "autodoc_member_order": "bysource",
     "autodoc_preserve_defaults": True,
     "autodoc_typehints": "none",
-    "autodoc_default_options": {"members": True},
     "add_module_names": False,
     "toc_object_entries_show_parents": "hide",
+    "default_role": "py:obj",  # of names in tables
     "napoleon_google_docstring": False,
     "napoleon_use_param": False,
     "napoleon_use_rtype": False,
@@ -28,10 +28,14 @@ CONFIG = {
         for title in ("Attributes", "The function", "The method", "The goal",
                       "Randomness and noise", "Budget, and what you see")],
 }
+# Classes of others, which their own documentation shows.
+STRANGERS = {"ABC", "AnyWidget", "Enum", "IntEnum", "OptimizeResult", "Optimizer", "float", "object",
+             "tuple"}
 # What stands as it is: literals, roles and their like; and what does not: names, bars.
 INLINE = re.compile(r"\\.|``.+?``|:[\w:]+:`[^`]*`|`[^`]+`__?|`(?P<name>[^`]+)`|(?P<bar>\|)", re.DOTALL)
-# Lines after which indented ones are no text, and those of a session in Python.
+# Lines after which indented ones are no text; and the first of a session in Python or of a table.
 BLOCK = re.compile(r"(\s*)(?:\.\. (?:math|code|code-block)::|[^.].*::$)")
+VERBATIM = re.compile(r"\s*(?:>>>|=+(?: +=+)+\s*$)")
 NAME = re.compile(r"[A-Za-z_][\w.]*(?:\(\))?")
 
 
@@ -73,6 +77,16 @@ def skip(app, what, name, thing, skipped, options):
     return None
 
 
+def member(owner, name):
+    """The documented name of a member of a class: that of the public class which has it, or None."""
+    for cls in owner.__mro__:
+        if name in vars(cls):
+            public = next((c for c in owner.__mro__[owner.__mro__.index(cls)::-1] if c in known()),
+                          None)
+            return None if public is None or name.startswith("_") else f"{known()[public]}.{name}"
+    return None
+
+
 def meant(words, thing):
     """The documented name of what some words in the docstring of a thing refer to, or None."""
     path = words.removesuffix("()").removeprefix(f"{FRONT}.").split(".")
@@ -88,8 +102,8 @@ def meant(words, thing):
             continue
         if callable(found) and not isinstance(last, type) and found in known():
             return known()[found]
-        if isinstance(last, type) and last in known():
-            return f"{known()[last]}.{path[-1]}"
+        if isinstance(last, type):
+            return member(last, path[-1])
         if hasattr(found, "__path__") or hasattr(found, "__spec__"):
             return found.__name__
     return None
@@ -116,7 +130,7 @@ def blocks(lines):
         if indent is not None and line.strip() and len(line) - len(line.lstrip()) <= indent:
             yield False, piece
             piece, indent = [], None
-        if indent is None and not session and line.lstrip().startswith(">>>"):
+        if indent is None and not session and VERBATIM.match(line):
             yield True, piece
             piece, session = [], True
         if session and not line.strip():
@@ -145,7 +159,13 @@ def add_style(app, pagename, templatename, context, doctree):
 
 
 def configure(app, config):
-    """Set what Sphinx and its extensions have to know."""
+    """Set what Sphinx and its extensions have to know.
+
+    A class shows what it has from classes that no page shows, and nothing of the others.
+    """
+    shown = {thing.__name__ for thing in known() if isinstance(thing, type)} | STRANGERS
+    config.autodoc_default_options = {"members": True, "no-value": True,
+                                      "inherited-members": ",".join(sorted(shown))}
     for key, value in CONFIG.items():
         setattr(config, key, value)
 

@@ -304,9 +304,25 @@ def certified(fun=None, x0=None, **words):
 
     Called with the name of a method instead, or with a method object, it returns the same for that
     method: ``method=saddlelib.certified("trust-krylov")`` runs SciPy's solver, certifies where it
-    ends, and goes on from saddles. ``options`` are the keywords of `minimize`; none are needed.
-    (SciPy keeps ``jac="3-point"`` and ``"cs"`` for methods of its own and hands on None, which is
-    "2-point" here; `minimize` itself takes them.)
+    ends, and goes on from saddles. (SciPy keeps ``jac="3-point"`` and ``"cs"`` for methods of its
+    own and hands on None, which is "2-point" here; `minimize` itself takes them.)
+
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`; or the name of a method, or a method object, and nothing.
+    **words
+        The keywords of `minimize`, which SciPy takes as ``options``; none are needed.
+
+    Returns
+    -------
+    OptimizeResult or callable
+        What `minimize` returns; or, where there is no ``x0``, the function for SciPy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
 
     Examples
     --------
@@ -326,15 +342,62 @@ def certified(fun=None, x0=None, **words):
 
 
 def gd(fun, x0, **words):
-    """Gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.gd)``; see `pgd`."""
+    """Gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.gd)``.
+
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`.
+    **words
+        The keywords of `minimize`, which SciPy takes as ``options``: at least ``step_size`` or
+        ``lipschitz_grad``.
+
+    Returns
+    -------
+    OptimizeResult
+        That of `minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.gd,
+    ...                   options=dict(step_size=0.2, lipschitz_hess=6.0, rng=0))
+    >>> saddlelib.Status(result.status).name
+    'SADDLE'
+    """
     return minimize(fun, x0, "gd", **words)
 
 
 def pgd(fun, x0, **words):
     """Perturbed gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.pgd)``.
 
-    ``options`` are the keywords of `saddlelib.minimize`: at least ``step_size`` (or
-    ``lipschitz_grad``) and ``lipschitz_hess`` or ``curvature_tol``; `certified` needs none.
+    It needs some constants; `certified` needs none.
+
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`.
+    **words
+        The keywords of `minimize`, which SciPy takes as ``options``: at least ``step_size`` (or
+        ``lipschitz_grad``) and ``lipschitz_hess`` or ``curvature_tol``.
+
+    Returns
+    -------
+    OptimizeResult
+        That of `minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
 
     Examples
     --------
@@ -353,16 +416,71 @@ def pgd(fun, x0, **words):
 def psd(fun, x0, **words):
     """Perturbed Saddle-escape Descent for ``scipy.optimize.minimize(..., method=saddlelib.psd)``.
 
-    ``options`` as for `pgd`; ``rule="published"`` needs ``hess`` and ``delta_f`` as well.
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`.
+    **words
+        The keywords of `minimize`, as for `pgd`; ``rule="published"`` needs ``hess`` and ``delta_f``
+        as well.
+
+    Returns
+    -------
+    OptimizeResult
+        That of `minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.psd,
+    ...                   options=dict(step_size=0.2, lipschitz_hess=6.0, rng=0))
+    >>> result.success, float(abs(result.x[0]).round(3))
+    (True, 1.0)
     """
     return minimize(fun, x0, "psd", **words)
 
 
 def psgd(fun, x0, **words):
-    """Perturbed SGD for ``scipy.optimize.minimize(..., method=saddlelib.psgd)``; see `pgd`.
+    """Perturbed SGD for ``scipy.optimize.minimize(..., method=saddlelib.psgd)``.
 
-    The noise is that of ``grad_noise`` among the ``options``. A sum over data goes to
-    `saddlelib.minimize` itself, as a `saddlelib.oracle.FiniteSum`.
+    A sum over data goes to `saddlelib.minimize` itself, as a `saddlelib.oracle.FiniteSum`.
+
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`.
+    **words
+        The keywords of `minimize`, as for `pgd`; ``grad_noise`` is the noise.
+
+    Returns
+    -------
+    OptimizeResult
+        That of `minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.psgd,
+    ...                   options=dict(step_size=0.1, lipschitz_hess=6.0, epsilon=0.1,
+    ...                                grad_noise=0.1, rng=0))
+    >>> result.success, bool(abs(abs(result.x[0]) - 1) < 0.2)
+    (True, True)
     """
     return minimize(fun, x0, "psgd", **words)
 

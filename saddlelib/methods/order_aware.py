@@ -183,13 +183,6 @@ class OrderAwareNewton(Method):
     given up, and the note says so. The answer is the best point met. A run ends "precision" where
     float64 shows no way down, "unbounded" where f falls for ever.
 
-    References
-    ----------
-    Conjugate gradients in Newton's method: Dembo & Steihaug, "Truncated-Newton algorithms for
-    large-scale unconstrained optimization", Math. Programming 26 (1983). Preconditioners from
-    earlier solves: Morales & Nocedal, "Automatic preconditioning by limited memory quasi-Newton
-    updating", SIAM J. Optim. 10 (2000).
-
     Parameters
     ----------
     f_star : float, optional
@@ -205,6 +198,13 @@ class OrderAwareNewton(Method):
     ------
     TypeError, ValueError
         Naming the argument and the remedy; also for noisy gradients, in `init`.
+
+    References
+    ----------
+    Conjugate gradients in Newton's method: Dembo & Steihaug, "Truncated-Newton algorithms for
+    large-scale unconstrained optimization", Math. Programming 26 (1983). Preconditioners from
+    earlier solves: Morales & Nocedal, "Automatic preconditioning by limited memory quasi-Newton
+    updating", SIAM J. Optim. 10 (2000).
 
     Examples
     --------

@@ -130,6 +130,11 @@ class SafeGDPolyak(ValueMethod):
         ``patience`` looks the run ends ("validation") with the point where it was least.
     patience : int
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     Three times too short a step costs time, and nothing else:

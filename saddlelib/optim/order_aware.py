@@ -22,7 +22,13 @@ __all__ = ["NewtonStatus", "OrderAwareNewton"]
 
 
 class NewtonStatus(enum.IntEnum):
-    """Where a run of `OrderAwareNewton` stands, or why it ended; see ``message``."""
+    """Where a run of `OrderAwareNewton` stands, or why it ended; see ``message``.
+
+    Examples
+    --------
+    >>> NewtonStatus.RUNNING.message
+    'the run goes on with the next step'
+    """
 
     START = 0
     RUNNING = 1
@@ -103,10 +109,6 @@ class OrderAwareNewton(VectorOptimizer):
     autocast the loss has no more digits than that. A saddle is left as by any Newton method with a
     line search, along the gradient where curvature is negative, and is not certified not to be one.
 
-    References
-    ----------
-    As `saddlelib.methods.OrderAwareNewton`; chapter 5 derives and proves it.
-
     Parameters
     ----------
     params : iterable
@@ -125,6 +127,10 @@ class OrderAwareNewton(VectorOptimizer):
     TypeError, ValueError
         Naming the setting outside its range; for a second group, and parameters in half precision,
         complex ones and sharded ones.
+
+    References
+    ----------
+    As `saddlelib.methods.OrderAwareNewton`; chapter 5 derives and proves it.
 
     Examples
     --------
