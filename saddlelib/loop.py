@@ -238,7 +238,8 @@ def check(name, new, state):
     name : str
         Who returned it, for the message.
     new : object
-        What has to be a state: ``x`` and ``jac`` are float64 arrays of one shape, ``nit`` is an int.
+        What has to be a state: ``x`` and ``jac`` are float64 arrays of one shape, ``nit`` is an
+        int.
     state : State
         The one before it.
 

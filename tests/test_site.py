@@ -47,7 +47,7 @@ every_page = pytest.mark.parametrize("name", PAGES)
 # Colours on a desk by day and by night, and the width of a phone, where the colours are the same.
 every_view = pytest.mark.parametrize("view", ["light", "dark", "phone"])
 # index is a copy of the first page, which a test holds. The pages of the API reference are made
-# alike: a browser looks at the one with the longest signatures and at the one with the most formulas.
+# alike: a browser looks at that with the longest signatures and at that with the most formulas.
 SEEN = [name for name in PAGES if name != "index"
         and (not name.startswith("api/") or name in ("api/saddlelib", "api/theory"))]
 seen_pages = pytest.mark.parametrize("name", SEEN)

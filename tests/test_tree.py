@@ -13,7 +13,8 @@ import saddlelib
 TOP = """
 _config.yml _toc.yml requirements.txt pyproject.toml Makefile README.md CHANGELOG.md CONTRIBUTING.md
 CITATION.cff LICENSE LICENSE-CC-BY-4.0 intro.md notation.md claims.md references.bib
-api chapters checking saddlelib tests figures benchmarks examples binder _site .github .ci .gitignore
+api chapters checking saddlelib tests figures benchmarks examples binder _site .github .ci
+.gitignore
 """.split()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -6,6 +6,7 @@ front door, or in the room where it was made, is not written a second time by on
 
 import functools
 import importlib
+import inspect
 import pkgutil
 import re
 import sys
@@ -29,16 +30,18 @@ CONFIG = {
                       "Randomness and noise", "Budget, and what you see")],
 }
 # Classes of others, which their own documentation shows.
-STRANGERS = {"ABC", "AnyWidget", "Enum", "IntEnum", "OptimizeResult", "Optimizer", "float", "object",
-             "tuple"}
+STRANGERS = {"ABC", "AnyWidget", "Enum", "IntEnum", "OptimizeResult", "Optimizer", "float",
+             "object", "tuple"}
 # What stands as it is: literals, roles and their like; and what does not: names, bars.
-INLINE = re.compile(r"\\.|``.+?``|:[\w:]+:`[^`]*`|`[^`]+`__?|`(?P<name>[^`]+)`|(?P<bar>\|)", re.DOTALL)
+INLINE = re.compile(
+    r"\\.|``.+?``|:[\w:]+:`[^`]*`|`[^`]+`__?|`(?P<name>[^`]+)`|(?P<bar>\|)", re.DOTALL)
 # Lines after which indented ones are no text; and the first of a session in Python or of a table.
 BLOCK = re.compile(r"(\s*)(?:\.\. (?:math|code|code-block)::|[^.].*::$)")
 VERBATIM = re.compile(r"\s*(?:>>>|=+(?: +=+)+\s*$)")
 NAME = re.compile(r"[A-Za-z_][\w.]*(?:\(\))?")
 
 
+@functools.cache
 def rooms():
     """The public rooms: the front door, the modules beside it, and those of theory."""
     front = importlib.import_module(FRONT)
@@ -78,13 +81,15 @@ def skip(app, what, name, thing, skipped, options):
 
 
 def member(owner, name):
-    """The documented name of a member of a class: that of the public class which has it, or None."""
-    for cls in owner.__mro__:
-        if name in vars(cls):
-            public = next((c for c in owner.__mro__[owner.__mro__.index(cls)::-1] if c in known()),
-                          None)
-            return None if public is None or name.startswith("_") else f"{known()[public]}.{name}"
-    return None
+    """The documented name of a member of a class, or that of the class whose docstring has it."""
+    classes = owner.__mro__
+    holder = next((i for i, cls in enumerate(classes) if name in vars(cls)), None)
+    public = None if holder is None or name.startswith("_") else next(
+        (known()[cls] for cls in classes[holder::-1] if cls in known()), None)
+    found = None if holder is None else vars(classes[holder])[name]
+    shown = callable(found) or isinstance(found, (property, classmethod, staticmethod,
+                                                  functools.cached_property))
+    return f"{public}.{name}" if public and shown else public
 
 
 def meant(words, thing):
@@ -104,8 +109,8 @@ def meant(words, thing):
             return known()[found]
         if isinstance(last, type):
             return member(last, path[-1])
-        if hasattr(found, "__path__") or hasattr(found, "__spec__"):
-            return found.__name__
+        if inspect.ismodule(found):
+            return found.__name__ if found in rooms() else None
     return None
 
 
@@ -136,26 +141,44 @@ def blocks(lines):
         if session and not line.strip():
             yield False, piece
             piece, session = [], False
-        piece.append(line)
         block = BLOCK.match(line) if indent is None and not session else None
+        if block and line.lstrip().startswith(".."):  # what follows on this line is no text either
+            yield True, piece
+            piece, indent = [line], len(block[1])
+            continue
+        piece.append(line)
         if block:
             yield True, piece
             piece, indent = [], len(block[1])
     yield indent is None and not session, piece
 
 
+def put_aside(app, what, name, thing, options, lines):
+    """Napoleon takes what stands before a colon in the docstring of a property for its type."""
+    if what in ("attribute", "data", "property"):
+        app.env.temp_data["api:aside"] = lines[:]
+        lines.clear()
+
+
 def link(app, what, name, thing, options, lines):
     """Give the docstring its links; after Napoleon has read its sections."""
+    lines[:] = app.env.temp_data.pop("api:aside", lines)
     done = []
     for is_text, piece in list(blocks(lines)):
         done += with_links("\n".join(piece), thing).split("\n") if is_text and piece else piece
     lines[:] = done
 
 
-def add_style(app, pagename, templatename, context, doctree):
-    """Load the style of the reference where it is shown."""
+def name_traits(app, what, name, thing, options, signature, returned):
+    """What a live figure takes are its traits, by name."""
+    return ("(**traits)", None) if signature == "(*args, **kwargs)" else None
+
+
+def dress(app, pagename, templatename, context, doctree):
+    """Load the style of the reference; and quotation marks are those of Python."""
     if pagename.startswith("api/"):
         app.add_css_file("api.css", priority=910)
+        context["body"] = re.sub("[“”]", "&quot;", context["body"])
 
 
 def configure(app, config):
@@ -176,5 +199,7 @@ def setup(app):
     app.setup_extension("sphinx.ext.napoleon")
     app.connect("config-inited", configure, priority=100)
     app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-signature", name_traits)
+    app.connect("autodoc-process-docstring", put_aside, priority=400)
     app.connect("autodoc-process-docstring", link, priority=600)
-    app.connect("html-page-context", add_style)
+    app.connect("html-page-context", dress)

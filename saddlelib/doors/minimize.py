@@ -421,8 +421,8 @@ def psd(fun, x0, **words):
     fun, x0
         As in `minimize`.
     **words
-        The keywords of `minimize`, as for `pgd`; ``rule="published"`` needs ``hess`` and ``delta_f``
-        as well.
+        The keywords of `minimize`, as for `pgd`; ``rule="published"`` needs ``hess`` and
+        ``delta_f`` as well.
 
     Returns
     -------

@@ -38,7 +38,7 @@ class TrainingCertificate:
     Attributes
     ----------
     verdict : Verdict
-        ``SOSP``: no negative curvature down to −``gamma``, and that is at most ``curvature_tol``
+        ``SOSP``: no negative curvature down to −γ, and γ is at most ``curvature_tol``
         or, where none was given, the largest curvature seen on the first group; the gradient is
         not part of it.
         ``NEGATIVE_CURVATURE``: a direction of it was found on one group and confirmed on the
