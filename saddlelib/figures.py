@@ -49,10 +49,11 @@ def book_style():
 
     Examples
     --------
-    >>> book_style()
     >>> import matplotlib.pyplot as plt
-    >>> plt.rcParams["axes.titlelocation"]
-    'left'
+    >>> with plt.rc_context():    # for these lines alone
+    ...     book_style()
+    ...     print(plt.rcParams["axes.titlelocation"])
+    left
     """
     plt.rcParams.update(STYLE)
     if "inline" in plt.get_backend():
@@ -80,6 +81,7 @@ def new_axes(width=5.0, height=3.2, columns=1):
     >>> ax = new_axes(4.0, 3.0)
     >>> bool(ax.spines["top"].get_visible()), ax.figure.get_size_inches().tolist()
     (False, [4.0, 3.0])
+    >>> plt.close()
     """
     figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
     for ax in np.atleast_1d(axes):
@@ -111,6 +113,7 @@ def contours(problem, ax, *, xlim=(-1, 1), ylim=(-1, 1), levels=18, title=""):
     >>> ax = contours(QuarticSaddle(0.5, [1.0]), new_axes(), title="a saddle")
     >>> ax.get_title(loc="left") or ax.get_title(), len(ax.lines)
     ('a saddle', 3)
+    >>> plt.close()
     """
     x, y = np.meshgrid(np.linspace(*xlim, 121), np.linspace(*ylim, 121))
     values = problem.fun(np.column_stack([x.ravel(), y.ravel()])).reshape(x.shape)
@@ -142,6 +145,7 @@ def path(ax, points, method, label=None):
     --------
     >>> path(new_axes(), [[0.0, 1.0], [0.5, 0.2]], "gd").lines[0].get_label()
     'gd'
+    >>> plt.close()
     """
     ax.plot(*np.asarray(points).T, ".-", ms=3, lw=1.2, color=COLORS[method], label=label or method)
     return ax
@@ -167,6 +171,7 @@ def series(ax, values, method, label=None):
     --------
     >>> series(new_axes(), [1.0, 0.5, 0.25], "psd").get_xlabel()
     'iteration $k$'
+    >>> plt.close()
     """
     ax.plot(np.arange(len(values)), values, color=COLORS[method], label=label or method)
     ax.set_xlabel("iteration $k$")
@@ -199,6 +204,7 @@ def points_with_law(ax, x, samples, law_x, law_y, *, method="gd", label="measure
     >>> ax = points_with_law(new_axes(), [1, 2], [[1.0, 1.2], [1.9, 2.3]], [1, 2], [1.1, 2.1])
     >>> ax.get_legend_handles_labels()[1]
     ['predicted', 'measured']
+    >>> plt.close()
     """
     low, middle, high = np.array([np.percentile(s, [10, 50, 90]) for s in samples]).T
     ax.errorbar(x, middle, [middle - low, high - middle], fmt="o", ms=5, capsize=3,
@@ -230,6 +236,7 @@ def histogram_with_law(ax, samples, law, *, method="gd", label="measured", law_l
     >>> ax = histogram_with_law(new_axes(), [3, 4, 4, 5], 4.2)
     >>> int(sum(bar.get_height() for bar in ax.patches))
     4
+    >>> plt.close()
     """
     samples = np.asarray(samples)
     bins = np.arange(samples.min() - 0.5, samples.max() + 1.5, max(1, np.ptp(samples) // 30))
@@ -260,6 +267,7 @@ def taylor_remainders(check, ax=None):
     >>> seen = saddlelib.check_derivatives(lambda x: x @ x, lambda x: 2 * x, [1.0, 2.0], rng=0)
     >>> taylor_remainders(seen).get_xscale()
     'log'
+    >>> plt.close()
     """
     ax = new_axes() if ax is None else ax
     for kind, color, power in (("gradient", COLORS["gd"], 2), ("product", COLORS["pgd"], 3)):
@@ -306,6 +314,7 @@ def ritz_values(certificate, ax=None):
     >>> seen = saddlelib.certify(QuarticSaddle(0.5, [1.0]), [0.0, 0.0], epsilon=1e-3, rng=0)
     >>> ritz_values(seen).get_ylabel()
     'curvature'
+    >>> plt.close()
     """
     ax = new_axes() if ax is None else ax
     gamma, values = certificate.curvature_tol, certificate.ritz_values
