@@ -78,6 +78,7 @@ def new_axes(width=5.0, height=3.2, columns=1):
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> ax = new_axes(4.0, 3.0)
     >>> bool(ax.spines["top"].get_visible()), ax.figure.get_size_inches().tolist()
     (False, [4.0, 3.0])
@@ -109,6 +110,7 @@ def contours(problem, ax, *, xlim=(-1, 1), ylim=(-1, 1), levels=18, title=""):
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> from saddlelib.problems import QuarticSaddle
     >>> ax = contours(QuarticSaddle(0.5, [1.0]), new_axes(), title="a saddle")
     >>> ax.get_title(loc="left") or ax.get_title(), len(ax.lines)
@@ -143,6 +145,7 @@ def path(ax, points, method, label=None):
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> path(new_axes(), [[0.0, 1.0], [0.5, 0.2]], "gd").lines[0].get_label()
     'gd'
     >>> plt.close()
@@ -169,6 +172,7 @@ def series(ax, values, method, label=None):
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> series(new_axes(), [1.0, 0.5, 0.25], "psd").get_xlabel()
     'iteration $k$'
     >>> plt.close()
@@ -201,6 +205,7 @@ def points_with_law(ax, x, samples, law_x, law_y, *, method="gd", label="measure
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> ax = points_with_law(new_axes(), [1, 2], [[1.0, 1.2], [1.9, 2.3]], [1, 2], [1.1, 2.1])
     >>> ax.get_legend_handles_labels()[1]
     ['predicted', 'measured']
@@ -233,6 +238,7 @@ def histogram_with_law(ax, samples, law, *, method="gd", label="measured", law_l
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> ax = histogram_with_law(new_axes(), [3, 4, 4, 5], 4.2)
     >>> int(sum(bar.get_height() for bar in ax.patches))
     4
@@ -263,6 +269,7 @@ def taylor_remainders(check, ax=None):
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> import saddlelib
     >>> seen = saddlelib.check_derivatives(lambda x: x @ x, lambda x: 2 * x, [1.0, 2.0], rng=0)
     >>> taylor_remainders(seen).get_xscale()
@@ -309,6 +316,7 @@ def ritz_values(certificate, ax=None):
 
     Examples
     --------
+    >>> import matplotlib.pyplot as plt
     >>> import saddlelib
     >>> from saddlelib.problems import QuarticSaddle
     >>> seen = saddlelib.certify(QuarticSaddle(0.5, [1.0]), [0.0, 0.0], epsilon=1e-3, rng=0)

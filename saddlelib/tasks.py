@@ -641,6 +641,7 @@ def race(task, entries: Mapping[str, Entry], *, samples, batch_size=32, curvatur
 
     Examples
     --------
+    >>> import torch
     >>> result = race(completion(), {"SGD": Entry(torch.optim.SGD, [0.01, 0.1], elementwise=True)},
     ...               samples=3200, points=11, seeds=range(100, 102))
     >>> result.lr["SGD"], result.loss["SGD"].shape, result.steps["SGD"].tolist()

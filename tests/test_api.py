@@ -6,6 +6,7 @@ nearest to the front door counts.
 
 import ast
 import builtins
+import doctest
 import enum
 import functools
 import inspect
@@ -166,6 +167,16 @@ def test_what_a_docstring_raises_are_exceptions(full):
         for name in line.split(","):
             raised = getattr(builtins, name.strip(), Exception if "." in name else None)
             assert isinstance(raised, type) and issubclass(raised, BaseException), line
+
+
+@every_name
+def test_an_example_runs_where_the_names_of_its_room_are_known(full):
+    """What else it needs it imports itself, so that a reader can copy it from the page."""
+    room = sys.modules[full.rpartition(".")[0]]
+    known = {name: getattr(room, name) for name in room.__all__}
+    example = doctest.DocTestParser().get_doctest(THINGS[full].__doc__, known, full, None, 0)
+    said = []
+    assert doctest.DocTestRunner(verbose=False).run(example, out=said.append).failed == 0, said
 
 
 # Pages

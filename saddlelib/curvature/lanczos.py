@@ -128,6 +128,7 @@ def start_component(dim, failure_prob) -> float:
 
     Examples
     --------
+    >>> import math
     >>> round(start_component(2, 0.5), 12) == round(0.5**0.5, 12)     # an angle on the circle
     True
     >>> round(start_component(2, 1e-300) / 1e-300, 12) == round(math.pi / 2, 12)

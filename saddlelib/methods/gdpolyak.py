@@ -84,6 +84,7 @@ class GDPolyak(ValueMethod):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import RavineRosenbrock
     >>> oracle, method = Oracle(RavineRosenbrock()), GDPolyak(0.0125, 30, epochs=20)
@@ -260,6 +261,7 @@ class CurvatureSwitch(ValueMethod):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import RavineRosenbrock
     >>> oracle, method = Oracle(RavineRosenbrock()), CurvatureSwitch(0.0125)
@@ -350,6 +352,7 @@ class PlateauSwitch(CurvatureSwitch):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import RavineRosenbrock
     >>> oracle, method = Oracle(RavineRosenbrock()), PlateauSwitch(0.0125)

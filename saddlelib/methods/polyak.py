@@ -36,6 +36,7 @@ def polyak_quotient(gap, grad) -> float:
 
     Examples
     --------
+    >>> import numpy as np
     >>> polyak_quotient(1e-200, np.array([3e-150, 4e-150])), polyak_quotient(1.0, np.zeros(2))
     (4e+98, nan)
     """
@@ -165,6 +166,7 @@ class PolyakDescent(ValueMethod):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import HomogeneousRavine
     >>> oracle, method = Oracle(HomogeneousRavine(4.0)), PolyakDescent()

@@ -102,6 +102,7 @@ class ScaledGD(_Preconditioned):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import MatrixFactorization
     >>> f = MatrixFactorization(np.diag([4.0, 0.01]))
@@ -179,6 +180,7 @@ class PrecGD(_Preconditioned):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import MatrixFactorization
     >>> f = MatrixFactorization(np.diag([1.0, 0.5, 0.0, 0.0]), columns=3)

@@ -139,6 +139,7 @@ class SafeGDPolyak(ValueMethod):
     --------
     Three times too short a step costs time, and nothing else:
 
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import RavineRosenbrock
     >>> for step_size in (0.0125, 0.004):

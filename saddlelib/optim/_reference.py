@@ -52,6 +52,7 @@ class PSDReference:
 
     Examples
     --------
+    >>> import numpy as np
     >>> twin = PSDReference(np.zeros(2), eta=0.1, epsilon=1e-3, gamma=0.1, T=200)
     >>> while not twin.finished:
     ...     twin.step(lambda x: np.array([x[0] ** 3 - x[0], 2 * x[1]]),
@@ -172,6 +173,7 @@ class QuickPSDReference:
 
     Examples
     --------
+    >>> import numpy as np
     >>> twin = QuickPSDReference(np.zeros(1), eta=0.5, epsilon=1e-3)
     >>> for _ in range(60):
     ...     twin.step(lambda x: float(x[0] ** 4 / 4 - x[0] ** 2 / 2), lambda x: x**3 - x,
@@ -291,6 +293,7 @@ class PSGDReference(PSDReference):
 
     Examples
     --------
+    >>> import numpy as np
     >>> twin = PSGDReference(np.zeros(1), eta=0.1, epsilon=0.1, gamma=0.1, T=5, trigger=0.3)
     >>> twin.step(lambda x: x + 0.2, None, lambda: np.array([0.5]))
     >>> twin.x.round(6).tolist(), twin.left     # 0.5 − 0.1·0.7
@@ -360,6 +363,7 @@ class GDPolyakReference:
 
     Examples
     --------
+    >>> import numpy as np
     >>> twin = GDPolyakReference(np.array([1.0]), eta=0.1, K=1, f_star=0.0)
     >>> for _ in range(2):                        # x⁴: one short step, then x ← (3/4)x
     ...     twin.step(lambda x: float(x[0] ** 4), lambda x: 4 * x**3)

@@ -273,6 +273,7 @@ def settles(order=4.0, bend=2.0, smoothness=1.0) -> int:
 
     Examples
     --------
+    >>> import math
     >>> [settles(p) for p in (3.0, 4.0, 6.0, 8.0)], settles(6.0, bend=math.inf)
     ([1, 2, 3, 4], 2)
     """
@@ -316,6 +317,7 @@ def short_steps(distance_ratio, step_size, mu, order=4.0, bend=2.0, smoothness=1
 
     Examples
     --------
+    >>> from saddlelib.theory import ravine
     >>> round(short_steps(1e-7, 0.0125, 20.0)), round(ravine.calls(1e-7, 0.0125, 20.0))
     (224, 3139)
     """

@@ -85,6 +85,7 @@ def quartic_escape_time(start, exit, step_size, gamma) -> float:
 
     Examples
     --------
+    >>> import math
     >>> late = quartic_escape_time(1e-3, 0.5, 0.1, 1.0) - escape_time(1e-3, 0.5, 0.1, 1.0)
     >>> round(late, 3), round(0.5 * math.log(4 / 3) / math.log(1.1), 3)
     (1.509, 1.509)

@@ -244,6 +244,7 @@ def missed_trigger_prob(threshold, grad_norm, noise_std, dim, batch_size) -> flo
 
     Examples
     --------
+    >>> import math
     >>> round(-2 * math.log(missed_trigger_prob(20.0, 0.0, 1.0, dim=2, batch_size=1)), 9)
     400.0
     """
