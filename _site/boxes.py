@@ -17,9 +17,7 @@ from browser import ARGS, SITE, Visit, chromium, serve  # noqa: E402
 JOIN = ",\n  "
 # Widths of a window to measure at, and up from which each counts.
 WIDTHS = {360: 0, 768: 600, 1280: 1000, 1920: 1440}
-HEAD = """/* Made by _site/boxes.py: the height of each live figure and of each answer box before it runs, so
-   that nothing jumps. */
-"""
+HEAD = "/* Made by _site/boxes.py: how high each figure and each box for an answer will be. */\n"
 # Of a box its selector and its height.
 MEASURE = """() => [...document.querySelectorAll(".live-figure")].map((box) => {
   const of = box.dataset.exercise ? "exercise" : "figure";

@@ -53,6 +53,17 @@ def in_node(name, fixtures):
     return json.loads(done.stdout)
 
 
+# How far everything on a page has moved by itself until now, as a browser counts it. An observer
+# says nothing where nothing has moved.
+SHIFTS = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  setTimeout(() => done(sum), 100);
+})"""
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
         pass
@@ -79,14 +90,20 @@ def serve(folder):
 
 
 @functools.cache
+def soup(name):
+    """A built page, read once for all tests of a process: nobody changes it."""
+    return BeautifulSoup((SITE / f"{name}.html").read_text("utf8"), "html.parser")
+
+
+@functools.cache
 def only_figures(name):
     """A built page without what is neither a live figure nor its still picture, but as scrollable.
 
     The tests of a figure load its page many times, and most of a chapter is text. That the figures
     work among all of it is what test_site and test_site_timing look at.
     """
-    soup = BeautifulSoup((SITE / name).read_text("utf8"), "html.parser")
-    article = soup.select_one("article.bd-article")
+    page = BeautifulSoup((SITE / name).read_text("utf8"), "html.parser")
+    article = page.select_one("article.bd-article")
     kept = article.select(".no-script") + [
         view.find_parent(class_="cell")
         for view in article.select('script[type="application/vnd.jupyter.widget-view+json"]')
@@ -104,8 +121,8 @@ def only_figures(name):
 
     prune(article)
     for place in (0, len(article.contents)):
-        article.insert(place, soup.new_tag("div", style="height: 2000px"))
-    return str(soup)
+        article.insert(place, page.new_tag("div", style="height: 2000px"))
+    return str(page)
 
 
 class Visit:

@@ -13,9 +13,89 @@ from saddlelib.problems import RavineRosenbrock
 from saddlelib.theory import ravine
 
 
-def quotient(gap, grad):
-    m = np.abs(grad).max()
-    return gap / m / np.sum((grad / m) ** 2) / m
+def descend(call, x, eta, K, more, epochs):
+    for i in range(epochs):
+        for _ in range(int(K + i * more)):
+            x = x - eta * call(x)[1]
+        f, g = call(x)
+        x = x - f / (g @ g) * g
+    return x
+
+
+def as_one_loop(call, x, eta, K, more, epochs):
+    left, epoch = K, 0
+    while epoch < epochs:
+        f, g = call(x)
+        if left >= 1:
+            x, left = x - eta * g, left - 1
+        else:
+            x, epoch = x - polyak_quotient(f, g) * g, epoch + 1
+            left = np.floor(K + epoch * more)
+    return list(x)
+
+
+def with_another(**options):
+    """`descend` with another argument, or another way to change it."""
+    def answer(call, x, eta, K, more, epochs):
+        told = dict(eta=eta, K=K, more=more, epochs=epochs)
+        told |= {name: change(told[name]) for name, change in options.items()}
+        return descend(call, x, **told)
+    return answer
+
+
+def with_lengths(length):
+    """`descend` with ``length(i, K, more)`` short steps in epoch i."""
+    def answer(call, x, eta, K, more, epochs):
+        for i in range(epochs):
+            x = descend(call, x, eta, length(i, K, more), 0, 1)
+        return x
+    return answer
+
+
+def with_long(long, first=False):
+    """`descend` with another long step, ``long(f, g)`` times the gradient, perhaps first."""
+    def answer(call, x, eta, K, more, epochs):
+        for i in range(epochs):
+            kinds = [False] * int(K + i * more)
+            for is_long in ([True, *kinds] if first else [*kinds, True]):
+                f, g = call(x)
+                x = x - (long(f, g) if is_long else eta) * g
+        return x
+    return answer
+
+
+def with_stale(call, x, eta, K, more, epochs):
+    for i in range(epochs):
+        for _ in range(int(K + i * more)):
+            f, g = call(x)
+            x = x - eta * g
+        x = x - f / (g @ g) * g
+    return x
+
+
+def uphill(call, x, eta, K, more, epochs):
+    for i in range(epochs):
+        for _ in range(int(K + i * more)):
+            x = x + eta * call(x)[1]
+        f, g = call(x)
+        x = x + f / (g @ g) * g
+    return x
+
+
+def wasteful(call, x, eta, K, more, epochs):
+    x = descend(call, x, eta, K, more, epochs)
+    call(x)
+    return x
+
+
+def in_place(call, x, eta, K, more, epochs):
+    y = descend(call, x.copy(), eta, K, more, epochs)
+    x[:] = y
+    return x
+
+
+def polyak(f, g):
+    return f / (g @ g)
 
 
 LOG, Q, RHO = math.log(1e5), math.log(1 / 0.9), math.log(4 / 3)
@@ -25,15 +105,15 @@ RIGHT = {
     "gdpolyak-3": [(4373, 1815), (LOG**2 / (Q * RHO), LOG**2 / (Q * math.log(2)))],
     "gdpolyak-4": [(1e-6 / 7, 1e-6 / 3), (1.43e-7, 3.33e-7)],
     "gdpolyak-5": [(3, 8 / 27), (3.0, 0.296)],
-    "gdpolyak-6": [quotient, polyak_quotient],
     "gdpolyak-7": [(1, 0.86, 2), (4, 0.7, 2.0), (0, 1.7, 3),
                    (1, ravine.growth(0.04, 20.0, factor=2.0), 2)],
     "gdpolyak-8": [(6, 5, 0.8), (6.0, 5.0, 4 / 5)],
+    "gdpolyak-9": [descend, as_one_loop],
 }
 
 # A typical mistake, and words that only its own hint contains.
 WRONG = {
-    "gdpolyak-1": [((16 / 9, 0.1), "belongs to λ = 1. With"), ((2, 0.1), "that is 1/ρ"),
+    "gdpolyak-1": [((16 / 9, 0.1), "belongs to λ = 1. With"), ((2, 0.1), "that is 1/(1 − λ/p)"),
                    ((0.25, 0.1), "upside down"), ((7, 0.1), "proportional to"),
                    ((4, 0.5), "fourth power"), ((4, 16), "below one"), ((4, 81 / 256), "81/256"),
                    ((4, 0.9), "f = cv⁴"), (4, "2 numbers")],
@@ -44,9 +124,9 @@ WRONG = {
                    ((499, 10), "Solve"), (499, "2 numbers")],
     "gdpolyak-3": [((LOG / (Q * RHO), 1), "squared"), ((LOG**2 / (0.1 * RHO), 1), "per cent"),
                    ((25 / (Q * RHO), 1), "mixes logarithms"), ((16 * 4373, 1), "fourth power"),
-                   ((2186, 1), "not a half"), ((8746, 1), "halved"), ((5, 1), "put ε"),
-                   ((4373, 2186), "half the price"), ((4373, 4373), "through ρ"),
-                   ((4373, 5), "only ρ changes"), (4373, "2 numbers")],
+                   ((2186, 1), "not a half"), ((8746, 1), "halved"), ((5, 1), "put n = 5"),
+                   ((4373, 2186), "half the price"), ((4373, 4373), "through 1 − λ/p"),
+                   ((4373, 5), "only 1 − λ/p changes"), (4373, "2 numbers")],
     "gdpolyak-4": [((1e-6, 1), "even better"), ((7e-6, 1), "upside down"),
                    ((1e-6 / 3, 1), "exactly to the minimizer"), ((1e-6 / 8, 1), "the one counts"),
                    ((5, 1), "passes one"), ((1e-6 / 7, 2e-6 / 7), "not simply twice"),
@@ -55,21 +135,7 @@ WRONG = {
     "gdpolyak-5": [((1.5, 0.3), "not 1/p"), ((4, 0.3), "¾"), ((2, 0.3), "a bowl"),
                    ((7, 0.3), "The order: solve (p − 1)/p = 2/3."), ((3, 2 / 3), "to the distance"),
                    ((3, 0.159), "rounding"), ((3, 16 / 81), "third power"),
-                   ((3, 81 / 256), "order 4"), ((3, 9), "ρ = 1 − 1/p"), (3, "2 numbers")],
-    "gdpolyak-6": [(lambda gap, g: gap / np.linalg.norm(g), "The norm is squared"),
-                   (lambda gap, g: gap * (g @ g), "do not multiply"),
-                   (lambda gap, g: quotient(gap, g) * abs(g).max(), "is missing"),
-                   (lambda gap, g: quotient(gap, g) / abs(g).max(), "too many"),
-                   (lambda gap, g: quotient(gap, g) * abs(g).max() ** 2, "in two goes"),
-                   (lambda gap, g: -quotient(gap, g), "The sign"),
-                   (lambda gap, g: 3.0, "yours says 3;"),
-                   (lambda gap, g: gap / (g @ g), "underflows to 0"),
-                   (lambda gap, g: quotient(gap, g) if abs(g).max() < 1e100 else gap / (g @ g),
-                    "overflows on"),
-                   (lambda gap, g: gap / g.max() / np.sum((g / g.max()) ** 2) / g.max(),
-                    "largest in size"),
-                   (lambda gap, g: float(gap / np.sum(np.longdouble(g) ** 2)), "float64 on many"),
-                   (3, "function"), (lambda gap: gap, "takes 1")],
+                   ((3, 81 / 256), "order 4"), ((3, 9), "multiplied by 1 − 1/p"), (3, "2 numbers")],
     "gdpolyak-7": [((1, 0.36, 1), "what makes the epochs few"), ((2, 0.2, 2), "too slowly"),
                    ((5, 6, 2), "too fast"), ((40, 0.86, 2), "start with a few"),
                    ((1, 0.86, 9), "leads away"), ((3, 0.86, 1.5), "Take λ = 2 or 3"),
@@ -83,6 +149,28 @@ WRONG = {
                    ((6, 5, 0.2), "takes away"), ((6, 5, 5 / 6), "step of Polyak"),
                    ((6, 5, 0.8**6), "left of f"), ((6, 5, 0), "that is a jump"),
                    ((6, 5, 0.5), "1/(p − 1) of it"), (6, "3 numbers")],
+    "gdpolyak-9": [(uphill, "Your steps go uphill"),
+                   (with_long(lambda f, g: -polyak(f, g)), "Your long steps go uphill"),
+                   (with_long(lambda f, g: 0.0), "long steps are missing"),
+                   (with_lengths(lambda i, K, more: 0), "short steps are missing"),
+                   (with_long(polyak, first=True), "begin with the long step"),
+                   (with_long(lambda f, g: f / np.linalg.norm(g)), "is squared"),
+                   (with_long(lambda f, g: f), "does not divide"),
+                   (with_long(lambda f, g: polyak(f, g) / 2), "half as long"),
+                   (with_stale, "Call again where it begins"),
+                   (with_another(more=lambda more: 0), "do not grow"),
+                   (with_lengths(lambda i, K, more: K + (i + 1) * more), "counted from 0"),
+                   (with_another(more=int), "at the end, not before"),
+                   (with_lengths(lambda i, K, more: math.ceil(K + i * more)), "not up"),
+                   (with_lengths(lambda i, K, more: round(K + i * more)), "not to the nearest"),
+                   (with_another(epochs=lambda n: n - 1), "One epoch is missing"),
+                   (with_another(epochs=lambda n: n + 1), "One epoch too many"),
+                   (with_another(K=lambda K: K - 1), "one short step too few"),
+                   (with_another(eta=lambda eta: 0.9 * eta), "An epoch is"),
+                   (wasteful, "calls where"), (in_place, "changes the start"),
+                   (lambda call, x, *rest: call(x)[0], "Return the last point"),
+                   (lambda call, x, *rest: None, "returns nothing"),
+                   (lambda x: x, "TypeError"), (3, "function")],
 }
 
 

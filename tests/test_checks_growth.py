@@ -12,6 +12,16 @@ def slope(distances, gaps):
     return np.polyfit(np.log(distances), np.log(gaps), 1)[0]
 
 
+def long_step(f, grad, x, f_star, p):
+    g = grad(x)
+    return x - p * (f(x) - f_star) / (g @ g) * g
+
+
+def in_place(f, grad, x, f_star, p):
+    x -= x - long_step(f, grad, x, f_star, p)
+    return x
+
+
 RIGHT = {
     "growth-1": [(3, 0.5), np.array([3.0, 0.5]), (math.log2(8), 5e-4 / 0.1**3)],
     "growth-2": [25000, 1 / (8 * 0.1 * math.sqrt(0.25e-8))],
@@ -21,6 +31,8 @@ RIGHT = {
                  lambda r, f: np.polyfit(np.log10(r), np.log10(f), 1)[:1]],
     "growth-6": [3, np.int64(3)],
     "growth-7": [(0.5, 1.0), (1.0, 0.4), (-1.0, 0.4), (4.0, 7.0)],
+    "growth-8": [long_step, lambda f, g, x, low, p: (lambda d: x - p * (f(x) - low) / (d @ d) * d)(
+        g(x)), lambda f, g, x, low, p: list(long_step(f, g, x, low, p))],
 }
 
 # A typical mistake, and words that only its own hint contains.
@@ -36,10 +48,10 @@ WRONG = {
     "growth-3": [((0.75, 0.875), "negative side"), ((-1.5, 0.875), "twice the coefficient"),
                  ((-0.375, 0.875), "differentiates"), ((2, 2), "which u makes"),
                  ((-0.75, 2), "along u = 0"), ((-0.75, 3.125), "is subtracted"),
-                 ((-0.75, -0.25), "¼ for ⅛"), ((-0.75, 1.71875), "D³f[v, v, ·] is 6."),
+                 ((-0.75, -0.25), "¼ for ⅛"), ((-0.75, 1.71875), "D³f[v, v, ·] is 6v²."),
                  ((-0.75, 46.875), "divides it by 24"), ((-0.75, 5), "put u"),
                  (0.875, "2 numbers")],
-    "growth-4": [(2, "That is a²"), (2.8284, "Your T"), (1, "H is 1"), (-1.4142, "sign of a"),
+    "growth-4": [(2, "That is a²"), (2.8284, "Your b(v)"), (1, "H is 1"), (-1.4142, "sign of a"),
                  (0, "positive bound"), (5, "-11.5"), (1.3, "0.155"),
                  ("root 2", "wants a number")],
     "growth-5": [(lambda r, f: 1 / slope(r, f), "Exchange"), (lambda r, f: -slope(r, f), "sign"),
@@ -59,6 +71,22 @@ WRONG = {
     "growth-7": [((0.3, 1.0), "less than ½"), ((2.0, 1.5), "Nearly"),
                  ((1.0, 0.2), "(0.0099, 0.0013)"), ((1.0, -1.0), "is -0.00026"),
                  ((1.0, 0.0), "is -7.1e-05"), ((0.5, math.inf), "finite"), (0.5, "2 numbers")],
+    "growth-8": [(lambda f, g, x, low, p: long_step(f, g, x, low, 1), "Polyak's own step"),
+                 (lambda f, g, x, low, p: long_step(f, g, x, low, -p), "goes up"),
+                 (lambda f, g, x, low, p: x - long_step(f, g, x, low, p), "the step alone. The"),
+                 (lambda f, g, x, low, p: long_step(f, g, x, low, p) - x, "with its sign"),
+                 (lambda f, g, x, low, p: long_step(f, g, x, 0.0, p), "you took f(x) alone"),
+                 (lambda f, g, x, low, p: long_step(f, g, x, low, 1 / p), "upside down"),
+                 (lambda f, g, x, low, p: long_step(f, g, x, low, 4), "p = 4 alone"),
+                 (lambda f, g, x, low, p: x - p * (f(x) - low) / np.linalg.norm(g(x)) * g(x),
+                  "the square of the norm"),
+                 (lambda f, g, x, low, p: long_step(f, g, x, low, p / 2), "0.5 of the way"),
+                 (lambda f, g, x, low, p: x - np.sign(g(x)), "Off the line"),
+                 (lambda f, g, x, low, p: np.linalg.norm(x), "shape"),
+                 (lambda f, g, x, low, p: x - p * (f(x) - low) / (g(x) @ g(x)) * g(x),
+                  "grad was asked 3 times"),
+                 (in_place, "caller's array"), (lambda f, g, x, low, p: None, "returns nothing"),
+                 (lambda x: x, "takes 1 positional"), (4, "function")],
 }
 
 

@@ -1,4 +1,4 @@
-"""The code on the first pages, README.md and intro.md, runs and prints what stands beside it."""
+"""The code on the first pages and on that of the methods runs and prints what stands beside it."""
 
 import re
 
@@ -27,7 +27,7 @@ def given():
                 loader=[(inputs[i:i + 8], targets[i:i + 8]) for i in (0, 8, 16)])
 
 
-@pytest.mark.parametrize("page", ["README.md", "intro.md"])
+@pytest.mark.parametrize("page", ["README.md", "intro.md", "which_method.md"])
 def test_the_code_of_a_first_page_prints_what_it_says(page, capsys):
     """As a visitor pastes it: one block after the other, in one session."""
     session = given()

@@ -227,8 +227,9 @@ def test_the_figures_and_controls_of_a_later_chapter_answer(later_chapter, recor
         figure.locator("input[type=range]").first.focus()
         page.keyboard.press("ArrowRight")
         text_changes(figure, before)
-    record_property("JupyterLab, slider moved to picture changed, seconds",
-                    a_slider_changes_the_picture(page))
+    if page.locator(".widget-image").count():  # not every chapter has a control beside its figure
+        record_property("JupyterLab, slider moved to picture changed, seconds",
+                        a_slider_changes_the_picture(page))
 
 
 def test_a_live_figure_stands_in_place_of_its_picture(chapter):

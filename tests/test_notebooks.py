@@ -8,8 +8,7 @@ import sys
 
 import nbformat
 import pytest
-from browser import ROOT, SITE
-from bs4 import BeautifulSoup
+from browser import ROOT, SITE, soup
 
 sys.path.insert(0, str(ROOT / "_site"))
 
@@ -21,7 +20,8 @@ NOTEBOOKS = [*CHAPTERS, *sorted((ROOT / "checking").glob("*.ipynb"))]
 TEXT = {"text/plain", "text/html", "text/markdown", "text/latex", "application/json"}
 LIVE = re.compile(r"from saddlelib\.live import (?!check\b)")
 
-every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+every_notebook = pytest.mark.parametrize(
+    "path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 
 
 def cells(path, kind="code"):
@@ -159,9 +159,7 @@ def test_the_numbers_are_those_of_the_site():
         pytest.skip("build the book first: make book")
     site = {}
     for path in NOTEBOOKS:
-        page = BeautifulSoup((SITE / path.parent.name / f"{path.stem}.html")
-                             .read_text("utf8"), "html.parser")
-        for box in page.select(".proof[id], .exercise[id]"):
+        for box in soup(f"{path.parent.name}/{path.stem}").select(".proof[id], .exercise[id]"):
             site[box["id"]] = box.select_one(".caption-number").get_text().strip()
     assert site == labels.count(labels.pages(ROOT))
 

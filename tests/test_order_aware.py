@@ -150,18 +150,25 @@ def test_on_a_straight_floor_however_anisotropic_one_jump_takes_off_decades(orde
 # What it says of the floor --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("order", [3, 4, 6])
-def test_it_reads_the_order_and_without_f_star_f_star(order, known):
-    ravine = Ravine(3, 2, order=order, seed=order)
+def read_at_the_end(order, seed, known):
+    ravine = Ravine(3, 2, order=order, seed=seed)
     told = run(ravine, ravine.start, 1e-20, f_star=0.0 if known else -math.inf)[0].estimates
-    if order == 6 and not known:  # of points far apart some lie where it is not yet 6
-        assert 4.5 < told["order"] < 14
-    else:
-        assert told["order"] == pytest.approx(order, rel=0.2 if order < 6 else 0.6)
     assert told["jumps_kept"] >= 1
-    if not known:
-        assert abs(told["f_star"]) < 1e-6
+    return told
+
+
+@pytest.mark.parametrize("order, known", [(3, True), (3, False), (4, True), (4, False), (6, True)])
+def test_it_reads_the_order_and_without_f_star_f_star(order, known):
+    told = read_at_the_end(order, order, known)
+    assert told["order"] == pytest.approx(order, rel=0.2 if order < 6 else 0.6)
+    assert known or abs(told["f_star"]) < 1e-6
+
+
+def test_order_six_without_f_star_is_read_right_in_most_ravines():
+    """Of points far apart some lie where it is not yet 6, and which, rounding decides."""
+    orders = [read_at_the_end(6, seed, False)["order"] for seed in range(20)]
+    assert np.median(orders) == pytest.approx(6, rel=0.1)
+    assert sum(4.5 < order < 14 for order in orders) >= 16
 
 
 def test_a_quadratic_has_no_order_and_is_solved_all_the_same():

@@ -121,6 +121,8 @@ def test_what_is_not_so_is_an_error(myst, lie, truth):
 
 def test_an_anchor_before_a_heading_is_for_others(myst):
     assert myst('<a id="a-b"></a>\n\n## A b\n\nText.') == "## A b\n\nText."
+    assert myst('<a id="k-is-10"></a>\n\n## K *is* 10!') == "## K *is* 10!"
+    assert myst('<a id="old-name"></a>\n\n### A b') == "(old-name)=\n### A b"
 
 
 def test_a_notebook_keeps_its_code_and_gets_its_stills(sources):

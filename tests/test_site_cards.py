@@ -6,20 +6,26 @@ One page on a desk and one on a phone are shared by all tests that look at them.
 import functools
 import json
 import re
+import sys
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from browser import ROOT, SITE, Visit
+import yaml
+from browser import ROOT, SITE, Visit, soup
 from bs4 import BeautifulSoup
 
-PAGES = ["intro", "notation", "claims", "chapters/saddles", "chapters/psd_theory", "chapters/psgd",
-         "chapters/fourth_order_growth", "chapters/gdpolyak"]
+sys.path.insert(0, str(ROOT / "_site"))
+from book_site import cards as made  # noqa: E402
+
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"])]
+CHAPTERS = [name for name in PAGES if name.startswith("chapters/")]
 CHAPTER = "chapters/fourth_order_growth.html"
 CITATION = 'a.has-card[href$="#cite-davis2024"]'
 THEOREM = 'a.has-card[href="#thm-growth-decomposition"]'
 ANCHORS = ROOT / "tests" / "site_anchors.txt"
-KINDS = re.compile(r"(?:cite|claim|sym|word|thm|lem|prop|cor|def|alg|ex)-")
+KINDS = re.compile(r"(?:cite|claim|sym|term|thm|lem|prop|cor|def|alg|ex)-")
 TAG = re.compile(r'<[a-z][\w-]*\b[^>]*? id="([^"]*)"')
 every_page = pytest.mark.parametrize("name", PAGES)
 
@@ -27,11 +33,6 @@ every_page = pytest.mark.parametrize("name", PAGES)
 @functools.cache
 def html_of(name):
     return (SITE / f"{name}.html").read_text("utf8")
-
-
-@functools.cache
-def soup_of(name):
-    return BeautifulSoup(html_of(name), "html.parser")
 
 
 def ids_of(name):
@@ -61,15 +62,16 @@ def test_ids_are_unique_on_every_page(name):
 
 
 def test_every_claim_has_an_anchor_of_its_own_and_a_link_to_it():
-    rows = [line for line in (ROOT / "claims.md").read_text("utf8").splitlines()
+    claims = [name for name in PAGES if name.startswith("claims/")]
+    rows = [line for name in claims for line in (ROOT / f"{name}.md").read_text("utf8").splitlines()
             if line.startswith("| ") and not line.startswith("| Claim ")]
     names = [re.match(r'\| <a id="(claim-[a-z0-9-]+)"></a>\S', row) for row in rows]
     assert [row[:60] for row, name in zip(rows, names, strict=True) if not name] == []
     names = [name[1] for name in names]
-    page = soup_of("claims")
-    assert [row["id"] for row in page.select("tbody tr")] == names
+    shown = [row for name in claims for row in soup(name).select("tbody tr")]
+    assert [row["id"] for row in shown] == names
     assert len(set(names)) == len(names) > 150
-    links = [row.select_one(".headerlink")["href"] for row in page.select("tbody tr")]
+    links = [row.select_one(".headerlink")["href"] for row in shown]
     assert links == [f"#{name}" for name in names]
 
 
@@ -77,9 +79,6 @@ def test_sources_are_named_by_their_keys():
     keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "references.bib").read_text("utf8"), re.MULTILINE)
     found = [id for id in ids_of("claims") if id.startswith("cite-")]
     assert sorted(found) == sorted(f"cite-{key}" for key in keys)
-    back = soup_of("claims").select('a[role="doc-backlink"]')
-    ids = set(ids_of("claims"))
-    assert back and all(link["href"][1:] in ids for link in back)
 
 
 def test_no_anchor_disappears():
@@ -105,24 +104,67 @@ def test_there_are_cards_of_every_kind_and_none_in_vain(cards):
     linked = {target for name in PAGES for _, _, target in links_of(name)}
     assert linked == set(cards)
     kinds = Counter(target.split("-")[0] for target in cards)
-    assert not {"cite", "thm", "prop", "ex", "claim", "sym", "word"} - set(kinds)
+    assert not {"cite", "thm", "prop", "ex", "claim", "sym", "term"} - set(kinds)
     assert not [target for target, card in cards.items() if " id=" in card["html"]]
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if "/" in name])
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_words_and_symbols_are_linked_with_measure(name):
-    page = soup_of(name)
+    page = soup(name)
     links = [link["href"] for link in page.select("a.word, a.symbol")]
-    assert 3 <= len(links) == len(set(links)) <= 40
+    assert 3 <= len(links) == len(set(links)) <= 60
     assert not page.select(":is(h1, h2, h3, code, pre, a, summary) :is(a.word, a.symbol)")
 
 
-def test_a_symbol_means_what_it_means_in_its_chapter():
-    hrefs = {name: [link["href"].split("#")[1] for link in
-                    soup_of(f"chapters/{name}").select("a.symbol")]
-             for name in ("saddles", "gdpolyak")}
-    assert "sym-rho" in hrefs["saddles"] and "sym-rho-in-chapter-5" in hrefs["gdpolyak"]
-    assert "sym-rho" not in hrefs["gdpolyak"]
+@pytest.mark.parametrize("number, name", list(enumerate(CHAPTERS, 1)))
+def test_symbols_and_words_mean_what_they_mean_in_their_chapter(number, name):
+    links = [link["href"].split("#")[1] for link in soup(name).select("a.symbol, a.word")]
+    scopes = [re.search(r"-in-chapters?-(.*)", link) for link in links]
+    for scope in filter(None, scopes):
+        ends = [int(digit) for digit in re.findall(r"\d", scope[1])]
+        assert number in (range(ends[0], ends[-1] + 1) if "-to-" in scope[1] else ends), scope[0]
+    assert any(scopes) and any(link.startswith("sym-") for link in links)
+
+
+def test_what_a_word_means_in_one_chapter_goes_before_what_it_means_elsewhere():
+    page = """<dl><dt id="term-look-in-chapter-3">look (in chapter 3)</dt><dd><p>A search.</p></dd>
+<dt id="term-SOSP">SOSP</dt><dt id="term-look">look<a class="headerlink" href="#">#</a></dt>
+<dd><p>A certificate.</p></dd></dl>"""
+    found, words = made.glossary(page, (1, 2, 3))
+    assert words == {("look", 1): "term-look", ("look", 2): "term-look",
+                     ("look", 3): "term-look-in-chapter-3",
+                     **{("sosp", chapter): "term-SOSP" for chapter in (1, 2, 3)}}
+    assert found["term-look"] == '<p class="card-title">look</p><p>A certificate.</p>'
+    assert found["term-SOSP"].endswith("<p>A certificate.</p>")
+
+
+def test_a_word_means_what_it_means_in_its_chapter():
+    def linked(chapter):
+        return {link["href"] for link in soup(f"chapters/{chapter}").select("a.word")}
+
+    epoch = "../glossary.html#term-epoch-in-chapter-5"
+    assert epoch in linked("gdpolyak") and epoch not in linked("psgd")
+    assert "../glossary.html#term-strict-saddle" in linked("saddles")
+
+
+def test_a_card_of_a_word_is_the_entry_of_the_glossary(cards):
+    page = soup("glossary")
+    terms = page.select("dl.glossary > dt")
+    assert 45 <= len(page.select("dl.glossary > dd")) <= len(terms)
+    for term in terms:
+        entry = term.find_next_sibling("dd")
+        assert len(entry.get_text().split()) >= 5 and len(entry.select("p")) == 1, term["id"]
+        if term["id"] in cards:
+            card = BeautifulSoup(cards[term["id"]]["html"], "html.parser")
+            assert card.select_one(".card-title").get_text() == term.get_text().rstrip("#")
+            assert squeezed(entry) in squeezed(card)
+    assert sum(term["id"] in cards for term in terms) > 20
+
+
+def squeezed(html):
+    """The words of some HTML, without the TeX of its formulas."""
+    return "".join("".join(piece for piece in html.find_all(string=True)
+                           if not piece.find_parent("annotation")).split())
 
 
 def test_a_card_says_what_the_place_says(cards):
@@ -272,7 +314,7 @@ def test_without_scripts_a_link_is_a_link(browser, site):
 @pytest.mark.parametrize("width", [360, 1280])
 def test_claims_show_all_their_fields(browser, site, width):
     with Visit(browser, width=width) as visit:
-        visit.page.goto(f"{site}/claims.html")
+        visit.page.goto(f"{site}/claims/saddles.html")
         assert visit.page.evaluate("""() => [...document.querySelectorAll(".table-box")]
           .filter((box) => box.scrollWidth > box.clientWidth).length""") == 0
         assert visit.page.evaluate("document.documentElement.scrollWidth") == width

@@ -9,8 +9,7 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from browser import SITE, Visit
-from bs4 import BeautifulSoup
+from browser import SHIFTS, SITE, Visit, soup
 
 CHAPTERS = ["saddles", "psd_theory", "psgd", "fourth_order_growth", "gdpolyak"]
 every_chapter = pytest.mark.parametrize("name", CHAPTERS)
@@ -55,14 +54,6 @@ LETTERS = """async () => Promise.all([...document.querySelectorAll("img.picture.
     return [img.alt, Math.min(...drawn) * img.getBoundingClientRect().width / width];
   }))"""
 
-# How far everything has moved by itself until now.
-SHIFTS = """() => new Promise((done) => {
-  let sum = 0;
-  new PerformanceObserver((list) => {
-    for (const e of list.getEntries()) if (!e.hadRecentInput) sum += e.value;
-  }).observe({ type: "layout-shift", buffered: true });
-  setTimeout(() => done(sum), 100);
-})"""
 # As a reader goes down a page: what comes near starts.
 SCROLL = """async () => {
   for (let y = 0; y < document.body.scrollHeight; y += 0.5 * innerHeight) {
@@ -78,9 +69,8 @@ BOXES = """() => [...document.querySelectorAll(".live-figure.runs")].map((box) =
   parseFloat(getComputedStyle(box).minHeight)])"""
 
 
-@functools.cache
 def page_of(name):
-    return BeautifulSoup((SITE / "chapters" / f"{name}.html").read_text("utf8"), "html.parser")
+    return soup(f"chapters/{name}")
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +102,7 @@ def test_a_chapter_opens_with_title_question_and_figure(name):
     section = page_of(name).select_one("article > section")
     title, question = section.find_all(True, recursive=False)[:2]
     assert title.name == "h1" and question.name == "p"
-    assert question.get_text().strip().endswith("?") and question.strong
+    assert question.strong.get_text().strip().endswith("?")
     first = section.select_one(".live-figure, section, .admonition")
     assert "live-figure" in first["class"], "something else stands before the figure"
     learn = section.find("summary", string=re.compile("What you will learn"))
@@ -186,12 +176,12 @@ def test_ids_are_unique(name):
 
 @every_chapter
 def test_every_fold_is_a_details_element_with_a_name_of_its_own(name):
-    soup = page_of(name)
-    assert not soup.select("div.dropdown, div.toggle, .toggle-button")
-    names = [fold.summary.get_text() for fold in soup.select("article details.code")]
+    page = page_of(name)
+    assert not page.select("div.dropdown, div.toggle, .toggle-button")
+    names = [fold.summary.get_text() for fold in page.select("article details.code")]
     assert len(names) > 10 and len(set(names)) == len(names)
     assert not any(word in text for text in names for word in ("Toggle", "hidden content"))
-    for cell in soup.select("article .cell"):
+    for cell in page.select("article .cell"):
         code = cell.select_one(".cell_input pre")
         if code is not None and len(code.get_text().splitlines()) > 3:
             open_by_wish = "tag_show-code" in cell["class"]
@@ -205,13 +195,13 @@ def test_no_header_of_a_table_is_empty(name):
 
 @every_chapter
 def test_a_page_carries_no_code_of_its_figures(name):
-    soup = page_of(name)
-    for script in soup.find_all("script"):
+    page = page_of(name)
+    for script in page.find_all("script"):
         kind = script.get("type", "")
         assert not script.string or kind.endswith("json") or "MathJax" in script.string, script
         assert "_esm" not in (script.string or "")
-    assert not soup.find_all("style") and not re.search(r' on\w+="', str(soup))
-    assert soup.select_one("link[rel=modulepreload]")
+    assert not page.find_all("style") and not re.search(r' on\w+="', str(page))
+    assert page.select_one("link[rel=modulepreload]")
 
 
 @every_chapter

@@ -12,7 +12,8 @@ import saddlelib
 
 TOP = """
 _config.yml _toc.yml requirements.txt pyproject.toml Makefile README.md CHANGELOG.md CONTRIBUTING.md
-CITATION.cff LICENSE LICENSE-CC-BY-4.0 intro.md notation.md claims.md references.bib
+CITATION.cff LICENSE LICENSE-CC-BY-4.0 paper.md references.bib
+intro.md which_method.md glossary.md notation.md claims.md claims teachers.md digest_ja.md
 api chapters checking saddlelib tests figures benchmarks examples binder _site .github .ci
 .gitignore
 """.split()
@@ -104,13 +105,14 @@ def test_every_file_says_what_it_is_for():
 
 
 def test_every_test_that_the_claims_name_exists():
-    """An ellipsis in claims.md stands for the rest of a name, or for its beginning."""
-    named = re.findall(r"`((?:\.\.\.|test_)\w+(?:\.\.\.)?)`", (ROOT / "claims.md").read_text())
+    """An ellipsis in the claims stands for the rest of a name, or for its beginning."""
+    claims = "".join(path.read_text("utf8") for path in (ROOT / "claims").glob("*.md"))
+    named = re.findall(r"`((?:\.\.\.|test_)\w+(?:\.\.\.)?)`", claims)
     text = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     existing = re.findall(r"^def (test_\w+)", text, re.MULTILINE)
     assert len(named) > 15
     for name in named:
         pattern = re.escape(name).replace(re.escape("..."), r"\w*")
         assert any(re.fullmatch(pattern, test) for test in existing), name
-    for path in re.findall(r"`((?:\w+/)?test_\w+\.py)`", (ROOT / "claims.md").read_text()):
+    for path in re.findall(r"`((?:\w+/)?test_\w+\.py)`", claims):
         assert (ROOT / "tests" / path).exists(), path

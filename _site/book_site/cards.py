@@ -2,8 +2,8 @@
 
 A card exists for each theorem, exercise, equation, source, claim, symbol and word of the glossary
 that some page links to. All cards of the book are one file that a page asks for when a reader asks
-for the first card. The same pass gives claims, symbols and words their anchors, and links the first
-use of a symbol or a word on a page to where it is explained.
+for the first card. The same pass gives claims and symbols their anchors, and links the first use of
+a symbol or a word on a page to where it is explained.
 """
 
 import json
@@ -18,7 +18,7 @@ from .pages import element, end_of
 from .sharing import ordered
 
 FILE = "_static/cards.json"
-CLAIMS, NOTATION = "claims", "notation"
+CLAIMS, NOTATION, GLOSSARY = "claims/", "notation", "glossary"  # the first one is a folder
 LONG = 1200  # so many characters of a statement are shown; the rest is a link away
 
 ID = re.compile(r' id="([^"]*)"')
@@ -33,18 +33,19 @@ SYMBOL = re.compile(r'<span class="math notranslate nohighlight">(?:(?!</span>).
                     r'<annotation encoding="application/x-tex">([^<]*)</annotation>'
                     r"(?:(?!</span>).)*</span>", re.DOTALL)
 SCOPE = re.compile(r"^[\s(]*in (chapters? \d(?:(?:, | and | to )\d)*|[a-z]+)")
-TERM = re.compile(r"<strong>([^<]+)</strong>(?= *(?:\([^)]*\))?:| is | always means )")
+DEFINED = re.compile(r'((?:<dt id="term-[^>]*>.*?</dt>\s*)+)<dd>(.*?)</dd>', re.DOTALL)
+TERM = re.compile(r'<dt id="(term-[^"]*)">(.*?)</dt>', re.DOTALL)
+HEADERLINK = re.compile(r'<a class="headerlink".*?</a>', re.DOTALL)
 # Words of the glossary that are plain English as well: only a reader can tell which is meant.
-PLAIN = {"look", "call", "wall", "floor", "jump", "settle", "escape", "wrapped", "the default"}
-# Words that mean what the glossary says in some chapters only.
-ONLY = {"epoch": (5,), "certificate": (1, 2, 3), "crawl": (4, 5)}
+PLAIN = {"bare", "bend", "call", "default", "escape", "floor", "form", "gap", "jump", "kernel",
+         "look", "range", "settle", "wall", "wrapped"}
 
 VOID = {"br", "img", "input", "hr", "wbr", "meta", "link", "source", "col"}
 # What has no words to link: other links, code, headings and bold questions, formulas, tables,
 # folds and what is drawn.
 CLOSED = {"a", "code", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "math", "svg", "table", "figure",
-          "button", "summary", "label", "style", "script", "textarea", "select", "dt", "dfn",
-          "strong", "details"}
+          "button", "summary", "label", "style", "script", "textarea", "select", "dt", "strong",
+          "details"}
 CLOSED_CLASSES = re.compile(
     r'class="[^"]*\b(?:cell|admonition-title|math|needs-kernel|no-script|hero)\b')
 TOKEN = re.compile(r"<(/?)([a-zA-Z][\w-]*)((?:[^<>\"]|\"[^\"]*\")*)>|([^<]+)|<")
@@ -162,31 +163,18 @@ def inner(cell):
     return re.sub(r"^\s*<p>|</p>\s*$", "", cell.strip())
 
 
-def mark_words(body):
-    """Give each word of the glossary an id; returns the text, the cards, and the words."""
-    start = body.find('<section id="words">')
-    if start < 0:
-        return body, {}, {}
-    end = end_of(body, start, "section")
-    cards, words, done = {}, {}, []
-
-    def paragraph(found):
-        parts = list(TERM.finditer(found[0]))
-        html = found[0]
-        for part, after in zip(parts, [*parts[1:], None], strict=True):
-            meaning = found[0][part.start():after.start() if after else None]
-            where = re.match(r" \((?:of )?([^)]*)\)", found[0][part.end():])
-            name = f"word-{slug(part[1].lower())}" + (f"-{slug(where[1].lower())}" if where else "")
-            if name in cards:
-                raise ExtensionError(f"notation.md has two words {name}")
-            meaning = meaning.removesuffix("</p>").strip()
-            cards[name] = f"<p>{meaning}</p>"
-            words.setdefault(part[1].lower(), name)
-            html = html.replace(part[0], f'<dfn id="{name}">{part[0]}</dfn>', 1)
-        return html
-
-    done = re.sub(r"<p>.*?</p>", paragraph, body[start:end], flags=re.DOTALL)
-    return body[:start] + done + body[end:], cards, words
+def glossary(body, chapters):
+    """The cards of the words of the glossary, and the word's id for each word and chapter."""
+    found = [(name, text(HEADERLINK.sub("", html)), meaning)
+             for terms, meaning in DEFINED.findall(body) for name, html in TERM.findall(terms)]
+    cards, words = {}, {}
+    # What a word means in some chapters goes before what it means everywhere.
+    for name, term, meaning in sorted(found, key=lambda entry: " (in " in entry[1]):
+        word, _, scope = term.partition(" (in ")
+        cards[name] = f'<p class="card-title">{term}</p>{meaning}'
+        for chapter in numbers(scope, chapters):
+            words[word.lower(), chapter] = name
+    return cards, words
 
 
 # Cards
@@ -194,7 +182,7 @@ def mark_words(body):
 
 def clean(html, page):
     """HTML for a card: without ids, TeX and links to itself; addresses lead from the site's top."""
-    html = re.sub(r'<a class="headerlink".*?</a>', "", html, flags=re.DOTALL)
+    html = HEADERLINK.sub("", html)
     html = re.sub(r"<annotation.*?</annotation>", "", html, flags=re.DOTALL)
     html = re.sub(r' (?:id|title|tabindex|role|aria-label)="[^"]*"', "", html)
     return re.sub(r'(?<=\shref=")[^"]*', lambda found: from_top(found[0], page), html)
@@ -256,7 +244,7 @@ def page_cards(name, body):
     yield from all_of(BOX, box_card)
     yield from all_of(EQUATION, lambda html: html)
     yield from all_of(SOURCE, lambda html: element(html, "<p>", "p"))
-    if name == CLAIMS:
+    if name.startswith(CLAIMS):
         for row in ROW.findall(body):
             found = re.match(r'<tr id="(claim-[\w-]+)"', row)
             if found:
@@ -266,7 +254,7 @@ def page_cards(name, body):
 def label(name):
     """What the link of a card says: where it leads to."""
     kinds = {"cite": "the source", "claim": "the claim", "sym": "the notation",
-             "word": "the glossary", "ex": "the exercise"}
+             "term": "the glossary", "ex": "the exercise"}
     return kinds.get(name.split("-")[0], "the statement")
 
 
@@ -276,8 +264,8 @@ def label(name):
 class Linker:
     """Goes once over a text and links the first use of each symbol and of each word in it."""
 
-    def __init__(self, symbols_here, terms, target):
-        self.symbols, self.terms, self.target = dict(symbols_here), dict(terms), target
+    def __init__(self, symbols_here, terms):
+        self.symbols, self.terms = dict(symbols_here), dict(terms)
         # PGD is no word of a sentence: its capitals count.
         self.short = {word for word in terms if len(word) <= 4}
         words = "|".join(re.escape(word).replace(r"\ ", r"\s+")
@@ -298,18 +286,18 @@ class Linker:
         key = said if said in self.terms else said.removesuffix("s")
         if key not in self.terms or (key in self.short and not found[0].rstrip("s").isupper()):
             return found[0]
-        return f'<a class="word" href="{self.target}{self.terms.pop(key)}">{found[0]}</a>'
+        return f'<a class="word" href="{self.terms.pop(key)}">{found[0]}</a>'
 
     def formula(self, body, at):
         """A formula that is one symbol, not met before, with its link; or None."""
         found = SYMBOL.match(body, at) if self.running() else None
         tex = tex_of(found) if found else None
-        name = self.symbols.pop(tex, None)
-        if not name:
+        address = self.symbols.pop(tex, None)
+        if not address:
             return None
         # A link of MathML alone has no name for whoever does not see it.
         spoken = escape(" ".join(re.findall(r"[^\W_]+|[^\w\s\\{}]", tex)))
-        link = f'<a class="symbol" href="{self.target}{name}" aria-label="{spoken}, a symbol">'
+        link = f'<a class="symbol" href="{address}" aria-label="{spoken}, a symbol">'
         return found.end(), f"{link}{found[0]}</a>"
 
     def step(self, closing, tag, attributes):
@@ -348,21 +336,22 @@ def add_links(body, meant, words, chapter, up):
 
     Single letters are said too often, in too many senses.
     """
-    terms = {word: name for word, name in words.items()
-             if word not in PLAIN and chapter in ONLY.get(word, (chapter,))}
-    here = {tex: name for (tex, where), name in meant.items()
+    terms = {word: f"{up}{GLOSSARY}.html#{name}" for (word, where), name in words.items()
+             if where == chapter and word not in PLAIN}
+    here = {tex: f"{up}{NOTATION}.html#{name}" for (tex, where), name in meant.items()
             if where == chapter and not re.fullmatch("[A-Za-z]", tex)}
-    return Linker(here, terms, f"{up}{NOTATION}.html#").link(body)
+    return Linker(here, terms).link(body)
 
 
 def add_claims(body, page, claims, up):
     """Let each statement lead to the claims that name it."""
     done, at = [], 0
     for found in BOX.finditer(body):
-        names = claims.get(f"{page}.html#{found[1]}", [])
+        there = claims.get(f"{page}.html#{found[1]}", [])
         links = " ".join(
-            f'<a class="claim-link" href="{up}{CLAIMS}.html#{name}">claim'
-            f'{f" {number}" if len(names) > 1 else ""}</a>' for number, name in enumerate(names, 1))
+            f'<a class="claim-link" href="{up}{address}">claim'
+            f'{f" {number}" if len(there) > 1 else ""}</a>'
+            for number, address in enumerate(there, 1))
         if links:
             end = body.index("</p>", found.end())
             done += [body[at:end], f'<span class="claim-links"> {links}</span>']
@@ -370,15 +359,13 @@ def add_claims(body, page, claims, up):
     return "".join([*done, body[at:]])
 
 
-def claims_of(body):
-    """Which claims name a statement, by its address."""
-    found = {}
+def claims_of(page, body):
+    """Pairs of a statement's address and that of a claim which names it."""
     for row in ROW.findall(body):
         name = re.match(r'<tr id="(claim-[\w-]+)"', row)
         for address in re.findall(r'href="([^"]+#(?:thm|lem|prop|cor|def|alg)-[\w-]+)"', row):
-            if name and name[1] not in found.setdefault(address, []):
-                found[address].append(name[1])
-    return found
+            if name:
+                yield from_top(address, page), f"{page}.html#{name[1]}"
 
 
 class Cards:
@@ -389,24 +376,33 @@ class Cards:
         self.page_of, self.cards = {}, {}
         self.claims, self.meant, self.words = {}, {}, {}
         self.bodies = {name: html[slice(*article(html))] for name, html in pages}
-        for name, first in ((CLAIMS, self._claims), (NOTATION, self._notation)):
+        for name in [name for name in self.bodies if name.startswith(CLAIMS)]:
+            self._claims(name)
+        for name, first in ((NOTATION, self._notation), (GLOSSARY, self._glossary)):
             if name in self.bodies:
                 first(self.bodies[name])
         for name, body in self.bodies.items():
-            for target, html in page_cards(name, body):
-                self._add(name, target, html)
+            self._add_all(name, dict(page_cards(name, body)))
         self.used = set()
 
-    def _claims(self, body):
-        self.bodies[CLAIMS] = mark_claims(body)
-        self.claims = claims_of(self.bodies[CLAIMS])
+    def _claims(self, name):
+        self.bodies[name] = mark_claims(self.bodies[name])
+        for statement, claim in claims_of(name, self.bodies[name]):
+            if claim not in self.claims.setdefault(statement, []):
+                self.claims[statement].append(claim)
 
     def _notation(self, body):
-        body, cards, self.meant = mark_symbols(body, tuple(self.chapters.values()))
-        body, words, self.words = mark_words(body)
-        self.bodies[NOTATION] = body
-        for target, html in {**cards, **words}.items():
-            self._add(NOTATION, target, html)
+        self.bodies[NOTATION], cards, self.meant = mark_symbols(
+            body, tuple(self.chapters.values()))
+        self._add_all(NOTATION, cards)
+
+    def _glossary(self, body):
+        cards, self.words = glossary(body, tuple(self.chapters.values()))
+        self._add_all(GLOSSARY, cards)
+
+    def _add_all(self, page, cards):
+        for target, html in cards.items():
+            self._add(page, target, html)
 
     def _add(self, page, target, html):
         if self.page_of.setdefault(target, page) != page:
@@ -433,15 +429,15 @@ class Cards:
         body = self.bodies.pop(name, None)
         if not body:
             return html
+        body = add_claims(body, name, self.claims, up)
         if name in self.chapters:
-            body = add_claims(body, name, self.claims, up)
             body = add_links(body, self.meant, self.words, self.chapters[name], up)
         body = self.mark(name, body)
         html = in_article(html, lambda _: body)
         files = f'<link rel="stylesheet" href="{up}_static/cards.css" />\n'
         if "has-card" in body:
             files += f'<script type="module" src="{up}_static/cards.js"></script>\n'
-        elif name != CLAIMS:
+        elif not name.startswith(CLAIMS):
             return html
         return html.replace("</head>", files + "</head>", 1)
 

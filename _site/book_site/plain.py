@@ -18,6 +18,8 @@ import json
 import re
 from pathlib import Path
 
+from docutils import nodes
+
 from .sources import Sources
 
 # How a label begins, what it names, and the directive for it.
@@ -38,6 +40,8 @@ SOLUTION = re.compile(rf"Solution to \[Exercise {NUMBER}\]\(#(?P<label>{LABEL})\
 LINK = re.compile(r"(?<!!)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<address>[^()\s]+)\)")
 REFERENCE = re.compile(rf"[^:#]*#(?P<label>{LABEL})")
 CITES = re.compile(r"\(?[^()]+(?: \(|, )\d{4}\)")
+ANCHOR = re.compile(r'<a id="([\w-]+)">')
+HEADING = re.compile(r'^<a id="(?P<name>[\w-]+)"></a>\n+(?=#+ (?P<words>.*)$)', re.MULTILINE)
 # What a link cannot begin in: code and formulas.
 VERBATIM = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)[ \t]*$"
                       r"|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`)"
@@ -151,12 +155,17 @@ def _inline(text, sources):
         kept.append(match[0])
         return f"\0{len(kept) - 1}\0"
 
-    text = VERBATIM.sub(keep, text)
-    text = re.sub(r'^<a id="[\w-]+"></a>\n+(?=#)', "", text, flags=re.MULTILINE)
+    text = VERBATIM.sub(keep, HEADING.sub(_target, text))
     text = LINK.sub(lambda link: _role(link, sources), text)
     while "\0" in text:
         text = re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], text)
     return text
+
+
+def _target(anchor):
+    """What stands before a heading: nothing if others call it as the site does by itself."""
+    own = re.sub(r"[^\w\- ]", "", anchor["words"].lower()).replace(" ", "-")
+    return "" if own == anchor["name"] else f"({anchor['name']})=\n"
 
 
 def _role(link, sources):
@@ -189,6 +198,18 @@ def read_plain(app, docname, source):
         raise Lie(f"{path.name}: {error}") from error
 
 
+def know_anchors(app, doctree):
+    """Let a link from another page lead to an anchor, not only to a heading as MyST has it."""
+    slugs = app.env.metadata[app.env.docname].setdefault("myst_slugs", {})
+    found = {name: name for node in doctree.findall(nodes.raw)
+             for name in ANCHOR.findall(node.astext())}
+    found |= {name: doctree.nameids[name] for name, explicit in doctree.nametypes.items()
+              if explicit and doctree.nameids.get(name)}
+    for name, place in found.items():
+        slugs.setdefault(name, (0, place, ""))
+
+
 def setup(app):
     """Register with Sphinx, before anybody else who reads a page's source."""
     app.connect("source-read", read_plain, priority=100)
+    app.connect("doctree-read", know_anchors)

@@ -169,7 +169,8 @@ function links() {
 // the keyboard; one that fits stays out of the way of the Tab key.
 function boxes() {
   const found = all(
-    "div.math, span.math.long, div.highlight pre, .cell_output .output, .table-box",
+    "div.math, span.math.long, div.highlight pre, .cell_output .output, .table-box, "
+      + "figure:has(.picture), .cell_output:has(> .picture)",
   );
   function mark(box, scrolls) {
     if (scrolls === box.hasAttribute("tabindex")) return;

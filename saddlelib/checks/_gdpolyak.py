@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import types
 
 import numpy as np
 
-from ..methods import polyak_quotient
+from ..problems import ConvexQuartic, MatrixFactorization, RavineRosenbrock
 from ..theory import ravine
-from ._numbers import function, returned
+from ._numbers import function, given
 from ._table import Exercise, equal, first, near, part, term, whole, within
 
 FIRST = "The first is right. "
@@ -23,18 +22,18 @@ def _gdpolyak_1():
     return Exercise(("growth of the steps", "factor of f"), [
         *first(near(grows, right, 1e-3), "The growth: ", [
             (near(grows, ravine.step_growth(), 2e-3), "that belongs to λ = 1. With λ = 2, "
-                                                      "ρ = 1 − 2/4."),
-            (near(grows, 1 / factor, 1e-3), "that is 1/ρ. The length goes with v to the power "
-                                            "−2."),
+                                                      "1 − λ/p = 1 − 2/4."),
+            (near(grows, 1 / factor, 1e-3), "that is 1/(1 − λ/p). The length goes with v to "
+                                            "the power −2."),
             (near(grows, 1 / right, 1e-3), "upside down. The closer the run, the longer the step."),
-        ], "the length is proportional to v^(2 − p), and v is multiplied by ρ."),
+        ], "the length is proportional to v^(2 − p), and v is multiplied by 1 − λ/p."),
         *first(near(falls, factor**4, 2e-3), f"{FIRST}f: ", [
             (near(falls, factor, 1e-3), "that is what happens to the distance. f is its fourth "
                                         "power."),
             (near(falls, factor**-4, 1e-3), "it falls, so its factor is below one."),
             (near(falls, published**4), "81/256 belongs to λ = 1."),
         ], "the distance is multiplied by ρ, and f = cv⁴."),
-    ], "Correct. ρ = ½, so the steps grow by ρ⁻² = 4 and f falls by ρ⁴ = 1/16.")
+    ], "Correct. 1 − λ/p = ½, so the steps grow by (½)⁻² = 4 and f falls by (½)⁴ = 1/16.")
 
 
 def _gdpolyak_2():
@@ -64,13 +63,13 @@ def _gdpolyak_2():
 
 
 def _gdpolyak_3():
-    """The leading term of the gradients for ε = 1e-5, ημ = 0.1, λ = 1 and 2."""
+    """The leading term of the gradients for five digits, ημ = 0.1, λ = 1 and 2."""
     one, two = part(0), part(1)
     right = [ravine.calls(1e-5, 0.1, 1.0, factor=factor) for factor in (1.0, 2.0)]
     log, q, rho = math.log(1e5), math.log(1 / 0.9), math.log(4 / 3)
     return Exercise(("λ = 1", "λ = 2"), [
         *first(near(one, right[0]), "λ = 1: ", [
-            (near(one, log / (q * rho)), "the logarithm of 1/ε is squared."),
+            (near(one, log / (q * rho)), "the logarithm of 10⁵ is squared."),
             (near(one, log**2 / (0.1 * rho)), "that puts ημ in place of ln(1/(1 − ημ)). Nearly "
                                               "the same, but not within a per cent."),
             (near(one, 5**2 / (q * rho)), "that mixes logarithms. The square makes it matter "
@@ -79,11 +78,11 @@ def _gdpolyak_3():
             (near(one, right[0] / 2), "(p − 2)/2 is one for p = 4, not a half."),
             (near(one, 2 * right[0]), "p − 2 is still to be halved: lengths that grow have half "
                                       "their last as a mean."),
-        ], "put ε = 10⁻⁵, q = 0.9, ρ = ¾ and p = 4 into the theorem."),
+        ], "put n = 5, 1 − ημ = 0.9, 1 − λ/p = ¾ and p = 4 into the theorem."),
         *first(near(two, right[1]), f"{FIRST}λ = 2: ", [
-            (near(two, right[0] / 2), "twice the step is not half the price. ρ is ½ now."),
-            (near(two, right[0]), "λ comes in through ρ."),
-        ], "only ρ changes, to 1 − 2/4."),
+            (near(two, right[0] / 2), "twice the step is not half the price. 1 − λ/p is ½ now."),
+            (near(two, right[0]), "λ comes in through 1 − λ/p."),
+        ], "only 1 − λ/p changes, to ½."),
     ], f"Correct. {right[0]:.0f} and {right[1]:.0f}.")
 
 
@@ -93,90 +92,38 @@ def _gdpolyak_4():
     right = [delta * factor / (8 - factor) for factor in (1, 2)]
     return Exercise(("λ = 1", "λ = 2"), [
         *first(near(one, right[0], 0.02), "λ = 1: ", [
-            (near(one, delta, 1e-3), "at gap = δ the factor is 2, which is fine, even better than "
+            (near(one, delta, 1e-3), "at gap = e⋆ the factor is 2, which is fine, even better than "
                                      "one."),
-            (near(one, 7 * delta, 1e-3), "upside down. Where the gap is much larger than δ, the "
-                                         "error is harmless."),
+            (near(one, 7 * delta, 1e-3), "upside down. Where the gap is much larger than e⋆, "
+                                         "the error is harmless."),
             (near(one, delta / 3, 0.02), "there the step goes exactly to the minimizer. It may "
                                          "overshoot by as much again."),
-            (near(one, delta / 8, 0.02), "nearly. The factor is 1 + δ/gap, and the one counts."),
-        ], "the factor is λ' = 1 + δ/gap, and |1 − λ'/4| passes one at λ' = 8."),
+            (near(one, delta / 8, 0.02), "nearly. The factor is 1 + e⋆/gap, and the one counts."),
+        ], "the factor is λ' = 1 + e⋆/gap, and |1 − λ'/4| passes one at λ' = 8."),
         *first(near(two, right[1], 0.02), f"{FIRST}λ = 2: ", [
-            (near(two, 2 * right[0], 0.02), "not simply twice. 2(1 + δ/gap) = 8 is to be solved."),
+            (near(two, 2 * right[0], 0.02), "not simply twice. 2(1 + e⋆/gap) = 8 is to be solved."),
             (near(two, right[0] / 2, 0.02), "longer steps leave earlier, at a larger gap."),
-        ], "solve 2(1 + δ/gap) = 8."),
-    ], "Correct. δ/7 and δ/3: the longer step is the more delicate one.")
+        ], "solve 2(1 + e⋆/gap) = 8."),
+    ], "Correct. e⋆/7 and e⋆/3: the longer step is the more delicate one.")
 
 
 def _gdpolyak_5():
-    """The order that ακ = 2/3 belongs to, and its factor of f per epoch."""
+    """The order that θ_g = 2/3 belongs to, and its factor of f per epoch."""
     p, factor = part(0), part(1)
     order, rho = 3, ravine.contraction(3.0)
     return Exercise(("order", "factor of f"), [
         *first(near(p, order, 5e-3), "The order: ", [
             (near(p, 1.5, 5e-3), "solve (p − 1)/p = 2/3, not 1/p = 2/3."),
-            (near(p, 4, 5e-3), "4 would show ακ = ¾."),
-            (near(p, 2, 5e-3), "2 would show ακ = ½, a bowl."),
+            (near(p, 4, 5e-3), "4 would show θ_g = ¾."),
+            (near(p, 2, 5e-3), "2 would show θ_g = ½, a bowl."),
         ], "solve (p − 1)/p = 2/3."),
         *first(near(factor, rho**order), f"{FIRST}The factor: ", [
             (near(factor, rho), "that is what happens to the distance."),
             (near(factor, 0.159), "0.159 is what rounding makes of it."),
             (near(factor, rho**4), "f is the third power of the distance here."),
             (near(factor, ravine.contraction(4.0) ** 4), "81/256 belongs to order 4."),
-        ], "ρ = 1 − 1/p, and f = cv^p."),
+        ], "the distance is multiplied by 1 − 1/p, and f = cv^p."),
     ], f"Correct. p = 3 and (2/3)³ = {rho**order:.3f}, the true rate of the two neurons.")
-
-
-def _quotient(answer):
-    """α = gap/‖g‖² for gradients of any size."""
-    answer = function(answer, "(gap, grad)")
-    base = np.array([3.0, -4.0, 12.0])
-    with np.errstate(all="ignore"):
-        for gap, g in ((2.0, base), (0.5, -base)):
-            got, right = returned(answer(gap, g.copy())), polyak_quotient(gap, g)
-            if not math.isclose(got, right, rel_tol=1e-9):
-                return _wrong_quotient(got, right, gap, g)
-        if {"longdouble", "float128", "Decimal", "Fraction", "mpf"} & _words(answer):
-            return "Right on this machine. But `longdouble` is float64 on many others, and no " \
-                   "wider type is needed: divide by the largest entry, in two goes."
-        for scale in (1e-200, 1e-155, 1e155, 1e200):
-            gap = 1e-250 if scale < 1 else 1e250
-            got, right = returned(answer(gap, scale * base)), polyak_quotient(gap, scale * base)
-            if not math.isclose(got, right, rel_tol=1e-9):
-                what = "underflows to 0" if scale < 1 else "overflows"
-                return f"Right for gradients of ordinary size. At {scale:g} a square {what} on " \
-                       f"the way: yours says {got:.3g}, right is {right:.3g}."
-        for gap, g in ((1.0, np.array([-3.0, 0.0])), (1e150, np.array([-1e160, 1e-160]))):
-            got, right = returned(answer(gap, g.copy())), polyak_quotient(gap, g)
-            if not math.isclose(got, right, rel_tol=1e-9):
-                return f"For g = {g} yours says {got:.3g}. The largest entry is the largest in " \
-                       "size, which may be negative."
-    return "Correct. No square of a small or large number is ever formed."
-
-
-def _wrong_quotient(got, right, gap, g):
-    """What an answer may have computed in place of the quotient."""
-    size, largest = float(np.linalg.norm(g)), float(abs(g).max())
-    for value, hint in (
-        (gap / size, "The norm is squared: α‖g‖ would be the length, α is not."),
-        (gap * size**2, "Divide by the square, do not multiply."),
-        (right * largest, "One division by the largest entry is missing: ‖g‖² = m²‖g/m‖²."),
-        (right / largest, "One division by the largest entry too many: ‖g‖² = m²‖g/m‖²."),
-        (right * largest**2, "That is gap/‖g/m‖². Divide by m², in two goes."),
-        (-right, "The sign: the quotient is positive for a positive gap."),
-    ):
-        if math.isclose(got, value, rel_tol=1e-9):
-            return hint
-    return f"For gap = {gap:g} and g = {g} yours says {got:.6g}; gap/‖g‖² is {right:.6g}."
-
-
-def _words(answer):
-    """The names and texts that a function's code uses, its inner functions included."""
-    codes, found = [getattr(answer, "__code__", None)], set()
-    for code in filter(None, codes):
-        found |= {*code.co_names, *(word for word in code.co_consts if isinstance(word, str))}
-        codes += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
-    return found
 
 
 def _gdpolyak_7():
@@ -237,13 +184,106 @@ def _gdpolyak_8():
     ], "Correct. θ = 5/6: order 6, five steps at once, and one alone leaves 4/5.")
 
 
+class _Calls:
+    """A problem as one function that gives f and ∇f, and counts how often it is asked."""
+
+    def __init__(self, problem):
+        self.problem, self.count = problem, 0
+
+    def __call__(self, x):
+        self.count += 1
+        return float(self.problem.fun(x)), self.problem.grad(x)
+
+
+def _descent(call, x, eta, lengths, *, before=False, scale=1.0, power=2, stale=False):
+    """Epochs of so many short steps and a long one: as it is meant, or with a common mistake."""
+    f = g = None
+    for length in lengths:
+        for long in ([True] + [False] * length if before else [False] * length + [True]):
+            if not (long and stale and g is not None):
+                f, g = call(x)
+            x = x - (scale * f / np.linalg.norm(g) ** power if long else eta) * g
+    return x
+
+
+def _descend(answer):
+    """GDPolyak with growing epochs, from a function that is paid for by the call."""
+    answer = function(answer, "(call, x, eta, K, more, epochs)")
+    courses = (
+        (ConvexQuartic(), [0.7, 0.6], 0.1, 3, 1.6, 4),
+        (RavineRosenbrock(10.0), [0.8, 0.5], 0.0125, 4, 2.0, 3),
+        (MatrixFactorization(np.diag([1.0, 0.5, 0.0]), columns=3),
+         [0.7, 0.1, 0.2, -0.1, 0.5, 0.1, 0.3, 0.2, 0.4], 0.06, 2, 0.6, 5),
+    )
+    with np.errstate(all="ignore"):
+        for problem, start, eta, K, more, epochs in courses:
+            lengths = [math.floor(K + i * more) for i in range(epochs)]
+            call, x = _Calls(problem), np.array(start)
+            got = given(answer(call, x, eta, K, more, epochs))
+            if np.shape(got) != x.shape:
+                return f"Return the last point, of shape {x.shape}; yours has shape " \
+                       f"{np.shape(got)}."
+            got, right = np.asarray(got, float), _descent(_Calls(problem), np.array(start), eta,
+                                                          lengths)
+            if not np.allclose(got, right, rtol=1e-9, atol=1e-12):
+                return _wrong_descent(problem, np.array(start), eta, K, more, epochs, got)
+            if (x != start).any():
+                return "The points are right, but your function changes the start that it is " \
+                       "given. Write x = x − …, which makes a new array, in place of x −= …."
+            if call.count != sum(lengths) + epochs:
+                return f"The point is right, but it took {call.count} calls where " \
+                       f"{sum(lengths) + epochs} do. Ask once at each point from which you " \
+                       "step, and take both numbers from that call."
+    return "Correct. The right points, one call for each step, and none at the last point."
+
+
+def _wrong_descent(problem, x, eta, K, more, epochs, got):
+    """Which mistake leads to the point that a function gave."""
+    lengths = [math.floor(K + i * more) for i in range(epochs)]
+    for mistaken, options, hint in (
+        (lengths, {"eta": -eta, "scale": -1.0}, "Your steps go uphill: a step is x − …, against "
+                                                "the gradient."),
+        (lengths, {"scale": -1.0}, "Your long steps go uphill: they are x − …, too."),
+        (lengths, {"scale": 0.0}, "The long steps are missing: one at the end of each epoch."),
+        ([0] * epochs, {}, "The short steps are missing: that is Polyak's method."),
+        (lengths, {"before": True}, "Your epochs begin with the long step. Go down to the floor "
+                                    "first, then along it."),
+        (lengths, {"power": 1}, "The norm in the long step is squared: f/‖∇f‖²."),
+        (lengths, {"power": 0}, "The long step is f/‖∇f‖² times the gradient; yours does not "
+                                "divide."),
+        (lengths, {"stale": True}, "Your long step takes f and ∇f from the point before the last "
+                                   "short step. Call again where it begins."),
+        (lengths, {"scale": 0.5}, "Your long step is half as long as Polyak's, f/‖∇f‖²."),
+        ([K] * epochs, {}, "Your epochs do not grow: epoch i has ⌊K + i·more⌋ short steps."),
+        ([math.floor(K + (i + 1) * more) for i in range(epochs)], {},
+         "Epochs are counted from 0: the first has K short steps."),
+        ([K + i * math.floor(more) for i in range(epochs)], {},
+         "Round down at the end, not before: ⌊K + i·more⌋, not K + i·⌊more⌋."),
+        ([math.ceil(K + i * more) for i in range(epochs)], {}, "Round down, not up."),
+        ([round(K + i * more) for i in range(epochs)], {}, "Round down, not to the nearest."),
+        (lengths[:-1], {}, f"One epoch is missing: {epochs} are wanted."),
+        ([*lengths, math.floor(K + epochs * more)], {}, f"One epoch too many: {epochs} are "
+                                                        "wanted."),
+        ([n - 1 for n in lengths], {}, "Every epoch has one short step too few: K of them, and "
+                                       "then the long one."),
+    ):
+        options = dict(options)
+        step = options.pop("eta", eta)
+        if np.allclose(got, _descent(_Calls(problem), x, step, mistaken, **options), rtol=1e-6,
+                       atol=1e-9, equal_nan=True):
+            return hint
+    return f"On {problem.name} with K = {K}, more = {more} and {epochs} epochs it ends at " \
+           f"{np.array2string(got, precision=3)}. An epoch is ⌊K + i·more⌋ steps x − η∇f(x), and " \
+           "then one step x − f/‖∇f‖²·∇f."
+
+
 CHECKS = {
     "gdpolyak-1": _gdpolyak_1,
     "gdpolyak-2": _gdpolyak_2,
     "gdpolyak-3": _gdpolyak_3,
     "gdpolyak-4": _gdpolyak_4,
     "gdpolyak-5": _gdpolyak_5,
-    "gdpolyak-6": lambda: Exercise(("quotient(gap, grad)",), code=_quotient),
     "gdpolyak-7": _gdpolyak_7,
     "gdpolyak-8": _gdpolyak_8,
+    "gdpolyak-9": lambda: Exercise(("descend(call, x, eta, K, more, epochs)",), code=_descend),
 }

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..problems import ConvexQuartic
-from ._numbers import function, returned
+from ._numbers import function, given, returned
 from ._table import Exercise, equal, first, near, part, term, whole
 
 
@@ -63,21 +63,21 @@ def _growth_2():
 def _growth_3():
     """Ravine and form of f = 2u² + 3uv² + 2v⁴."""
     bend, form = part(0), part(1)
-    return Exercise(("b", "q"), [
-        *first(near(bend, -3 / 4, 1e-3), "b: ", [
+    return Exercise(("c₂", "c₄"), [
+        *first(near(bend, -3 / 4, 1e-3), "c₂: ", [
             (near(bend, 3 / 4, 1e-3), "the size is right. 3uv² pushes u to the negative side."),
-            (near(bend, -6 / 4, 1e-3), "that is −T/H. The formula has a factor ½, because "
-                                       "T = D³f[v, v, ·] is twice the coefficient of uv²."),
-            (near(bend, -3 / 8, 1e-3), "your T is 3. T = D³f[v, v, ·] differentiates 3uv² twice "
-                                       "in v, which makes it 6."),
+            (near(bend, -6 / 4, 1e-3), "that is −b(v)/H. The formula has a factor ½, because "
+                                       "b(v) = D³f[v, v, ·] is twice the coefficient of u."),
+            (near(bend, -3 / 8, 1e-3), "your b(v) is 3v². b(v) = D³f[v, v, ·] differentiates "
+                                       "3uv² twice in v, which makes it 6v²."),
         ], "for a fixed v, which u makes 2u² + 3uv² least?"),
-        *first(near(form, 2 - 9 / 8, 1e-3), "b is right. q: ", [
+        *first(near(form, 2 - 9 / 8, 1e-3), "c₂ is right. c₄: ", [
             (near(form, 2, 1e-3), "that is f along u = 0. On the ravine f is lower."),
             (near(form, 2 + 9 / 8, 1e-3), "the second term is subtracted. A wall can only help f "
                                           "to be lower."),
             (near(form, 2 - 9 / 4, 1e-3), "that takes ¼ for ⅛. It would make 0 no minimizer at "
                                           "all."),
-            (near(form, 2 - 9 / 32, 1e-3), "your T is 3. T = D³f[v, v, ·] is 6."),
+            (near(form, 2 - 9 / 32, 1e-3), "your b(v) is 3v². b(v) = D³f[v, v, ·] is 6v²."),
             (near(form, 48 - 9 / 8, 1e-3), "D⁴f[v⁴] of 2v⁴ is 48, and the formula divides it by "
                                            "24."),
         ], "put u = −¾v² into f."),
@@ -85,20 +85,20 @@ def _growth_3():
 
 
 def _growth_4():
-    """The least a at which ½u² + a·u(v² − w²) + (v² + w²)² loses its fourth-order growth."""
+    """The least a at which ½u² + a·u(v₁² − v₂²) + (v₁² + v₂²)² loses fourth-order growth."""
     x, right = part(0), math.sqrt(2)
     worst = 1 - x * x / 2
     return Exercise(("a",), [
-        (near(x, right, 1e-3), "Correct. q = (v² + w²)² − ½a²(v² − w²)², and on the axes it is "
-                               "1 − ½a²."),
+        (near(x, right, 1e-3), "Correct. Q = (v₁² + v₂²)² − ½a²(v₁² − v₂²)², and on the axes it "
+                               "is 1 − ½a²."),
         (near(x, right**2, 1e-3), "That is a². It is a that was asked."),
-        (near(x, 2 * right, 1e-3), "Your T is a(v² − w²). T = D³f[v, v, ·] is twice that."),
+        (near(x, 2 * right, 1e-3), "Your b(v) is a(v₁² − v₂²). b(v) = D³f[v, v, ·] is twice that."),
         (near(x, right / math.sqrt(2), 1e-3), "H is 1, since ½u² has the second derivative 1; that "
-                                              "makes ⅛⟨T, H†T⟩ = ½a²(v² − w²)²."),
+                                              "makes ⅛⟨b, H†b⟩ = ½a²(v₁² − v₂²)²."),
         (near(x, -right, 1e-3), "The size is right. The growth does not depend on the sign of a; "
                                 "give the positive one."),
         (x <= 0, "At a = 0 the growth is of order 4. Give the positive bound."),
-    ], f"For your a the form is {worst:.3g} at (v, w) = (1, 0). Where is that zero?")
+    ], f"For your a the form is {worst:.3g} at v = (1, 0). Where is that zero?")
 
 
 def _order(answer):
@@ -132,6 +132,72 @@ def _order(answer):
     return "Correct. On exact powers it gives the power, whatever c is."
 
 
+class _Floor:
+    """f* + c‖x‖ᵖ, which counts how often it is asked."""
+
+    def __init__(self, order, constant, f_star):
+        self.order, self.constant, self.f_star = order, constant, f_star
+        self.calls = {"f": 0, "grad": 0}
+
+    def fun(self, x):
+        self.calls["f"] += 1
+        return self.f_star + self.constant * np.linalg.norm(x) ** self.order
+
+    def grad(self, x):
+        self.calls["grad"] += 1
+        return self.order * self.constant * np.linalg.norm(x) ** (self.order - 2) * np.asarray(x)
+
+
+def _long_step(answer):
+    """Polyak's step with λ = p, on floors of several orders in several dimensions."""
+    answer = function(answer, "(f, grad, x, f_star, p)")
+    for order, constant, f_star, start in [(4.0, 0.5, 0.0, [0.3, -0.2]),
+                                           (3.0, 2.0, 1.5, [0.1, 0.2, -0.4]),
+                                           (2.0, 1.0, -3.0, [0.7]),
+                                           (6.0, 5.0, 0.25, [0.5, 0.1, 0.2, -0.3])]:
+        floor, x = _Floor(order, constant, f_star), np.array(start)
+        mine = x.copy()
+        got = np.asarray(given(answer(floor.fun, floor.grad, mine, f_star, order)), dtype=float)
+        if got.shape != x.shape:
+            return f"The next point has the shape of x, {x.shape}, but yours has shape " \
+                   f"{got.shape}."
+        if not np.linalg.norm(got) <= 1e-9 * np.linalg.norm(x):
+            return _wrong_step(floor, x, got)
+        if not np.array_equal(mine, x):
+            return "The point is right, but x itself has changed: “x -= …” writes into the " \
+                   "caller's array. Return a new one."
+        for name, calls in floor.calls.items():
+            if calls > 1:
+                return f"The point is right, but {name} was asked {calls} times. Each call may " \
+                       f"cost minutes: keep its answer in a variable."
+    return "Correct. It arrives at once on floors of order 2, 3, 4 and 6, with one call of each."
+
+
+def _wrong_step(floor, x, got):
+    """What a step that does not arrive may have forgotten."""
+    p, size = floor.order, float(np.linalg.norm(x))
+    gap = floor.fun(x) - floor.f_star
+    part = float((x - got) @ x) / size**2  # of the way to the minimizer, which is 1
+    if not np.linalg.norm(got - (1 - part) * x) <= 1e-9 * size:
+        return "Off the line through x along the gradient. Which direction has Polyak's step?"
+    for value, hint in (
+        (0.0, "That is x again, or the step alone. The next point is x minus the step."),
+        (2.0, "That is the step alone, with its sign. The next point is x plus that."),
+        (-1.0, "The sign: that goes up. The next point is x minus the step."),
+        (-1 / p, "The sign: that goes up. The next point is x minus the step."),
+        (1 / p, f"That is Polyak's own step, λ = 1. For p = {p:g} it leaves 1 − 1/p of the "
+                "distance. Which λ leaves nothing?"),
+        (1 / p**2, "λ upside down: 1 − λ/p is zero for λ = p, not for λ = 1/p."),
+        ((gap + floor.f_star) / gap, "The numerator is f(x) − f_star; you took f(x) alone."),
+        (p * gap / size, "Divide by ‖g‖², the square of the norm."),
+        (4 / p, "Right for p = 4 alone. Here the order is an argument."),
+    ):
+        if math.isclose(part, value, rel_tol=1e-9, abs_tol=1e-12):
+            return hint
+    return f"For p = {p:g} your step goes {part:.3g} of the way to the minimizer, as with " \
+           f"λ = {part * p:.3g}. Which λ makes 1 − λ/p zero?"
+
+
 def _growth_6():
     """The first k whose Polyak step on 5u² + v⁴ from v = 1 is longer than 2/L."""
     x, top = part(0), ConvexQuartic([5.0], [1.0]).normal_curvature[1]
@@ -162,7 +228,7 @@ def _growth_6():
 
 
 def _growth_7():
-    """b, c that make ½u² + cu²v² − b·uv³ + v⁴ convex near 0, with |b| ≥ ½."""
+    """c₃, c that make ½u² + cu²v² − c₃uv³ + v⁴ convex near 0, with |c₃| ≥ ½."""
     b, c = part(0), part(1)
     least = b * b * 3 / 8
 
@@ -175,14 +241,14 @@ def _growth_7():
         half = term("sqrt", (first - last) * (first - last) + 4 * mixed * mixed)
         return f"The ravine bends enough. But f is not convex: at (u, v) = ({u:.4f}, {v:.4f}) " \
                f"the smallest eigenvalue is {(first + last - half) / 2:.2g}. Near 0 look at " \
-               "12v² − 6b·uv + 2cu²."
-    return Exercise(("b", "c"), [
+               "12v² − 6c₃uv + 2cu²."
+    return Exercise(("c₃", "c"), [
         (abs(b) < 0.5, f"The ravine is u = {b}·v³ + …, and {abs(b)} is less than ½."),
         (near(c, least, 1e-12),
          "Nearly: there the leading part of the determinant is zero along a line, and the rest "
          "makes it negative. Take a larger c."),
         (c > least, f"Correct. The ravine bends like {b}·v³, and the leading part of the "
-                    f"determinant is positive, because c > 3b²/8 = {least:.4g}."),
+                    f"determinant is positive, because c > 3c₃²/8 = {least:.4g}."),
         # Where 12v² − 6buv + 2cu² is negative; for c > 0 the worst direction.
         (c > 0, lowest(3 * b, 2 * c)),
     ], lowest(4 + 0 * b, b))
@@ -196,4 +262,5 @@ CHECKS = {
     "growth-5": lambda: Exercise(("order(distances, gaps)",), code=_order),
     "growth-6": _growth_6,
     "growth-7": _growth_7,
+    "growth-8": lambda: Exercise(("long_step(f, grad, x, f_star, p)",), code=_long_step),
 }

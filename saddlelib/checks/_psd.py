@@ -8,9 +8,9 @@ import numpy as np
 
 from ..perturbation import uniform_ball
 from ..problems import QuarticSaddle
-from ..theory import alpay2025, jin2017, jin2021, laws, precision
-from ._numbers import function, returned
-from ._table import Exercise, equal, first, near, part, term, whole, within
+from ..theory import alpay2025, jin2021, laws
+from ._numbers import function, given, returned
+from ._table import Exercise, equal, first, near, part, term, whole
 
 
 def close(a, b):
@@ -85,35 +85,6 @@ def _psd_3():
                             "left out."),
         (psd, "M·T is right. PGD: t_thres/f_thres goes like ε^(-1/2)/ε^(3/2)."),
     ], "M goes like 1/ε². How does T = (8ℓ/γ) log(…) go, with γ = √(ρε)?")
-
-
-def _psd_4():
-    """P(|⟨ξ, u⟩| ≥ r/√(2(d+2))) in dimension 10."""
-    x, d = part(0), 10
-    threshold = alpay2025.marginal_threshold(d, 1.0)
-    exact = laws.ball_coordinate_tail(d, 1.0, threshold)
-
-    def like(value):
-        return near(x, value, 5e-3)
-    return Exercise(("probability",), [
-        (within(x, exact, 5e-4), f"Correct. {exact:.3f}, six times the 1/12 of the lemma, and "
-                                 "still far from 1 − δ/M."),
-        (within(x, exact, 3e-3), "Very near. Three digits were asked."),
-        (like(alpay2025.MARGINAL_PROB),
-         "1/12 is what the lemma promises. The question is what happens."),
-        (like((d + 4) / (12 * (d + 2))),
-         "That is the inequality of Paley and Zygmund, a lower bound. `laws.ball_coordinate_tail` "
-         "has the law itself."),
-        (like(1 - exact), "That is the probability of the opposite, |⟨ξ, u⟩| below the threshold."),
-        (like(exact / 2), "That counts one sign of ⟨ξ, u⟩. Both lead away from the saddle."),
-        (like(laws.ball_coordinate_tail(d, 1.0, math.sqrt(2) * threshold)),
-         "That is the threshold r/√(d+2). The 2 under the root is missing."),
-        (like(laws.ball_coordinate_tail(d - 2, 1.0, threshold)),
-         "That is a point of the sphere. PSD draws from the ball, which is less spread out."),
-        (like(math.erfc(0.5)),
-         "That is the limit of many dimensions, where √d ξ₁/r is normal. Ten are few."),
-        ((x < 0) | (x > 1), "A probability lies between 0 and 1."),
-    ], "Ask `laws.ball_coordinate_tail(10, r, threshold)` with threshold r/√(2(10+2)).")
 
 
 def _improve_or_localize(answer):
@@ -209,45 +180,105 @@ def _psd_7():
        f"about {needed:.0f} steps; your episode has {length}.")
 
 
-def _psd_8():
-    """The first ε = 10⁻ᵏ at which float64 cannot carry the test of PGD 2017."""
-    x, powers = part(0), [float(f"1e-{k}") for k in range(1, 17)]
-    falls = [jin2017.pgd_constants(2.0, 6.0, epsilon, dim=100, delta_f=1.0).decrease_threshold
-             for epsilon in powers]
-    unit = math.ulp(1.0)
+def _look_and_move(answer):
+    """One look and one move of PSD in 1000 dimensions, from products alone."""
+    answer = function(answer, "look_and_move(x, g, hvp, ell, rho, epsilon)")
+    rng, d, rho, epsilon = np.random.default_rng(0), 1000, 2.0, 0.005  # √(ρε) is 0.1
+    for lowest in (-0.25, -0.4, -0.03):
+        # The eigenvectors are columns of a reflection, so that no coordinate is one of them.
+        mirror = rng.standard_normal(d)
+        mirror /= np.linalg.norm(mirror)
+        curvatures = np.append(lowest, rng.uniform(0.0, 1.0, d - 1))
+        for side in (1.0, -1.0):
+            saddle = _Saddle(curvatures, mirror)
+            x = rng.standard_normal(d)
+            g = side * 0.8 * epsilon * saddle.lowest
+            got = given(answer(x.copy(), g.copy(), saddle.hvp, 1.0, rho, epsilon))
+            hint = _wrong_move(np.asarray(got, dtype=float), x, g, saddle, rho, epsilon)
+            if hint:
+                return hint
+    return "Correct. It moves off saddles, to the side that does not go uphill, stays where the " \
+           "curvature is within the tolerance, and has never seen a matrix."
 
-    def lost(decreases):
-        return next(eps for eps, fall in zip(powers, decreases, strict=True)
-                    if not precision.float64_can_resolve(fall, 1.0))
-    right, bare = lost(falls), lost([eps * math.sqrt(eps / 6.0) for eps in powers])
-    below = next(eps for eps, fall in zip(powers, falls, strict=True) if fall < unit)
-    place = powers.index(right)
-    return Exercise(("ε",), [
-        (near(x, right), f"Correct. f_thres is {falls[place]:.1e} there, and 4 units in the last "
-                         f"place of 1 are {4 * unit:.1e}."),
-        (near(abs(x), -math.log10(right)), "That is the right power. Answer with ε itself."),
-        (near(x, below),
-         "There f_thres is below one unit in the last place. Two values of f with a rounding error "
-         "of one unit each differ by up to two without cause, so `precision.float64_can_resolve` "
-         "wants four."),
-        (near(x, bare), "That is where √(ε³/ρ) gets lost. f_thres is smaller by χ³."),
-        *((near(x, eps), f"At ε = {eps:.0e} f_thres is {fall:.1e}, which float64 still resolves "
-                         "near f = 1. Go on.")
-          for eps, fall in zip(powers[:place], falls, strict=False)),
-        (term("any", *(near(x, eps) for eps in powers[place:])),
-         "An earlier power of ten already fails. Start at 1e-3 and go down."),
-    ], "Answer with a power of ten below 1, such as 1e-3.")
+
+class _Saddle:
+    """A Hessian with given eigenvalues, known by its products, which are counted."""
+
+    def __init__(self, curvatures, mirror):
+        self.curvatures, self.mirror, self.products = curvatures, mirror, 0
+        self.lowest = self.turn(np.eye(1, len(mirror))[0])
+
+    def turn(self, v):
+        """The reflection that turns coordinates into eigenvectors, and back."""
+        return v - 2 * (self.mirror @ v) * self.mirror
+
+    def hvp(self, v):
+        """One product, for whoever answers."""
+        self.products += 1
+        return self.turn(self.curvatures * self.turn(np.asarray(v, dtype=float)))
+
+    def curvature(self, v):
+        """vᵀHv/vᵀv, without counting."""
+        w = self.turn(v)
+        return (self.curvatures * w) @ w / (w @ w)
+
+
+def _wrong_move(got, x, g, saddle, rho, epsilon):
+    """What is wrong with the point that one look and move has led to, if anything."""
+    low, tolerance = saddle.curvatures[0], math.sqrt(rho * epsilon)
+    if got.shape != x.shape:
+        return f"Return a point, of the shape {x.shape} of x; yours has the shape {got.shape}."
+    if saddle.products > 300:
+        what = "as many as a whole Hessian has columns" if saddle.products >= x.size else \
+            "more than the 300 that you have"
+        return f"The look took {saddle.products} products, {what}. One product with the same " \
+               "vector again and again is enough: it turns towards the eigenvector."
+    move = got - x
+    length = np.linalg.norm(move)
+    if not math.isfinite(length):
+        return "The point that yours returns is not finite."
+    if low >= -tolerance:
+        return "" if length == 0 else (
+            f"At a point with λ_min = {low:g}, which is not below −√(ρε) = {-tolerance:g}, yours "
+            f"moves {length:.2g} away. That point passes: return x itself.")
+    if not length > 0:
+        return f"Yours stays at a saddle with λ_min = {low:g}, below −√(ρε) = {-tolerance:g}."
+    curvature = saddle.curvature(move)
+    if not curvature < -tolerance / 2:
+        if np.linalg.norm(got) < 0.5 * np.linalg.norm(x):
+            return "That is far from x. Return x + (2c/ρ)v, and not the displacement alone."
+        if curvature > 0.9:
+            return "You found the largest eigenvalue, which is what products with ∇²f find. With " \
+                   "ℓI − ∇²f the smallest one wins."
+        return f"The curvature along your direction is {curvature:.3g}, and λ_min = {low:g}. Go " \
+               "on multiplying; a hundred products are enough."
+    if g @ move > 0:
+        return "The direction is right, its sign is not: ⟨g, v⟩ > 0, so this step begins uphill. " \
+               "Both signs have the same curvature; take the one with ⟨g, v⟩ ≤ 0."
+    right = -2 * curvature / rho
+    for value, hint in (
+        (1.0, "That is a unit vector. Make it 2c/ρ long."),
+        (right / 2, "That is c/ρ. At 2c/ρ the guaranteed decrease is largest."),
+        (right * rho, "The length is 2c. Without ρ it would be no length at all: 2c/ρ."),
+        (2 * tolerance / rho, "The length has √(ρε) in place of c, the curvature that you found."),
+    ):
+        if math.isclose(length, value, rel_tol=0.01):
+            return hint
+    if not math.isclose(length, right, rel_tol=0.01):
+        return f"The direction is right. Its length should be 2c/ρ = {right:.3g}; yours is " \
+               f"{length:.3g}."
+    return ""
 
 
 CHECKS = {
     "psd-1": _psd_1,
     "psd-2": _psd_2,
     "psd-3": _psd_3,
-    "psd-4": _psd_4,
     "psd-5": lambda: Exercise(("improve_or_localize(step_size, steps, decrease)",),
                               code=_improve_or_localize),
     "psd-6": lambda: Exercise(("certified(grad_norms, step_size, lipschitz_grad)",),
                               code=_certified),
     "psd-7": _psd_7,
-    "psd-8": _psd_8,
+    "psd-9": lambda: Exercise(("look_and_move(x, g, hvp, ell, rho, epsilon)",),
+                              code=_look_and_move),
 }

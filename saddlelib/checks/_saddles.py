@@ -13,7 +13,7 @@ from ..curvature import Verdict, certify
 from ..doors import minimize
 from ..methods import PGD
 from ..perturbation import uniform_ball
-from ..problems import CoupledQuartic, QuarticSaddle
+from ..problems import CoupledQuartic, MatrixFactorization, Octopus, QuarticSaddle
 from ..theory import laws
 from ._numbers import function, given
 from ._table import Exercise, equal, near, part, term, whole, within
@@ -190,6 +190,130 @@ def _caught(answer):
            f"f = {default.fun:.3g}, and has a certificate there."
 
 
+class _EndlessError(Exception):
+    """More gradients than any right run takes."""
+
+
+class _Watched:
+    """A problem that keeps the points at which a reader's run asks for the gradient."""
+
+    def __init__(self, problem, most=4000):
+        self.problem, self.most, self.asked, self.points, self.grads = problem, most, 0, [], []
+
+    def fun(self, x):
+        return self.problem.fun(x)
+
+    def grad(self, x):
+        self.asked += 1
+        if self.asked > self.most:
+            raise _EndlessError
+        x = np.array(x, dtype=float)
+        if not self.points or (x != self.points[-1]).any():
+            self.points.append(x)
+            self.grads.append(self.problem.grad(x))
+        return self.grads[-1].copy()
+
+
+def _runs():
+    """Problems, where a run begins, and η, r, g_thres, f_thres, t_thres.
+
+    Two begin exactly at a saddle, of which one has three in a row; between them the two columns of
+    the chapter. No run comes so near to a minimizer that a step changes no bit.
+    """
+    return [
+        (QuarticSaddle(0.4, [1.0, 0.5]), np.zeros(3), (0.5, 0.01, 1e-3, 4e-3, 90)),
+        (MatrixFactorization(np.diag([1.0, 0.25])), np.array([0.5, 0, 0, 0]),
+         (0.1, 0.01, 1e-3, 3e-3, 250)),
+        (Octopus(3), np.zeros(3), (0.1, 0.03, 0.03, 1.0, 100)),
+    ]
+
+
+def _pgd(answer):
+    """Perturbed gradient descent, Algorithm 2 of 2017, with one gradient a point."""
+    answer = function(answer, "pgd(f, grad, x, eta, r, g_thres, f_thres, t_thres, rng)")
+    lengths, asked, points = [], 0, 0
+    for problem, x0, numbers in _runs():
+        seen = _Watched(problem)
+        try:
+            got = given(answer(seen.fun, seen.grad, x0.copy(), *numbers, np.random.default_rng(0)))
+        except _EndlessError:
+            got = None
+        hint = _what_went_wrong(seen, x0, got, *numbers, lengths)
+        if hint:
+            return hint
+        asked, points = asked + seen.asked, points + len(seen.points)
+    if min(lengths) > 1 - 1e-9:
+        return "All your pushes have the length r: they lie on the sphere. A point of the ball " \
+               "has a length below r, r·u^(1/d) with u uniform between 0 and 1."
+    if asked > points:
+        return f"It does what it should. But it asks for {asked} gradients at {points} points. " \
+               "One a point is enough: keep it in a variable."
+    return f"Correct. It leaves every saddle of three problems, with {asked} gradients at as " \
+           "many points."
+
+
+def _what_went_wrong(seen, x0, got, eta, r, small, drop, window, lengths):
+    """A hint on one run, or None; appends the lengths of its pushes, over r, to ``lengths``."""
+    begun, last, before = f"On the {seen.problem.name}: ", None, None
+    if not seen.points or (seen.points[0] != x0).any():
+        return f"{begun}first ask for the gradient at the start."
+    step = 0
+    pairs = zip(seen.points, seen.grads, seen.points[1:], strict=False)
+    for x, g, after in pairs:
+        slope, since = np.linalg.norm(g), math.inf if last is None else step - last
+        if _same(after, x - eta * g):
+            if slope <= small and since > window:
+                return f"{begun}after {step} steps ‖∇f‖ is {slope:.1e}, which is small, and " \
+                       "no push is recent. Yours takes a plain step: push first."
+            step += 1
+        elif _same(after, x + eta * g):
+            return f"{begun}your step goes uphill. It is x − η∇f(x)."
+        elif slope > small:
+            return f"{begun}where ‖∇f‖ = {slope:.1e} is not small, only x − η∇f(x) is allowed. " \
+                   "Yours goes elsewhere."
+        elif since <= window:
+            return f"{begun}yours pushes again after {since} of the {window} steps in which a " \
+                   "push may show what it is worth."
+        elif np.linalg.norm(after - x) > r * (1 + 1e-9):
+            return f"{begun}a push of length {np.linalg.norm(after - x):.2g} leaves the ball of " \
+                   f"radius {r:g}."
+        else:
+            last, before = step, x
+            lengths.append(np.linalg.norm(after - x) / r)
+    if len(seen.points) == 1 and seen.asked > 1:
+        return f"{begun}the run never leaves its start, a saddle. Nothing pushes it."
+    if got is None:
+        return f"{begun}after {seen.most} gradients it has not ended. {window} steps after a " \
+               "push compare f with its value before the push."
+    return _wrong_end(seen, begun, got, before, step, last, window)
+
+
+def _wrong_end(seen, begun, got, before, step, last, window):
+    """A hint on how a run ends, or None."""
+    try:
+        got = np.asarray(got, dtype=float)
+    except (TypeError, ValueError):
+        got = np.zeros(0)
+    if got.shape != seen.points[0].shape:
+        return f"{begun}return the point alone, an array of {seen.points[0].size} numbers."
+    if last is None:
+        return f"{begun}it ends without a push. A small gradient is where PGD begins to doubt, " \
+               "not where it ends."
+    if step - last not in (window - 1, window):
+        return f"{begun}it ends {step - last} steps after a push. The test is made after {window}."
+    if seen.problem.distance(before) > 0.1:
+        return f"{begun}the push has worked, and f has fallen. Go on, and return only where it " \
+               "has not."
+    if not _same(got, before):
+        return f"{begun}return the point before the push. (If you wrote x -= … or x += …, the " \
+               "point that you kept has moved along: write x = x − ….)"
+    return None
+
+
+def _same(x, y):
+    return np.allclose(x, y, rtol=1e-12, atol=1e-14)
+
+
 CHECKS = {
     "saddles-1": _saddles_1,
     "saddles-2": _saddles_2,
@@ -198,4 +322,6 @@ CHECKS = {
     "saddles-5": lambda: Exercise(("hvp(x, v)",), code=_product),
     "saddles-6": _saddles_6,
     "saddles-7": lambda: Exercise(("f(x)",), code=_caught),
+    "saddles-8": lambda: Exercise(
+        ("pgd(f, grad, x, eta, r, g_thres, f_thres, t_thres, rng)",), code=_pgd),
 }

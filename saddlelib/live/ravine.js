@@ -15,8 +15,8 @@ const PLACES = {
               ravine: "x = 0", set: { start: [0.9, 0.9], step_size: 0.1, epoch_length: 40 } },
   rosenbrock: { window: [-1.2, 1.2, -0.55, 1.4], names: ["x", "y"], words: "x⁴ + a(y − x²)²",
                 ravine: "y = x²", set: { start: [0.6, 0.9], step_size: 0.025, epoch_length: 30 } },
-  parabola: { window: [-1.2, 1.2, -1.4, 0.7], names: ["u", "v"], words: "½(v + u²)² + u⁴",
-              ravine: "v = −u²", set: { start: [0.6, 0.3], step_size: 0.5, epoch_length: 30 } },
+  parabola: { window: [-1.2, 1.2, -1.4, 0.7], names: ["v", "u"], words: "½(u + v²)² + v⁴",
+              ravine: "u = −v²", set: { start: [0.6, 0.3], step_size: 0.5, epoch_length: 30 } },
 };
 
 /* -- words -- */

@@ -27,7 +27,7 @@ class RavineBall(LiveFigure):
       |1 − ημ|ᴷ; where the slope of the walls exceeds that of the ravine the prediction ends.
 
     The functions are those of ``problem``: "straight" x² + y⁴, "rosenbrock" x⁴ + a(y − x²)² and
-    "parabola" ½(v + u²)² + u⁴. All traits are synchronized: setting one in Python moves the
+    "parabola" ½(u + v²)² + v⁴. All traits are synchronized: setting one in Python moves the
     figure, and moving the figure sets it in Python.
 
     Parameters

@@ -129,8 +129,8 @@ def descent_bound(lipschitz_grad, epsilon, delta_f, refined=False, phases=1) -> 
               + \frac14\langle g^+, g^+ - g\rangle\Big),
 
     and over the steps of one descent this adds up to N − 1/7 ≤ 16ℓΔ/(7ε²), where Δ is what they
-    lower f by (ours; chapter 2 has the proof). It holds in every dimension, and a function of one
-    variable attains it.
+    lower f by (ours; the appendix of chapter 2 has the proof). It holds in every dimension, and a
+    function of one variable attains it.
 
     Parameters
     ----------

@@ -12,15 +12,16 @@ In exact arithmetic, with exact products, N descent steps and J displacements sa
 .. math:: \frac{\varepsilon^2}{2\ell}\,N
           + \frac1{12}\sqrt{\frac{\varepsilon^3}\rho}\,J \;\le\; \Delta_f,               \tag{1}
 
-in every run, and a look knows its answer after at most K Hessian-vector products with
+in every run, and a look knows its answer after at most k_max Hessian-vector products
+with
 
-.. math:: K = \min\Big\{d,\; 1 + \Big\lceil\frac{\ln(\sqrt{8d/\pi}\,/\,\delta_k)}
+.. math:: k_{\max} = \min\Big\{d,\; 1 + \Big\lceil\frac{\ln(\sqrt{8d/\pi}\,/\,\delta_k)}
           {\operatorname{arcosh}(1+\gamma/(\ell+\gamma))}\Big\rceil\Big\}
           = O\Big(\sqrt{\ell/\gamma}\,\ln(d/\delta_k)\Big),\qquad
           \delta_k = \frac\delta{k(k+1)}.                                                \tag{2}
 
 (`certify` asks for it after every step up to the 20th, then whenever there are a tenth more, and
-confirms a direction by one more product: at most 1.1 K + 1.) What is returned has ‖∇f‖ ≤ ε and,
+confirms a direction by one more product: at most 1.1 k_max + 1.) What is returned has ‖∇f‖ ≤ ε and,
 except with probability δ, λ_min ≥ −γ.
 """
 
@@ -52,7 +53,7 @@ class CertifiedBound:
     looks : float
         Certificates: one more than displacements.
     products_per_look : int
-        1.1 K + 1 of the last look, or d + 1 if that is less: Lanczos steps until the answer is
+        1.1 k_max + 1 of the last look, or d + 1 if that is less: Lanczos steps until the answer is
         asked for, and one product that confirms the direction.
     gradients : float
         1 + N + J, the products not included.
@@ -76,7 +77,7 @@ class CertifiedBound:
 
 
 def look_bound(lipschitz_grad, curvature_tol, dim, failure_prob) -> int:
-    r"""K of (2): Lanczos steps after which a look has its answer, whatever the draw.
+    r"""k_max of (2): Lanczos steps after which a look has its answer, whatever the draw.
 
     Let p₀, p₁, … be the orthonormal polynomials of the start. The look knows that
     λ_min ≥ z, except with probability δ, as soon as Σ_{j≤k} p_j(z)² ≥ 1/t, where t = πδ²/(2d) is a
@@ -134,7 +135,8 @@ def certified_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
     derivatives that it is given, is not counted.
 
     Two hypotheses concern the run and not the function: the step size is 1/ℓ, and a look may take
-    K Lanczos steps (`certify` allows min(2d, 2000), so one of d and K has to be at most 2000).
+    k_max Lanczos steps (`certify` allows min(2d, 2000), so one of d and k_max has to be at most
+    2000).
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 r"""A proved episode: constants of a perturbation that pays, and of a run that knows when to stop.
 
-The theorem is proved on the page of chapter 2. It starts from Lemmas 19-22 of Jin, Netrapalli, Ge,
-Kakade & Jordan 2021 (arXiv:1902.04811v2) and differs in two things: how far an episode has come is
-read off its own gradients, and a perturbation at a point that already is second-order stationary
+The theorem is proved in the appendix of chapter 2. It starts from Lemmas 19-22 of Jin, Netrapalli,
+Ge, Kakade & Jordan 2021 (arXiv:1902.04811v2) and differs in two things: how far an episode has come
+is read off its own gradients, and a perturbation at a point that already is second-order stationary
 costs nothing that the proof has to argue away.
 
 Let ∇f be ℓ-Lipschitz, ∇²f be ρ-Lipschitz, η ≤ 1/ℓ, 0 < ε ≤ ℓ²/ρ and γ = √(ρε). For a number of

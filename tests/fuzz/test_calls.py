@@ -13,7 +13,7 @@ from browser import ROOT
 from . import calls, front, judge, promises, truths
 from .lies import visible
 
-CALLS = 3000
+CALLS = 1500
 ALL = {**calls.FAMILIES, **front.FAMILIES}
 
 

@@ -289,10 +289,10 @@ def minimum():
     return params, loss
 
 
-def test_at_a_minimum_nothing_moves_in_a_thousand_looks():
+def test_at_a_minimum_nothing_moves_in_three_hundred_looks():
     params, loss = minimum()
     rng, agreed = torch.Generator().manual_seed(0), [0] * 7
-    for seed in range(1000):
+    for seed in range(300):
         batch = torch.randint(200, (16,), generator=rng)
         with Evaluator(params, lambda: loss(batch)) as ask:  # noqa: B023
             found = look(ask, sizes_of(params), seed, 1)
@@ -308,7 +308,7 @@ def test_at_a_minimum_nothing_moves_in_a_thousand_looks():
             points += 3 if quiet and 0.25 < fall / found.fall < 4 else 1
         agreed[min(points, 6)] += 1
     # Mini-batches see ways that are none; a second one believes few of them, and six none.
-    assert agreed[6] == 0 and sum(agreed[1:]) <= 150 < sum(agreed)
+    assert agreed[6] == 0 and sum(agreed[1:]) <= 45 < sum(agreed)
 
 
 def test_on_convex_mini_batches_nothing_moves():

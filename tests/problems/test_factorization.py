@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from saddlelib.problems import MatrixFactorization
+from saddlelib.theory import laws
 
 SIGMA = [3.0, 2.0, 0.5]
 
@@ -128,3 +129,16 @@ def test_a_matrix_with_rounding_noise_keeps_its_rank():
     problem = MatrixFactorization(A @ A.T)
     assert (problem.n, problem.rank, problem.dim) == (30, 4, 120)
     assert problem.fun(problem.minimizers[0]) < 1e-24
+
+
+@pytest.mark.parametrize("m", [0.4, 0.1, 0.025])
+@pytest.mark.parametrize("push", [1e-3, 1e-9])
+def test_a_second_column_is_learned_in_the_time_of_the_quartic_saddle(m, push):
+    """From (1, push) on the diagonal, √2 b follows the quartic saddle of curvature −2m exactly."""
+    problem = MatrixFactorization(np.diag([1.0, m]), columns=2, Gamma=2.0)
+    x, eta, steps = np.array([1.0, 0, 0, push]), 1 / 16, 0
+    while x[3] < np.sqrt(m) / 2:
+        x, steps = x - eta * problem.grad(x), steps + 1
+    assert x[0] == 1 and not x[1:3].any()
+    way = np.sqrt(2) * push, np.sqrt(2 * m) / 2, eta, 2 * m
+    assert laws.escape_time(*way) <= steps < 1 + laws.quartic_escape_time(*way)

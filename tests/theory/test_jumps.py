@@ -561,6 +561,17 @@ def test_the_decrement_knows_the_order_where_the_curvature_along_the_gradient_do
     assert min(products) < 0.6 and max(products) > 30
 
 
+def test_on_an_almost_surplus_column_a_jump_lands_beside_the_saddle():
+    """½(b² − m)² looks like order four where b² ≫ m, and the jump ends at 2mb/(3b² − m) ≪ √m."""
+    m, b = 1e-6, 0.05
+    slope, bend = 2 * b * (b * b - m), 6 * b * b - 2 * m
+    order = jumps.order_of((b * b - m) ** 2 / 2 * bend / slope**2)
+    lands = b - (round(order) - 1) * slope / bend
+    assert order == pytest.approx(4, abs=0.01)
+    assert lands == pytest.approx(2 * m * b / (3 * b * b - m)) and lands < 0.02 * math.sqrt(m)
+    assert 6 * lands**2 - 2 * m < -1.9 * m
+
+
 def test_what_lies_outside_its_range_is_refused_by_name():
     for call, name in ((lambda: jumps.order_of(1.0), "ratio"),
                        (lambda: jumps.order_of(0.0), "ratio"),
