@@ -14,6 +14,7 @@ import re
 import sys
 import textwrap
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from browser import ROOT, SITE, Visit
@@ -180,6 +181,44 @@ def test_an_example_runs_where_the_names_of_its_room_are_known(full):
 
 
 # Pages
+
+
+def linked(text, thing):
+    """A docstring after the hook that gives it its links."""
+    lines = text.split("\n")
+    api.link(SimpleNamespace(env=SimpleNamespace(temp_data={})), "function", "", thing, {}, lines)
+    return "\n".join(lines)
+
+
+def test_names_become_links_and_what_is_verbatim_stays():
+    said = """Of `certify`, `PGD.practical`, `jin2021.smallest_iota` and `nothing`: |x| and ``|y|``.
+
+.. math:: |x| `a`
+    + |z|
+
+Then |u|.
+
+>>> print("|`certify`|")
+
+======  ====
+`PGD`   |v|
+======  ====
+"""
+    found = linked(said, THINGS["saddlelib.methods.PGD"])
+    first, rest = found.split("\n", 1)
+    assert first == (
+        "Of :py:obj:`certify <saddlelib.certify>`, "
+        ":py:obj:`PGD.practical <saddlelib.methods.PGD.practical>`, :py:obj:`jin2021.smallest_iota "
+        "<saddlelib.theory.jin2021.smallest_iota>` and ``nothing``: \\|x\\| and ``|y|``.")
+    assert rest == said.split("\n", 1)[1].replace("|u|", "\\|u\\|")
+
+
+def test_a_member_that_is_handed_down_leads_to_the_class_that_shows_it():
+    octopus, probe = THINGS["saddlelib.problems.Octopus"], THINGS["saddlelib.methods.LanczosProbe"]
+    assert api.meant("saddles", octopus) == "saddlelib.problems.Problem.saddles"
+    assert api.meant("init", probe) == "saddlelib.methods.CertifiedPSD.init"
+    assert api.meant("Verdict.SOSP", THINGS["saddlelib.certify"]) == "saddlelib.Verdict"
+    assert api.meant("_fun", octopus) is None
 
 
 def test_every_room_has_a_page_that_the_index_describes():
