@@ -25,7 +25,7 @@ endif
 
 SOURCE := $(shell find saddlelib -type f -name '*.py' -o -type f -name '*.js' \
 	-o -type f -name '*.css')
-PAGES := $(wildcard *.md *.yml *.bib) $(shell find chapters checking claims figures _site -type f \
+PAGES := $(wildcard *.md *.yml *.bib) $(shell find api chapters checking claims figures _site -type f \
 	-not -path '*/.*' -not -path '*/__pycache__/*')
 
 .PHONY: help book pdf test frameworks serve lint record bundles clean distclean

@@ -73,9 +73,10 @@ def chromium():
 
 
 def reading_order():
-    """Names of the pages, first to last."""
+    """Names of the pages, first to last; the API reference is for a screen alone."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
-    return [toc["root"], *(chapter["file"] for chapter in toc["chapters"])]
+    return [toc["root"], *(chapter["file"] for chapter in toc["chapters"]
+                           if not chapter["file"].startswith("api/"))]
 
 
 def mark(name, anchor=""):

@@ -485,6 +485,16 @@ class Witness:
     leap over the structure of f, where the trapezoid means nothing, have no common ratio, and a
     missing term has none either: `contradiction` sees that.
 
+    Parameters
+    ----------
+    least : int
+        Pairs that have to speak, ≥ 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     >>> import numpy as np
@@ -652,6 +662,8 @@ def check_derivatives(fun, jac=None, x=None, *, hessp=None, hess=None, args=(), 
     scale : float, optional
         The longest step, in the units of x: over this length f should change noticeably.
         Default: ‖x‖, or 1 where x = 0.
+    args : tuple, optional
+        Further arguments of the functions.
 
     Returns
     -------

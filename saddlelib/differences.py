@@ -24,6 +24,8 @@ from ._norm import norm
 __all__ = ["KINDS", "error", "gradient", "noise", "spacing"]
 
 KINDS = ("2-point", "3-point", "cs")
+"""The kinds of differences, as SciPy calls them."""
+
 _FACTOR = 3.0  # of the second spacing in `error`
 _ORDER = {"2-point": 1, "3-point": 2, "cs": 2}
 _UNIT = 2.0**-53
@@ -37,6 +39,18 @@ def spacing(x, kind, unit=_UNIT) -> np.ndarray:
     """h for every coordinate, shape (d,): (2u)^½ max(1, |xᵢ|), or (2u)^⅓ for "3-point".
 
     Those of SciPy, without its sign: a gradient that looks back where xᵢ < 0 jumps at 0.
+
+    Parameters
+    ----------
+    x : ndarray, shape (d,)
+    kind : {"2-point", "3-point", "cs"}
+    unit : float
+        u, the unit of rounding of the values; that of float64 by default.
+
+    Returns
+    -------
+    ndarray, shape (d,)
+        In the units of x.
 
     Examples
     --------
@@ -63,6 +77,15 @@ def gradient(fun, x, kind, value=None, unit=_UNIT, factor=1.0) -> np.ndarray:
         u, the unit of rounding of the values.
     factor : float
         The spacings are so many times the usual ones.
+
+    Returns
+    -------
+    ndarray, shape (d,)
+
+    Raises
+    ------
+    StopIteration
+        Where ``fun`` does, which SciPy's loops would swallow.
 
     Examples
     --------
@@ -97,7 +120,30 @@ class _Stopped(Exception):
 
 
 def noise(fun, x, width, v=None) -> float:
-    """The standard deviation of the rounding of f near x, from 9 values on a line of this width."""
+    """The standard deviation of the rounding of f near x, from 9 values on a line of this width.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x) -> float``.
+    x : ndarray, shape (d,)
+    width : float
+        Length of the line, in the units of x.
+    v : ndarray, shape (d,), optional
+        Direction of the line; a random one by default, the same in every call.
+
+    Returns
+    -------
+    float
+        In the units of f; infinite where values are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigma = noise(lambda x: float(np.float32(np.cos(x).sum())), np.ones(2), width=1e-3)
+    >>> 1e-9 < sigma < 1e-7    # values in float32 are off by about 1e-8
+    True
+    """
     v = np.random.default_rng(0).standard_normal(x.size) if v is None else v
     line = np.linspace(-0.5, 0.5, _LINE) * width
     with np.errstate(over="ignore", invalid="ignore"):
@@ -122,6 +168,26 @@ def error(fun, x, g, kind, value, unit=_UNIT) -> float:
 
     Costs one more gradient, and for "2-point" and "3-point" nine values; or some times nine where f
     does not move over the spacings, which says nothing of how it is rounded.
+
+    Parameters
+    ----------
+    fun, x, kind, value, unit
+        As `gradient`; ``value`` is f(x).
+    g : ndarray, shape (d,)
+        What `gradient` gave for them.
+
+    Returns
+    -------
+    float
+        In the units of the gradient; infinite where nothing bounds it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> f, x = (lambda x: float(np.cos(x).sum())), np.array([0.5, 1.0])
+    >>> g = gradient(f, x, "2-point")
+    >>> bool(np.linalg.norm(g + np.sin(x)) <= error(f, x, g, "2-point", f(x)) < 1e-6)
+    True
     """
     order = _ORDER[kind]
     off = norm(gradient(fun, x, kind, value, unit, _FACTOR) - g)

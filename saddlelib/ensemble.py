@@ -105,6 +105,10 @@ def run(problem, starts, method, *, seeds=None, maxiter, until=None, grad_noise=
         The noise of `Oracle`, for the methods that take mini-batches: `methods.SGD` and its kin.
         Every row draws from its own generator. Such a row has taken njev times B samples.
 
+    Returns
+    -------
+    Runs
+
     Raises
     ------
     TypeError, ValueError

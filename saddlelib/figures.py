@@ -27,8 +27,11 @@ __all__ = ["COLORS", "INK", "STYLE", "Table", "book_style", "contours", "highest
 COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
           "polyak": "#D55E00", "gdpolyak": "#009E73",
           "theory": "#1B1F24", "saddle": "#CC79A7", "minimizer": "#009E73"}
+"""The colour of each method, and of laws, saddles and minimizers."""
+
 INK, SOFT, GRID = "#1b1f24", "#4e5862", "#eceff2"
-# What all pictures of the book share: white paper, of which the site makes light and dark.
+"""The colours of letters, of those that are less important, and of grid lines."""
+
 STYLE = {
     "svg.hashsalt": "saddlelib", "figure.facecolor": "white",
     "font.size": 10.5, "axes.titlesize": 10.5, "axes.labelsize": 10.5, "legend.fontsize": 10,
@@ -37,10 +40,21 @@ STYLE = {
     "axes.titlecolor": INK, "text.color": INK, "xtick.color": SOFT, "ytick.color": SOFT,
     "grid.color": GRID, "legend.frameon": False,
 }
+"""What all pictures of the book share, for `matplotlib`: white paper, of which the site makes light
+and dark."""
 
 
 def book_style():
-    """Let a notebook draw in the style of the book, as SVG that is sharp at every size."""
+    """Let a notebook draw in the style of the book, as SVG that is sharp at every size.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> with plt.rc_context():    # for these lines alone
+    ...     book_style()
+    ...     print(plt.rcParams["axes.titlelocation"])
+    left
+    """
     plt.rcParams.update(STYLE)
     if "inline" in plt.get_backend():
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -49,7 +63,27 @@ def book_style():
 
 
 def new_axes(width=5.0, height=3.2, columns=1):
-    """Axes (or an array of them, side by side) without the upper and right spines."""
+    """Axes (or an array of them, side by side) without the upper and right spines.
+
+    Parameters
+    ----------
+    width, height : float
+        Of the whole figure, in inches.
+    columns : int
+        How many, side by side.
+
+    Returns
+    -------
+    Axes or ndarray of Axes, shape (columns,)
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> ax = new_axes(4.0, 3.0)
+    >>> bool(ax.spines["top"].get_visible()), ax.figure.get_size_inches().tolist()
+    (False, [4.0, 3.0])
+    >>> plt.close()
+    """
     figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
     for ax in np.atleast_1d(axes):
         ax.spines[["top", "right"]].set_visible(False)
@@ -57,7 +91,32 @@ def new_axes(width=5.0, height=3.2, columns=1):
 
 
 def contours(problem, ax, *, xlim=(-1, 1), ylim=(-1, 1), levels=18, title=""):
-    """Level lines of a problem in two dimensions, its saddles and minimizers marked."""
+    """Level lines of a problem in two dimensions, its saddles and minimizers marked.
+
+    Parameters
+    ----------
+    problem : Problem
+        In two dimensions.
+    ax : Axes
+    xlim, ylim : (float, float)
+        The window, in the units of x.
+    levels : int or sequence of float
+        How many level lines, or the values of f that they are for.
+    title : str
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> ax = contours(QuarticSaddle(0.5, [1.0]), new_axes(), title="a saddle")
+    >>> ax.get_title(loc="left") or ax.get_title(), len(ax.lines)
+    ('a saddle', 3)
+    >>> plt.close()
+    """
     x, y = np.meshgrid(np.linspace(*xlim, 121), np.linspace(*ylim, 121))
     values = problem.fun(np.column_stack([x.ravel(), y.ravel()])).reshape(x.shape)
     ax.contour(x, y, values, levels=levels, cmap="cividis", linewidths=0.8)
@@ -69,13 +128,55 @@ def contours(problem, ax, *, xlim=(-1, 1), ylim=(-1, 1), levels=18, title=""):
 
 
 def path(ax, points, method, label=None):
-    """The way of a method through the plane; ``points`` has shape (n, 2)."""
+    """The way of a method through the plane.
+
+    Parameters
+    ----------
+    ax : Axes
+    points : array_like, shape (n, 2)
+    method : str
+        A key of `COLORS`.
+    label : str, optional
+        For the legend; the method by default.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> path(new_axes(), [[0.0, 1.0], [0.5, 0.2]], "gd").lines[0].get_label()
+    'gd'
+    >>> plt.close()
+    """
     ax.plot(*np.asarray(points).T, ".-", ms=3, lw=1.2, color=COLORS[method], label=label or method)
     return ax
 
 
 def series(ax, values, method, label=None):
-    """A quantity against the iteration; ``values`` has shape (n,)."""
+    """A quantity against the iteration.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : array_like, shape (n,)
+    method : str
+        A key of `COLORS`.
+    label : str, optional
+        For the legend; the method by default.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> series(new_axes(), [1.0, 0.5, 0.25], "psd").get_xlabel()
+    'iteration $k$'
+    >>> plt.close()
+    """
     ax.plot(np.arange(len(values)), values, color=COLORS[method], label=label or method)
     ax.set_xlabel("iteration $k$")
     return ax
@@ -85,7 +186,30 @@ def points_with_law(ax, x, samples, law_x, law_y, *, method="gd", label="measure
                     law_label="predicted"):
     """Medians of samples with bars from the 10th to the 90th percentile, and a law through them.
 
-    ``samples`` is a list of arrays, one for each entry of ``x``.
+    Parameters
+    ----------
+    ax : Axes
+    x : array_like, shape (n,)
+    samples : sequence of n arrays
+        What was measured at each entry of ``x``.
+    law_x, law_y : array_like, shape (m,)
+        The law, as a line.
+    method : str
+        A key of `COLORS`.
+    label, law_label : str
+        For the legend.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> ax = points_with_law(new_axes(), [1, 2], [[1.0, 1.2], [1.9, 2.3]], [1, 2], [1.1, 2.1])
+    >>> ax.get_legend_handles_labels()[1]
+    ['predicted', 'measured']
+    >>> plt.close()
     """
     low, middle, high = np.array([np.percentile(s, [10, 50, 90]) for s in samples]).T
     ax.errorbar(x, middle, [middle - low, high - middle], fmt="o", ms=5, capsize=3,
@@ -95,7 +219,31 @@ def points_with_law(ax, x, samples, law_x, law_y, *, method="gd", label="measure
 
 
 def histogram_with_law(ax, samples, law, *, method="gd", label="measured", law_label="predicted"):
-    """A histogram of whole numbers and one predicted value as a dashed line."""
+    """A histogram of whole numbers and one predicted value as a dashed line.
+
+    Parameters
+    ----------
+    ax : Axes
+    samples : array_like of int, shape (n,)
+    law : float
+        The predicted value.
+    method : str
+        A key of `COLORS`.
+    label, law_label : str
+        For the legend.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> ax = histogram_with_law(new_axes(), [3, 4, 4, 5], 4.2)
+    >>> int(sum(bar.get_height() for bar in ax.patches))
+    4
+    >>> plt.close()
+    """
     samples = np.asarray(samples)
     bins = np.arange(samples.min() - 0.5, samples.max() + 1.5, max(1, np.ptp(samples) // 30))
     ax.hist(samples, bins=bins, color=COLORS[method], alpha=0.8, label=label)
@@ -108,6 +256,25 @@ def taylor_remainders(check, ax=None):
 
     One thin line for each direction, in a colour for gradient and product each; dashed, through
     the middle of what was fitted, the slopes 2 and 3.
+
+    Parameters
+    ----------
+    check : DerivativeCheck
+    ax : Axes, optional
+        New ones by default.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import saddlelib
+    >>> seen = saddlelib.check_derivatives(lambda x: x @ x, lambda x: 2 * x, [1.0, 2.0], rng=0)
+    >>> taylor_remainders(seen).get_xscale()
+    'log'
+    >>> plt.close()
     """
     ax = new_axes() if ax is None else ax
     for kind, color, power in (("gradient", COLORS["gd"], 2), ("product", COLORS["pgd"], 3)):
@@ -136,6 +303,26 @@ def ritz_values(certificate, ax=None):
     The vertical axis is linear around 0, up to the power of ten below the tolerance γ, and
     logarithmic beyond it. The band holds the negative curvature that is allowed; the bar at the
     first value reaches down to ``min_eig_lower``. There is no bar where nothing bounds λ_min.
+
+    Parameters
+    ----------
+    certificate : Certificate
+    ax : Axes, optional
+        New ones by default.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> seen = saddlelib.certify(QuarticSaddle(0.5, [1.0]), [0.0, 0.0], epsilon=1e-3, rng=0)
+    >>> ritz_values(seen).get_ylabel()
+    'curvature'
+    >>> plt.close()
     """
     ax = new_axes() if ax is None else ax
     gamma, values = certificate.curvature_tol, certificate.ritz_values
@@ -160,11 +347,28 @@ def ritz_values(certificate, ax=None):
 class Table:
     """Rows under a header: aligned text where text is printed, an HTML table on a page.
 
-    ``columns`` are the words of the header, ``rows`` lists of strings, one for each column. Under
-    ``groups``, pairs of words and a number of columns, a second header stands above the first.
-    ``best`` are pairs (row, column) of entries that are set bold; `lowest` finds them. A column
-    whose entries are numbers is set to the right, the others to the left.
+    A column whose entries are numbers is set to the right, the others to the left.
 
+    Parameters
+    ----------
+    columns : sequence of str
+        The words of the header.
+    rows : sequence of sequences of str
+        One entry for each column.
+    caption : str
+        A line above the table.
+    groups : sequence of (str, int)
+        Words that stand above so many columns, as a second header.
+    best : sequence of (int, int)
+        Row and column of entries that are set bold; `lowest` finds them.
+
+    Raises
+    ------
+    ValueError
+        If a row has another number of entries than there are columns.
+
+    Examples
+    --------
     >>> Table(["d", "steps"], [["2", "66"], ["10", "70"]], caption="measured")
     measured
      d  steps
@@ -233,6 +437,22 @@ def lowest(rows, columns, *, by_row=False):
 
     An entry counts with the number that it begins with; one that begins with none does not count.
 
+    Parameters
+    ----------
+    rows : sequence of sequences of str
+        As for `Table`.
+    columns : iterable of int
+        The columns that are compared.
+    by_row : bool
+        Whether the entries of a row are compared with each other, instead of those of a column.
+
+    Returns
+    -------
+    set of (int, int)
+        Row and column of each.
+
+    Examples
+    --------
     >>> lowest([["a", "3 of 5", "-"], ["b", "1e-3", "2"]], [1, 2]) == {(1, 1), (1, 2)}
     True
     """
@@ -244,7 +464,23 @@ def lowest(rows, columns, *, by_row=False):
 
 
 def highest(rows, columns, *, by_row=False):
-    """Places of the largest number, as `lowest` finds the least."""
+    """Places of the largest number, as `lowest` finds the least.
+
+    Parameters
+    ----------
+    rows, columns, by_row
+        As `lowest`.
+
+    Returns
+    -------
+    set of (int, int)
+        Row and column of each.
+
+    Examples
+    --------
+    >>> highest([["a", "3 of 5"], ["b", "4 of 5"]], [1])
+    {(1, 1)}
+    """
     turned = [[-_number(entry) if np.isfinite(_number(entry)) else "" for entry in row]
               for row in rows]
     return lowest(turned, columns, by_row=by_row)
@@ -256,7 +492,22 @@ def _number(text):
 
 
 def png(ax) -> bytes:
-    """The figure of an Axes as PNG, closed afterwards; for an ``ipywidgets.Image``."""
+    """The figure of an Axes as PNG, closed afterwards; for an ``ipywidgets.Image``.
+
+    Parameters
+    ----------
+    ax : Axes
+        Its figure is drawn at 200 dots an inch.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> png(new_axes())[1:4]
+    b'PNG'
+    """
     buffer = io.BytesIO()
     ax.figure.savefig(buffer, format="png", dpi=200)
     plt.close(ax.figure)

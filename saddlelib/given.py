@@ -21,6 +21,13 @@ _NOISES = {"sample_noise", "noise_std", "noise_scale"}
 class Goal:
     """What a run has to find: a point that is second-order stationary to what accuracy.
 
+    Parameters
+    ----------
+    oracle : Oracle
+        Whose problem may state ρ.
+    epsilon, curvature_tol, failure_prob, lipschitz_hess
+        What the user said; the last three as below, and None where he did not.
+
     Attributes
     ----------
     epsilon : float
@@ -32,6 +39,19 @@ class Goal:
         δ, most probability of a wrong success.
     lipschitz_hess : float or None
         ρ, where it is known.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> from saddlelib import Oracle
+    >>> from saddlelib.problems import QuadraticSaddle
+    >>> goal = Goal(Oracle(QuadraticSaddle([1.0])), 1e-4, None, 0.01, lipschitz_hess=4.0)
+    >>> round(goal.curvature_tol, 9)
+    0.02
     """
 
     def __init__(self, oracle, epsilon, curvature_tol, failure_prob, lipschitz_hess):
@@ -64,6 +84,17 @@ class Given:
     ----------
     known_delta_f : float or None
         Δ_f, where a rule has asked for it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib import Oracle
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> oracle = Oracle(QuarticSaddle(gamma=0.5, eigenvalues=[1.0]))
+    >>> goal = Goal(oracle, 1e-3, None, 1e-4, None)
+    >>> given = Given(oracle, np.zeros(2), goal, {"step_size": None})
+    >>> given["step_size"], given["dim"], given["delta_f"]
+    (1.0, 2, 0.0625)
     """
 
     def __init__(self, oracle, x0, goal, told, delta_f=None):
@@ -186,10 +217,24 @@ def build(method, given, options):
     options : dict
         ``rule``, and what else the user said; left as it is.
 
+    Returns
+    -------
+    Method
+
     Raises
     ------
     TypeError, ValueError
         Where something is missing, unknown or out of range, by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib import Oracle
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> oracle = Oracle(QuarticSaddle(gamma=0.5, eigenvalues=[1.0]))
+    >>> given = Given(oracle, np.zeros(2), Goal(oracle, 1e-3, None, 1e-4, None), {})
+    >>> build("gd", given, {})
+    GradientDescent(step_size=1.0, grad_threshold=0.001)
     """
     options = dict(options)
     rule = find(method, options.pop("rule", None))

@@ -15,7 +15,44 @@ __all__ = ["Budget", "End", "Status", "check", "run"]
 
 
 class Status(enum.IntEnum):
-    """How a run ended. Only ``CERTIFIED`` is a success."""
+    """How a run ended. Only ``CERTIFIED`` is a success.
+
+    Attributes
+    ----------
+    CERTIFIED
+        The point is second-order stationary, except with the probability that was asked for.
+    MAXITER, MAXFEV, MAXSAMPLES
+        The budget of steps, of oracle calls or of samples is spent.
+    SADDLE
+        The gradient is small, and some direction curves down by more than is allowed.
+    CANNOT_TELL
+        The gradient is small, and the curvature could not be certified.
+    NOT_LOOKED_AT
+        The gradient is small, and nobody looked at the curvature.
+    NONFINITE
+        A value or a gradient was not finite.
+    PRECISION
+        float64 cannot carry the test that the method makes.
+    INTERRUPTED, CALLBACK
+        From the keyboard, or by the callback.
+    BELOW_F_STAR
+        A value below ``f_star`` was met.
+    VALIDATION
+        The validation measure no longer falls.
+    VACUOUS
+        The tolerance allows all the curvature that was seen, so that no point could fail.
+    WRONG_DERIVATIVES
+        The derivatives contradict the function.
+    NOT_STATIONARY
+        The method stopped where the gradient is larger than ε.
+    UNBOUNDED
+        f has fallen so far that it seems to have no minimum.
+
+    Examples
+    --------
+    >>> Status.SADDLE.sentence
+    'Stopped at a saddle: the gradient is small, the curvature is negative.'
+    """
 
     CERTIFIED = 0
     MAXITER = 1
@@ -70,7 +107,24 @@ _FLOAT = np.dtype(float)
 
 
 class Budget(NamedTuple):
-    """What one run may spend: steps, oracle calls and samples, the last two None for any."""
+    """What one run may spend: steps, oracle calls and samples, the last two None for any.
+
+    Attributes
+    ----------
+    maxiter : int
+        Most steps, ≥ 0.
+    maxfev : int or None
+        Most oracle calls of all kinds.
+    maxsamples : int or None
+        Most samples.
+
+    Examples
+    --------
+    >>> from saddlelib import Oracle
+    >>> oracle = Oracle(lambda x: x @ x, jac=lambda x: 2 * x)
+    >>> Budget(maxiter=10).spent(oracle, steps=9), Budget(maxiter=10).spent(oracle, steps=10)
+    (None, <Status.MAXITER: 1>)
+    """
 
     maxiter: int
     maxfev: int | None = None
@@ -119,6 +173,28 @@ def run(oracle, method, state, budget, watch) -> End:
     budget : Budget
     watch : callable
         ``watch(oracle, state) -> bool`` after every step, and before the first: whether to stop.
+
+    Returns
+    -------
+    End
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a step returns what is no state, or writes into the one that it was given. What the
+        functions of the oracle raise passes through, with a note that says after which step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib import Oracle
+    >>> from saddlelib.methods import GradientDescent
+    >>> oracle = Oracle(lambda x: x @ x, jac=lambda x: 2 * x)
+    >>> descent = GradientDescent(step_size=0.25)
+    >>> start = descent.init(oracle, np.ones(2))
+    >>> end = run(oracle, descent, start, Budget(maxiter=3), lambda oracle, state: False)
+    >>> end.status, end.state.nit, end.state.x.tolist()
+    (<Status.MAXITER: 1>, 3, [0.125, 0.125])
     """
     progress = _Progress(oracle, state, budget, watch)
     start = before = state
@@ -155,7 +231,29 @@ def run(oracle, method, state, budget, watch) -> End:
 
 
 def check(name, new, state):
-    """Refuse what is no state, or not one after ``state``; nobody writes into its arrays later."""
+    """Refuse what is no state, or not one after ``state``; nobody writes into its arrays later.
+
+    Parameters
+    ----------
+    name : str
+        Who returned it, for the message.
+    new : object
+        What has to be a state: ``x`` and ``jac`` are float64 arrays of one shape, ``nit`` is an
+        int.
+    state : State
+        The one before it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Saying what is wrong with it.
+
+    Examples
+    --------
+    >>> check("step of Mine", None, None)
+    Traceback (most recent call last):
+    TypeError: step of Mine must return a saddlelib.methods.State, got None
+    """
     if not isinstance(new, State):
         raise TypeError(f"{name} must return a saddlelib.methods.State, got {new!r}")
     shape = np.shape(state.x)

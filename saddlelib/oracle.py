@@ -545,6 +545,11 @@ class Sample:
         problem is not a `FiniteSum`, the noise of the oracle does not depend on x: every sample
         has the Hessian of f, None is the only choice, and a gradient here has no noise.
 
+    Raises
+    ------
+    TypeError
+        If there are ``indices`` and the problem is no `FiniteSum`.
+
     Examples
     --------
     >>> import numpy as np
@@ -661,7 +666,28 @@ def _complex(fun, x):
 
 
 def noted(name, function):
-    """The same function; what it raises says from where, and is else passed on as it is."""
+    """The same function; what it raises says from where, and is else passed on as it is.
+
+    Parameters
+    ----------
+    name : str
+        How a user knows the function.
+    function : callable or None
+
+    Returns
+    -------
+    callable or None
+
+    Examples
+    --------
+    >>> def broken(x):
+    ...     raise ValueError("no")
+    >>> try:
+    ...     noted("jac", broken)(0.0)
+    ... except ValueError as error:
+    ...     print(error.__notes__)
+    ['raised by jac']
+    """
     if function is None or hasattr(function, "noted"):
         return function
 

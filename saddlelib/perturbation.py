@@ -46,12 +46,56 @@ def uniform_ball(rng, dim, radius=1.0, size=None) -> np.ndarray:
 
 
 def uniform_sphere(rng, dim, radius=1.0, size=None) -> np.ndarray:
-    """Points uniform on the sphere of a given radius around 0; arguments as `uniform_ball`."""
+    """Points uniform on the sphere of a given radius around 0.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    dim : int
+        d ≥ 1.
+    radius : float
+        r ≥ 0, in the units of x.
+    size : int, optional
+        How many points; without it, one point.
+
+    Returns
+    -------
+    ndarray, shape (d,) or (size, d)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = uniform_sphere(np.random.default_rng(0), 5, 0.1, size=3)
+    >>> np.linalg.norm(points, axis=1).round(12).tolist()
+    [0.1, 0.1, 0.1]
+    """
     z = rng.standard_normal(dim if size is None else (size, dim))
     norm = math.sqrt(z @ z) if size is None else np.linalg.norm(z, axis=-1, keepdims=True)
     return z * (radius / norm)
 
 
 def gaussian(rng, dim, radius=1.0, size=None) -> np.ndarray:
-    """Points of N(0, (radius²/d) I), whose mean squared norm is radius²; else as `uniform_ball`."""
+    """Points of N(0, (radius²/d) I), whose mean squared norm is radius².
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    dim : int
+        d ≥ 1.
+    radius : float
+        √E‖ξ‖² ≥ 0, in the units of x, whatever the dimension.
+    size : int, optional
+        How many points; without it, one point.
+
+    Returns
+    -------
+    ndarray, shape (d,) or (size, d)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> points = gaussian(np.random.default_rng(0), 4, 2.0, size=10_000)
+    >>> round(float((points**2).sum(axis=1).mean()), 1)
+    4.0
+    """
     return rng.standard_normal(dim if size is None else (size, dim)) * (radius / dim**0.5)

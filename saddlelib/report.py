@@ -67,6 +67,10 @@ def report(oracle, method, goal, end, *, certificate=True, resumed=False) -> Res
         Whether to pay for a certificate that the method has not made already.
     resumed : bool
         Whether the run began with the state of an earlier one.
+
+    Returns
+    -------
+    Result
     """
     exact = is_exact(oracle, method)
     oracle.witness = None

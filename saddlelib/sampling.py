@@ -158,6 +158,10 @@ def certify_samples(problem, x, *, epsilon, failure_prob=1e-2, curvature_tol=Non
         δ/(k(k+1)), the ``failure_prob`` of the answer, whether those before it passed or not. None:
         the only one; it takes δ.
 
+    Returns
+    -------
+    SampleCertificate
+
     Raises
     ------
     TypeError, ValueError

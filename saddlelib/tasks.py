@@ -141,6 +141,27 @@ def tanh_network(width=8, scale=0.03) -> Task:
     logarithm of the odds, so that every sample gets the frequencies of the two classes: its loss is
     their entropy. The loss depends on the *product* of three matrices, so its Hessian there is zero
     but for the bias: **the saddle is not strict**, λ_min = 0.
+
+    Parameters
+    ----------
+    width : int
+        Units in each hidden layer, ≥ 1.
+    scale : float
+        `Task.scale`.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> tanh_network(width=4)
+    Task(tanh network: 141 parameters, 427 samples)
     """
     width = integer("width", width)
     data = load_breast_cancer()
@@ -179,6 +200,32 @@ def completion(rank=4, images=25, observed=0.5, scale=1e-3) -> Task:
     Σ (U Vᵀ − M)² over them is the share of M that is not explained. The samples are the entries. At
     U = V = 0 the loss is 1 and the Hessian has −2M off its diagonal: **a strict saddle**,
     λ_min = −2σ₁(M).
+
+    Parameters
+    ----------
+    rank : int
+        Columns of U and V, ≥ 1.
+    images : int
+        Rows of M, ≥ 1.
+    observed : float
+        The share of the entries that is observed, in (0, 1].
+    scale : float
+        `Task.scale`.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> task = completion()
+    >>> task, task.saddle_min_eig < -0.1
+    (Task(completion: 356 parameters, 779 samples), True)
     """
     rank, images = integer("rank", rank), integer("images", images)
     data = load_digits().data[:images]
@@ -216,6 +263,26 @@ def linear_network(layers=2, width=8, images=300, scale=1e-3) -> Task:
     λ_min = −2σ₁(C). With L > 2 layers the Hessian is zero: **not strict**; the loss falls like the
     L-th power of the distance.
 
+    Parameters
+    ----------
+    layers : int
+        L ≥ 2.
+    width : int
+        Units in each hidden layer, ≥ 1.
+    images : int
+        Samples, ≥ 1.
+    scale : float
+        `Task.scale`.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     >>> linear_network(), linear_network(3).saddle_min_eig
@@ -247,6 +314,29 @@ def autoencoder(width=8, images=300, scale=1e-3) -> Task:
     The images are centred and scaled to a mean squared norm of 1, so the loss, the mean of
     ‖x − W₂ tanh(W₁ x)‖², is the share of their variance that is lost. At zero it is 1 and the
     Hessian has −2C off its diagonal with the covariance C: **a strict saddle**, λ_min = −2λ₁(C).
+
+    Parameters
+    ----------
+    width : int
+        Hidden units, ≥ 1.
+    images : int
+        Samples, ≥ 1.
+    scale : float
+        `Task.scale`.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> autoencoder()
+    Task(autoencoder: 1024 parameters, 300 samples)
     """
     width, data = integer("width", width), _images(integer("images", images))
     x = torch.from_numpy(data)
@@ -281,6 +371,24 @@ def sleeping_units(width=8, images=300, scale=1e-3) -> Task:
     1 − λ₁(C), with the covariance C. The Hessian has a block for this unit, which is at a minimum
     of its own, and for the others −2C without the first component off the diagonal: **a strict
     saddle**, λ_min = −2λ₂(C).
+
+    Parameters
+    ----------
+    width : int
+        Hidden units, ≥ 1.
+    images : int
+        Samples, ≥ 1.
+    scale : float
+        `Task.scale`.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -321,6 +429,22 @@ def dead_head(images=300, scale=1e-3) -> Task:
     their gradients are the noise of mini-batches there. The Hessian has a block for them, which is
     positive, and off the diagonal of O and V the derivative G of the loss by their product: **a
     strict saddle**, λ_min = −σ₁(G).
+
+    Parameters
+    ----------
+    images : int
+        Samples, ≥ 1.
+    scale : float
+        `Task.scale`.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -384,6 +508,18 @@ class Entry:
         times.
     full_batch : bool
         Every batch is the whole data set, and costs that much.
+
+    Raises
+    ------
+    ValueError
+        For another ``closure``, or where ``elementwise`` does not go with it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> sgd = Entry(torch.optim.SGD, lrs=[0.1, 1.0], elementwise=True)
+    >>> sgd.lrs, sgd.closure
+    ([0.1, 1.0], '')
     """
 
     build: Callable
@@ -491,6 +627,12 @@ def race(task, entries: Mapping[str, Entry], *, samples, batch_size=32, curvatur
         What the best learning rate has the least of. Who leaves and is above the line again at
         the end has not left. Of those that leave equally soon, or never, the best has the least
         last loss.
+    tuning_seeds, seeds : iterable of int
+        Those of the tuning and those of the race, without a common one.
+
+    Returns
+    -------
+    Race
 
     Raises
     ------
@@ -499,6 +641,7 @@ def race(task, entries: Mapping[str, Entry], *, samples, batch_size=32, curvatur
 
     Examples
     --------
+    >>> import torch
     >>> result = race(completion(), {"SGD": Entry(torch.optim.SGD, [0.01, 0.1], elementwise=True)},
     ...               samples=3200, points=11, seeds=range(100, 102))
     >>> result.lr["SGD"], result.loss["SGD"].shape, result.steps["SGD"].tolist()

@@ -32,6 +32,14 @@ class Watch:
     ------
     TypeError, ValueError
         Naming the argument; ImportError where tqdm is missing for ``progress``.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> run = saddlelib.minimize(lambda x: x @ x, [1.0], "gd", jac=lambda x: 2 * x, step_size=0.25,
+    ...                          trace=("fun",), maxiter=2)
+    >>> run.trace["fun"].tolist()    # what a watch has recorded
+    [1.0, 0.25, 0.0625]
     """
 
     def __init__(self, trace=(), callback=None, disp=False, progress=False, restore=None):

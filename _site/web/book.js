@@ -129,7 +129,11 @@ function code() {
   if (recall("all-code") === "shown") show(true);
 }
 
-// Code can be taken along.
+// Code can be taken along; of a session in Python what was typed, without the prompts.
+const typed = (text) =>
+  text.startsWith(">>>")
+    ? [...text.matchAll(/^(?:>>>|\.\.\.) ?(.*)$/gm)].map((line) => line[1]).join("\n")
+    : text.replace(/\n$/, "");
 function copying() {
   if (!navigator.clipboard) return;
   for (const pre of all(".cell_input pre, .bd-article div[class*='highlight-'] pre")) {
@@ -139,7 +143,7 @@ function copying() {
     button.className = "copybtn";
     button.textContent = "Copy";
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(pre.textContent.replace(/\n$/, ""));
+      await navigator.clipboard.writeText(typed(pre.textContent));
       button.textContent = "Copied";
       setTimeout(() => (button.textContent = "Copy"), 2000);
     });

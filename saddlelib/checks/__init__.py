@@ -26,7 +26,22 @@ _CHECKS = {**_saddles.CHECKS, **_psd.CHECKS, **_psgd.CHECKS, **_growth.CHECKS,
 
 @dataclass(frozen=True)
 class Feedback:
-    """What `check` says; true when the answer is correct."""
+    """What `check` says; true when the answer is correct.
+
+    Attributes
+    ----------
+    exercise : str
+        The name of the exercise.
+    correct : bool
+    message : str
+        What to say to the reader.
+
+    Examples
+    --------
+    >>> feedback = check("saddles-2", 0.03)
+    >>> bool(feedback), feedback.exercise
+    (True, 'saddles-2')
+    """
 
     exercise: str
     correct: bool
@@ -57,10 +72,19 @@ def check(exercise, answer) -> Feedback:
         A number, several numbers, a word or a function, as the exercise asks. A number is whatever
         ``float`` takes, and texts such as "5/2" and "10^-4". None means not answered yet.
 
+    Returns
+    -------
+    Feedback
+
     Raises
     ------
     ValueError
         If there is no such exercise.
+
+    Examples
+    --------
+    >>> check("saddles-2", 0.03)
+    saddles-2: Correct. √(ρε) = √(9 · 10⁻⁴) = 0.03.
     """
     table = _table(exercise)
     if answer is None:
@@ -109,5 +133,16 @@ def box(exercise):
 
 
 def exercises() -> tuple[str, ...]:
-    """Names of all exercises."""
+    """Names of all exercises.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the chapters.
+
+    Examples
+    --------
+    >>> exercises()[0]
+    'saddles-1'
+    """
     return tuple(_CHECKS)

@@ -48,7 +48,13 @@ _UNSEEN = 1e-6
 
 
 class Verdict(enum.Enum):
-    """What a certificate says, with a sentence each. Only ``SOSP`` is a success."""
+    """What a certificate says, with a sentence each. Only ``SOSP`` is a success.
+
+    Examples
+    --------
+    >>> Verdict.SOSP.value
+    'second-order stationary: small gradient, no strong negative curvature'
+    """
 
     SOSP = "second-order stationary: small gradient, no strong negative curvature"
     NOT_STATIONARY = "not stationary: the gradient is larger than epsilon"
@@ -159,6 +165,8 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
         structure of f that is finer than 10⁻⁵ ε/curvature_tol. Where gradients are differences of
         values, and d ≤ 100, ∇²f comes from some d² + 5d values; see `saddlelib.curvature.values`.
     x : array_like, shape (d,)
+    jac, hessp, hess : optional
+        The derivatives of a plain function, as `Oracle` takes them.
     args : tuple
         Extra arguments of plain functions.
     epsilon : float
@@ -192,6 +200,10 @@ def certify(fun, x, *, epsilon, failure_prob=1e-4, curvature_tol=None, lipschitz
     recheck : bool
         False for a caller who looks at f himself where a point does not pass: only one that passes
         is then held against f. A point that is no saddle costs 2 values and 1 gradient otherwise.
+
+    Returns
+    -------
+    Certificate
 
     Raises
     ------

@@ -114,8 +114,21 @@ def start_component(dim, failure_prob) -> float:
     |⟨b, v⟩| < c has probability δ for b uniform on the sphere of R^d: c² is the δ-quantile of
     Beta(1/2, (d−1)/2). About δ √(π/(2d)) for small δ and large d, and 1 for d = 1.
 
+    Parameters
+    ----------
+    dim : int
+        d ≥ 1.
+    failure_prob : float
+        δ in (0, 1).
+
+    Returns
+    -------
+    float
+        c in (0, 1].
+
     Examples
     --------
+    >>> import math
     >>> round(start_component(2, 0.5), 12) == round(0.5**0.5, 12)     # an angle on the circle
     True
     >>> round(start_component(2, 1e-300) / 1e-300, 12) == round(math.pi / 2, 12)
@@ -135,6 +148,18 @@ def start_overlap(dim, failure_prob) -> float:
 
     The δ-quantile of Beta(1/2, (d−1)/2), about δ²π/(2d) for small δ; c is `start_component`.
 
+    Parameters
+    ----------
+    dim : int
+        d ≥ 1.
+    failure_prob : float
+        δ in (0, 1).
+
+    Returns
+    -------
+    float
+        t in (0, 1].
+
     Examples
     --------
     >>> round(start_overlap(2, 0.5), 12)     # cos² of an angle uniform on the circle
@@ -146,9 +171,20 @@ def start_overlap(dim, failure_prob) -> float:
 def lanczos_error(k, overlap) -> float:
     """Largest possible (θ_k − λ_min)/(λ_max − λ_min) after k ≥ 1 exact Lanczos steps; equation (3).
 
-    ``overlap`` is the squared projection of the unit start on the eigenspace of λ_min. Equality is
-    attained for k = 1 by a spectrum of two points. It is known before the first product; `lanczos`
-    itself stops by (2), which knows the coefficients and never comes later.
+    Equality is attained for k = 1 by a spectrum of two points. It is known before the first
+    product; `lanczos` itself stops by (2), which knows the coefficients and never comes later.
+
+    Parameters
+    ----------
+    k : int
+        Steps, ≥ 1.
+    overlap : float
+        The squared projection of the unit start on the eigenspace of λ_min, in (0, 1].
+
+    Returns
+    -------
+    float
+        In [0, 1).
 
     Examples
     --------

@@ -74,6 +74,8 @@ class Sparing(Differences):
     hopeful : bool
         Whether x is expected to pass; else a direction of negative curvature is expected.
 
+    Notes
+    -----
     `allowed` is to be set before each product: what it may be off.
     """
 

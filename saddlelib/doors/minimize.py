@@ -41,8 +41,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     `saddlelib.certified` descends, looks at the curvature where the gradient is small, leaves a
     saddle along the direction that it found, and ends where it has a certificate.
 
-    **The function**
-
+    The function
+    ------------
     fun : callable, Problem or FiniteSum
         ``fun(x, *args) -> float``, with x in the shape of ``x0``; or a `saddlelib.problems.Problem`
         or `saddlelib.oracle.FiniteSum`, which bring their derivatives; or a loss of torch.
@@ -57,11 +57,11 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     hess, hessp : callable, optional
         ``hess(x, *args)`` and ``hessp(x, v, *args)``; without them the curvature comes from
         differences of gradients.
-    bounds, constraints
+    bounds, constraints : optional
         Are refused: these methods are for unconstrained problems.
 
-    **The method**
-
+    The method
+    ----------
     method : str, object, callable, optional
         None for the driver with its own descent; the name of a method of SciPy's that takes a
         gradient, such as "L-BFGS-B" or "trust-krylov", for the driver with that one inside, or a
@@ -79,8 +79,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     options : dict, optional
         The same and all other keywords, as in SciPy.
 
-    **The goal**
-
+    The goal
+    --------
     epsilon, gtol, tol : float, optional
         ε > 0, one absolute accuracy under three names: the wanted ‖∇f‖₂; 1e-3 by default, or that
         of the method object where it has one. An object stops where its own accuracy says.
@@ -95,8 +95,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         False pays for none once the method has stopped; such a run reports success only where the
         method had to certify the point to decide what to do.
 
-    **Randomness and noise**
-
+    Randomness and noise
+    --------------------
     rng : int or numpy.random.Generator, optional
         The same ``rng`` gives the same run.
     grad_noise : float
@@ -105,8 +105,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     noise_df : float, optional
         Student's t with so many degrees of freedom instead of the Gaussian, as in `Oracle`.
 
-    **Budget, and what you see**
-
+    Budget, and what you see
+    ------------------------
     maxiter, maxfev, maxsamples : int, optional
         Most steps of this call; most oracle calls of all kinds, and most samples, before the
         certificate. Budgets are compared before every step; the last step may go beyond.
@@ -304,9 +304,25 @@ def certified(fun=None, x0=None, **words):
 
     Called with the name of a method instead, or with a method object, it returns the same for that
     method: ``method=saddlelib.certified("trust-krylov")`` runs SciPy's solver, certifies where it
-    ends, and goes on from saddles. ``options`` are the keywords of `minimize`; none are needed.
-    (SciPy keeps ``jac="3-point"`` and ``"cs"`` for methods of its own and hands on None, which is
-    "2-point" here; `minimize` itself takes them.)
+    ends, and goes on from saddles. (SciPy keeps ``jac="3-point"`` and ``"cs"`` for methods of its
+    own and hands on None, which is "2-point" here; `minimize` itself takes them.)
+
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`; or the name of a method, or a method object, and nothing.
+    **words
+        The keywords of `minimize`, which SciPy takes as ``options``; none are needed.
+
+    Returns
+    -------
+    OptimizeResult or callable
+        What `minimize` returns; or, where there is no ``x0``, the function for SciPy.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
 
     Examples
     --------
@@ -326,15 +342,62 @@ def certified(fun=None, x0=None, **words):
 
 
 def gd(fun, x0, **words):
-    """Gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.gd)``; see `pgd`."""
+    """Gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.gd)``.
+
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`.
+    **words
+        The keywords of `minimize`, which SciPy takes as ``options``: at least ``step_size`` or
+        ``lipschitz_grad``.
+
+    Returns
+    -------
+    OptimizeResult
+        That of `minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.gd,
+    ...                   options=dict(step_size=0.2, lipschitz_hess=6.0, rng=0))
+    >>> saddlelib.Status(result.status).name
+    'SADDLE'
+    """
     return minimize(fun, x0, "gd", **words)
 
 
 def pgd(fun, x0, **words):
     """Perturbed gradient descent for ``scipy.optimize.minimize(..., method=saddlelib.pgd)``.
 
-    ``options`` are the keywords of `saddlelib.minimize`: at least ``step_size`` (or
-    ``lipschitz_grad``) and ``lipschitz_hess`` or ``curvature_tol``; `certified` needs none.
+    It needs some constants; `certified` needs none.
+
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`.
+    **words
+        The keywords of `minimize`, which SciPy takes as ``options``: at least ``step_size`` (or
+        ``lipschitz_grad``) and ``lipschitz_hess`` or ``curvature_tol``.
+
+    Returns
+    -------
+    OptimizeResult
+        That of `minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
 
     Examples
     --------
@@ -353,16 +416,71 @@ def pgd(fun, x0, **words):
 def psd(fun, x0, **words):
     """Perturbed Saddle-escape Descent for ``scipy.optimize.minimize(..., method=saddlelib.psd)``.
 
-    ``options`` as for `pgd`; ``rule="published"`` needs ``hess`` and ``delta_f`` as well.
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`.
+    **words
+        The keywords of `minimize`, as for `pgd`; ``rule="published"`` needs ``hess`` and
+        ``delta_f`` as well.
+
+    Returns
+    -------
+    OptimizeResult
+        That of `minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.psd,
+    ...                   options=dict(step_size=0.2, lipschitz_hess=6.0, rng=0))
+    >>> result.success, float(abs(result.x[0]).round(3))
+    (True, 1.0)
     """
     return minimize(fun, x0, "psd", **words)
 
 
 def psgd(fun, x0, **words):
-    """Perturbed SGD for ``scipy.optimize.minimize(..., method=saddlelib.psgd)``; see `pgd`.
+    """Perturbed SGD for ``scipy.optimize.minimize(..., method=saddlelib.psgd)``.
 
-    The noise is that of ``grad_noise`` among the ``options``. A sum over data goes to
-    `saddlelib.minimize` itself, as a `saddlelib.oracle.FiniteSum`.
+    A sum over data goes to `saddlelib.minimize` itself, as a `saddlelib.oracle.FiniteSum`.
+
+    Parameters
+    ----------
+    fun, x0
+        As in `minimize`.
+    **words
+        The keywords of `minimize`, as for `pgd`; ``grad_noise`` is the noise.
+
+    Returns
+    -------
+    OptimizeResult
+        That of `minimize`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minimize`.
+
+    Examples
+    --------
+    >>> import numpy as np, saddlelib
+    >>> from scipy.optimize import minimize
+    >>> f = lambda x: x[0]**4 / 4 - x[0]**2 / 2 + x[1]**2
+    >>> df = lambda x: np.array([x[0]**3 - x[0], 2 * x[1]])
+    >>> result = minimize(f, [0.0, 1.0], jac=df, method=saddlelib.psgd,
+    ...                   options=dict(step_size=0.1, lipschitz_hess=6.0, epsilon=0.1,
+    ...                                grad_noise=0.1, rng=0))
+    >>> result.success, bool(abs(abs(result.x[0]) - 1) < 0.2)
+    (True, True)
     """
     return minimize(fun, x0, "psgd", **words)
 

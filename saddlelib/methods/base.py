@@ -37,6 +37,17 @@ class State:
         elsewhere goes on with the same numbers.
     shape : tuple of int or None
         The shape of x as the user's functions know it; None for that of ``x``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib import Oracle
+    >>> from saddlelib.methods import GradientDescent
+    >>> from saddlelib.problems import QuadraticSaddle
+    >>> oracle, descent = Oracle(QuadraticSaddle([2.0])), GradientDescent(step_size=0.25)
+    >>> state = descent.step(oracle, descent.init(oracle, np.array([1.0])))
+    >>> state, state.x, state.jac
+    (State(nit=1, finished=None), array([0.5]), array([1.]))
     """
 
     x: np.ndarray
@@ -63,6 +74,23 @@ class Wait(NamedTuple):
 
     It looks again after the step that is number ``steps``, or that arrives where
     ‖∇f‖₂ ≤ grad_threshold, or where ‖x − anchor‖₂ ≥ radius, whichever comes first.
+
+    Attributes
+    ----------
+    steps : float
+        ≥ 1; infinite where nothing depends on them.
+    grad_threshold : float
+        In the units of the gradient; −inf where nothing depends on it.
+    anchor : ndarray, shape (d,), or None
+        The point from which ``radius`` is measured.
+    radius : float
+        In the units of x; infinite where nothing depends on it.
+
+    Examples
+    --------
+    >>> from saddlelib.methods import GradientDescent
+    >>> GradientDescent(step_size=0.1, grad_threshold=1e-3).waits(None).grad_threshold
+    0.001
     """
 
     steps: float = math.inf
@@ -78,6 +106,23 @@ class Method:
     not look again runs from many starts at once as fast as gradient descent does. A method whose
     steps are of another kind overrides `step`. What makes it of numbers it declares with
     `methods.rule`.
+
+    Attributes
+    ----------
+    step_size : float
+        η of the plain steps.
+
+    Examples
+    --------
+    >>> class TenSteps(Method):
+    ...     step_size = 0.25
+    ...     def init(self, oracle, x0, rng=None):
+    ...         return State(x=x0, jac=oracle.grad(x0), rng=rng)
+    ...     def look(self, oracle, state):
+    ...         state.finished = "stationary" if state.nit == 10 else None
+    >>> import saddlelib
+    >>> saddlelib.minimize(lambda x: x @ x, [1.0], TenSteps(), jac=lambda x: 2 * x).nit
+    10
     """
 
     step_size: float
@@ -149,7 +194,25 @@ def not_finite(state, what, step_size=None):
 
 
 def gd_step(x, grad, step_size):
-    """x − η∇f(x), for a number, one point (d,) or a batch (n, d)."""
+    """x − η∇f(x), for a number, one point (d,) or a batch (n, d).
+
+    Parameters
+    ----------
+    x, grad : float, or ndarray, shape (d,) or (n, d)
+        The point, or a batch, and the gradient there.
+    step_size : float
+        η.
+
+    Returns
+    -------
+    float or ndarray
+        In the shape of x.
+
+    Examples
+    --------
+    >>> gd_step(2.0, 1.0, step_size=0.5)
+    1.5
+    """
     step = step_size * grad
     # The product has no other reader, so a batch is written there instead of into new memory.
     return np.subtract(x, step, out=step) if isinstance(step, np.ndarray) else x - step

@@ -23,6 +23,21 @@ class GradientDescent(Method):
         η. At most 1/ℓ for a guaranteed decrease of (η/2)‖∇f‖² (Jin et al. 2017, Lemma 9).
     grad_threshold : float
         In the units of the gradient; 0 runs until the gradient vanishes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> descent = GradientDescent(step_size=0.5, grad_threshold=1e-6)
+    >>> result = saddlelib.minimize(problem, [0.0, 1.0], descent, rng=0)
+    >>> saddlelib.Status(result.status).name, result.nit
+    ('SADDLE', 20)
     """
 
     step_size: float

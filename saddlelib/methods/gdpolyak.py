@@ -77,8 +77,14 @@ class GDPolyak(ValueMethod):
     grad_threshold : float
         Stops where ‖∇f‖ is at most that.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import RavineRosenbrock
     >>> oracle, method = Oracle(RavineRosenbrock()), GDPolyak(0.0125, 30, epochs=20)
@@ -163,6 +169,22 @@ class RestartedGDPolyak(GDPolyak):
         I and the number of runs.
     f_star : float
         The lower bound to begin with. A value below it ends the run ("f_star").
+    factor, growth
+        Not used: 1 and 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import RavineRosenbrock
+    >>> method = RestartedGDPolyak(0.0125, 30, f_star=-1.0, epochs=10, restarts=5)
+    >>> result = saddlelib.minimize(RavineRosenbrock(), [0.5, 0.5], method, certificate=False)
+    >>> result.fun < 1e-3
+    True
     """
 
     epochs: int = 20
@@ -232,8 +254,14 @@ class CurvatureSwitch(ValueMethod):
     guard : float
         How many short steps a long one has to be worth.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import RavineRosenbrock
     >>> oracle, method = Oracle(RavineRosenbrock()), CurvatureSwitch(0.0125)
@@ -314,6 +342,25 @@ class PlateauSwitch(CurvatureSwitch):
         p > 1; 4 by default. A wrong p only changes λ.
     plateau : float
         In (0, 1).
+    f_star, tolerance
+        Not used: f_star has to be None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib import Oracle
+    >>> from saddlelib.problems import RavineRosenbrock
+    >>> oracle, method = Oracle(RavineRosenbrock()), PlateauSwitch(0.0125)
+    >>> state = method.init(oracle, np.array([0.5, 0.5]))
+    >>> while oracle.problem.fun(state.x) > 1e-12:
+    ...     state = method.step(oracle, state)
+    >>> state.nit < 1000, oracle.nfev
+    (True, 0)
     """
 
     order: float = 4.0

@@ -208,6 +208,7 @@ class OrderAwareNewton(Method):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import RavineRosenbrock
     >>> oracle, method = Oracle(RavineRosenbrock()), OrderAwareNewton()

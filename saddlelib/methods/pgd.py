@@ -76,8 +76,25 @@ class PGD(Method):
         ``decrease_threshold``, and by less than that since half the steps. The next one then begins
         at once. The papers let an episode go on.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Notes
+    -----
     `PGD.jin2017` and `PGD.jin2021` fill them in from the papers, `PGD.practical` from the scales
     of the problem.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> pgd = PGD.practical(step_size=0.5, epsilon=1e-3, dim=2, lipschitz_hess=4.3)
+    >>> result = saddlelib.minimize(problem, [0.0, 0.0], pgd, rng=0)
+    >>> result.success, result.perturbed_at[0]
+    (True, 0)
     """
 
     step_size: float

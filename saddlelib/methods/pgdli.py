@@ -50,6 +50,11 @@ class PGDli(Method):
     local_tol : float, optional
         > 0, in the units of the gradient.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     >>> from saddlelib import Oracle

@@ -22,8 +22,21 @@ def polyak_quotient(gap, grad) -> float:
     gradient the quotient is (gap/m)/(m‖∇f/m‖²), where only the last division can leave the range.
     Infinite where that overflows; nan where the gradient is zero or not finite.
 
+    Parameters
+    ----------
+    gap : float
+        f − f*.
+    grad : ndarray, shape (d,)
+        ∇f.
+
+    Returns
+    -------
+    float
+        A multiple of the gradient.
+
     Examples
     --------
+    >>> import numpy as np
     >>> polyak_quotient(1e-200, np.array([3e-150, 4e-150])), polyak_quotient(1.0, np.zeros(2))
     (4e+98, nan)
     """
@@ -146,8 +159,14 @@ class PolyakDescent(ValueMethod):
     grad_threshold : float
         Stops where ‖∇f‖ is at most that.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import HomogeneousRavine
     >>> oracle, method = Oracle(HomogeneousRavine(4.0)), PolyakDescent()
@@ -202,6 +221,20 @@ class BacktrackingDescent(ValueMethod):
         The first η to try.
     grad_threshold : float
         Stops where ‖∇f‖ is at most that, and ("precision") where no η is accepted.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> method = BacktrackingDescent(step_size=100.0, grad_threshold=1e-6)
+    >>> saddlelib.minimize(problem, [0.1, 1.0], method, rng=0).success
+    True
     """
 
     step_size: float

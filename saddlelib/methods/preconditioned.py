@@ -90,12 +90,19 @@ class ScaledGD(_Preconditioned):
     grad_threshold : float
         Stops where ‖∇f‖ is at most that.
 
-    Raises TypeError or ValueError for arguments outside these ranges, and where k does not divide
-    the number of unknowns. Where a singular value of X is zero to rounding the run ends
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges, and where k does not divide the number of unknowns.
+
+    Notes
+    -----
+    Where a singular value of X is zero to rounding the run ends
     ("nonfinite").
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import MatrixFactorization
     >>> f = MatrixFactorization(np.diag([4.0, 0.01]))
@@ -166,11 +173,14 @@ class PrecGD(_Preconditioned):
     grad_threshold : float
         Stops where ‖∇f‖ is at most that.
 
-    Raises TypeError or ValueError for arguments outside these ranges, and where k does not divide
-    the number of unknowns.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges, and where k does not divide the number of unknowns.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import MatrixFactorization
     >>> f = MatrixFactorization(np.diag([1.0, 0.5, 0.0, 0.0]), columns=3)

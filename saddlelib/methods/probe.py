@@ -69,6 +69,13 @@ class PSDProbe(Method):
     probe_count : int
         m ≥ 1.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Notes
+    -----
     `PSDProbe.published` fills them in from the authors' formulas.
 
     Examples
@@ -182,7 +189,30 @@ class LanczosProbe(CertifiedPSD):
     Parameters
     ----------
     probe_count : int
-        m ≥ 2. The others are those of `CertifiedPSD`; `LanczosProbe.practical` fills them in.
+        m ≥ 2.
+    step_size, epsilon, curvature_tol, perturbation_radius, exit_radius, decrease_threshold
+        As for `CertifiedPSD`.
+    episode_length, failure_prob, lipschitz_hess, use_direction, patience, line_search
+        As for `CertifiedPSD`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Notes
+    -----
+    `LanczosProbe.practical` fills them in.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> probe = LanczosProbe.practical(step_size=1.0, epsilon=1e-3, dim=2, lipschitz_hess=4.3)
+    >>> result = saddlelib.minimize(problem, [0.0, 0.0], probe, rng=0)
+    >>> result.success, result.nhvp
+    (True, 0)
     """
 
     probe_count: int = dataclasses.field(kw_only=True)

@@ -89,7 +89,25 @@ class PSD(Method):
     episode_length, max_episodes : int
         T ≥ 1 and M ≥ 1.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Notes
+    -----
     `PSD.published` fills them in from the authors' formulas.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> psd = PSD(step_size=0.5, epsilon=1e-3, curvature_tol=0.05, perturbation_radius=1e-2,
+    ...           episode_length=60, max_episodes=5)
+    >>> result = saddlelib.minimize(problem, [0.0, 0.0], psd, rng=0)
+    >>> result.success, result.nhev
+    (True, 2)
     """
 
     step_size: float
@@ -260,8 +278,25 @@ class CertifiedPSD(Method):
     line_search : bool
         False keeps the step at η and the displacement at 2\|λ\|/ρ: fewer values, more gradients.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Notes
+    -----
     `CertifiedPSD.practical` fills them in from the scales of the problem. `theory.certified` bounds
     what a run takes when η = 1/ℓ, in exact arithmetic.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> psd = CertifiedPSD.practical(step_size=1.0, epsilon=1e-3, dim=2, lipschitz_hess=4.3)
+    >>> result = saddlelib.minimize(problem, [0.0, 0.0], psd, rng=0)
+    >>> result.success, result.certificate.verdict.name
+    (True, 'SOSP')
     """
 
     step_size: float
@@ -527,6 +562,8 @@ def curvature_step(oracle, x, value, jac, certificate, lipschitz_hess, *, shorte
     double : bool
         Whether t is doubled as long as f falls, `MOST_DOUBLINGS` times at most.
 
+    Notes
+    -----
     Each length costs one value.
 
     Examples

@@ -67,6 +67,11 @@ class SGD(Method):
     batch_size : int
         B ≥ 1, the samples in a mini-batch; at most n for a `FiniteSum` of n terms.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     >>> import numpy as np
@@ -143,6 +148,24 @@ class CNCSGD(SGD):
         r ≥ η, the length of step numbers t_thres, 2 t_thres, … as a multiple of the gradient.
     interval : int
         t_thres ≥ 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from saddlelib import Oracle
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> oracle = Oracle(QuarticSaddle(), grad_noise=0.1, rng=0)
+    >>> method = CNCSGD(step_size=0.1, batch_size=1, large_step=1.0, interval=50)
+    >>> state = method.init(oracle, np.zeros(2))
+    >>> for _ in range(500):
+    ...     state = method.step(oracle, state)
+    >>> bool(abs(state.x[0]) > 0.15)
+    True
     """
 
     large_step: float
@@ -172,6 +195,11 @@ class NoisySGD(SGD):
         η and the samples in a mini-batch, as for `SGD`.
     noise_radius : float
         r > 0, in the units of the gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -265,7 +293,28 @@ class PSGD(SGD):
     episode_length, max_episodes : int
         T ≥ 1 and M ≥ 1.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Notes
+    -----
     `PSGD.published` fills them in from the authors' formulas.
+
+    Examples
+    --------
+    >>> method = PSGD(step_size=0.5, batch_size=16, trigger=0.1, perturbation_radius=0.01,
+    ...               episode_length=50, max_episodes=3)
+    >>> import numpy as np
+    >>> from saddlelib import Oracle
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> oracle = Oracle(QuarticSaddle(), grad_noise=0.1, rng=0)
+    >>> state = method.init(oracle, np.zeros(2))
+    >>> while state.finished is None:
+    ...     state = method.step(oracle, state)
+    >>> state.episodes, state.note
+    (3, 'all 3 episodes are used; nothing is known about the curvature')
     """
 
     trigger: float
@@ -429,7 +478,25 @@ class CertifiedPSGD(SGD):
         For the certificate of a `FiniteSum`, as `certify_samples`.
     patience : int
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Notes
+    -----
     `CertifiedPSGD.practical` fills them in from the noise and the scales of the problem.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> method = CertifiedPSGD.practical(step_size=0.2, epsilon=0.1, dim=2, sample_noise=0.1,
+    ...                                  lipschitz_hess=4.3)
+    >>> result = saddlelib.minimize(problem, [0.0, 0.0], method, grad_noise=0.1, rng=0)
+    >>> result.success, result.state.certificates > 0
+    (True, True)
     """
 
     trigger: float

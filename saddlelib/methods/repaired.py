@@ -80,7 +80,24 @@ class RepairedPSD(Method):
     episode_length : int
         T ≥ 1.
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Notes
+    -----
     `RepairedPSD.proved` fills them in from the theorem.
+
+    Examples
+    --------
+    >>> import saddlelib
+    >>> from saddlelib.problems import QuarticSaddle
+    >>> problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    >>> method = RepairedPSD.proved(1.0, 4.3, epsilon=0.05, dim=2, delta_f=0.07)
+    >>> result = saddlelib.minimize(problem, [0.0, 0.0], method, rng=0)
+    >>> result.success, result.perturbed_at[0]
+    (True, 0)
     """
 
     step_size: float

@@ -41,6 +41,12 @@ class Rule:
         Parameters of ``build`` that are a constant by another name.
     without : tuple of str
         Parameters of ``build`` that are not offered.
+
+    Examples
+    --------
+    >>> found = find("psd", "published")
+    >>> str(found), found.requires("lipschitz_grad"), found.step
+    ("'psd' with rule 'published'", True, '1/(2ℓ)')
     """
 
     method: str
@@ -79,8 +85,23 @@ class Rule:
 def rule(method, name, *, default=False, step="", without=(), **aliases):
     """Declare a class, or a class method of a `Method`, as a rule of ``method``.
 
-    ``default`` makes it the one that is taken where no rule is named. ``aliases`` says which
-    parameter is a constant by another name, as in ``grad_threshold="epsilon"``.
+    Parameters
+    ----------
+    method, name : str
+        As in ``minimize(method=..., rule=...)``.
+    default : bool
+        Whether it is the one that is taken where no rule is named.
+    step : str
+        The formula, where the rule sets the step size itself.
+    without : tuple of str
+        Parameters that are not offered.
+    **aliases : str
+        Which parameter is a constant by another name, as in ``grad_threshold="epsilon"``.
+
+    Returns
+    -------
+    callable
+        Takes the class or the class method and hands it back.
 
     Examples
     --------
@@ -127,7 +148,27 @@ def names() -> list:
 
 
 def find(method, name=None) -> Rule:
-    """The rule of that name, the default one for None. Raises ValueError for unknown names."""
+    """The rule of that name, the default one for None.
+
+    Parameters
+    ----------
+    method, name : str
+        As in ``minimize(method=..., rule=...)``.
+
+    Returns
+    -------
+    Rule
+
+    Raises
+    ------
+    ValueError
+        For a name that nobody has declared.
+
+    Examples
+    --------
+    >>> find("psd").name, find("psd", "published").step
+    ('practical', '1/(2ℓ)')
+    """
     rules = _TABLE.get(method)
     if rules is None:
         raise ValueError(f"method must be {either(_TABLE)}, got {method!r}")
@@ -149,6 +190,11 @@ def show_options(method=None, rule=None) -> None:
     ----------
     method, rule : str, optional
         As in `saddlelib.minimize`.
+
+    Raises
+    ------
+    ValueError
+        For a name that nobody has declared.
 
     Examples
     --------

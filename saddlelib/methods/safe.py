@@ -130,10 +130,16 @@ class SafeGDPolyak(ValueMethod):
         ``patience`` looks the run ends ("validation") with the point where it was least.
     patience : int
 
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     Three times too short a step costs time, and nothing else:
 
+    >>> import numpy as np
     >>> from saddlelib import Oracle
     >>> from saddlelib.problems import RavineRosenbrock
     >>> for step_size in (0.0125, 0.004):

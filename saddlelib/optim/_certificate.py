@@ -38,7 +38,7 @@ class TrainingCertificate:
     Attributes
     ----------
     verdict : Verdict
-        ``SOSP``: no negative curvature down to −``gamma``, and that is at most ``curvature_tol``
+        ``SOSP``: no negative curvature down to −γ, and γ is at most ``curvature_tol``
         or, where none was given, the largest curvature seen on the first group; the gradient is
         not part of it.
         ``NEGATIVE_CURVATURE``: a direction of it was found on one group and confirmed on the
@@ -103,7 +103,7 @@ def certify(params, loss, batches=None, *, curvature_tol=None, failure_prob=0.01
     Symmetric noise has this, also with heavy tails, and the mean of many samples nearly. Where rare
     samples carry all negative curvature it fails, and so does the certificate: if nine groups of
     ten do not meet them, eight of eight do not four times in ten. Use more samples in each group
-    then, or `saddlelib.oracles.certify_samples` with a bound of the noise.
+    then, or `saddlelib.certify_samples` with a bound of the noise.
 
     The loss may draw random numbers, as dropout does; the certificate is about its mean over them,
     and every group draws its own. Without ``batches`` it is about one draw: call ``model.eval()``.
@@ -128,6 +128,14 @@ def certify(params, loss, batches=None, *, curvature_tol=None, failure_prob=0.01
         ρ. Needed only where autograd does not see the whole loss, as on many machines: it bounds
         the error of differences.
     seed : int
+    sign : float
+        −1 to certify a loss that is maximized.
+    process_group
+        Of the ranks that share a batch; all by default.
+
+    Returns
+    -------
+    TrainingCertificate
 
     Raises
     ------

@@ -35,8 +35,24 @@ class PSDReference:
     arrives : bool
         Whether an episode is over where the gradient has been large and is small again.
 
+    Attributes
+    ----------
+    steps, episodes : int
+        Steps taken and episodes begun.
+    left, next_look, after : int
+        Steps left of the episode, the step of the next look, and how long to wait after an episode.
+    pause : int or None
+        The last rest after a look in vain.
+    away : bool
+        Whether the gradient has been large in this episode.
+    min_eig : float
+        λ_min at the last look; nan before.
+    finished : bool
+        Whether it has stopped.
+
     Examples
     --------
+    >>> import numpy as np
     >>> twin = PSDReference(np.zeros(2), eta=0.1, epsilon=1e-3, gamma=0.1, T=200)
     >>> while not twin.finished:
     ...     twin.step(lambda x: np.array([x[0] ** 3 - x[0], 2 * x[1]]),
@@ -145,8 +161,19 @@ class QuickPSDReference:
     every : int
         Steps from one look to the next.
 
+    Attributes
+    ----------
+    steps, kept, undone : int
+        Steps taken, episodes kept and episodes taken back.
+    left, next_look : int
+        Steps left of the episode, and the step of the next look.
+    pause, rung, proven, away, before
+        How long it rests, how far the next kick goes, and what the present episode has shown: see
+        `step`.
+
     Examples
     --------
+    >>> import numpy as np
     >>> twin = QuickPSDReference(np.zeros(1), eta=0.5, epsilon=1e-3)
     >>> for _ in range(60):
     ...     twin.step(lambda x: float(x[0] ** 4 / 4 - x[0] ** 2 / 2), lambda x: x**3 - x,
@@ -252,11 +279,21 @@ class PSGDReference(PSDReference):
         ‖ĝ(x)‖ ≤ trigger, as published and as in `saddlelib.methods.PSGD`. None: the mean of
         ⟨ĝ(x_k), ĝ(x_{k+1})⟩ over ``W`` pairs is ≤ ε².
     W : int
+    x, eta, epsilon, gamma, T, M, rest, every, arrives
+        As for `PSDReference`.
 
+    Attributes
+    ----------
+    inner, pairs, first
+        Of the estimate: the sum of the inner products, how many, and the first gradient of a pair.
+
+    Notes
+    -----
     ``min_eig=None`` in `step` for the published method, which never looks at the curvature.
 
     Examples
     --------
+    >>> import numpy as np
     >>> twin = PSGDReference(np.zeros(1), eta=0.1, epsilon=0.1, gamma=0.1, T=5, trigger=0.3)
     >>> twin.step(lambda x: x + 0.2, None, lambda: np.array([0.5]))
     >>> twin.x.round(6).tolist(), twin.left     # 0.5 − 0.1·0.7
@@ -315,8 +352,18 @@ class GDPolyakReference:
     growth, gain, guard : float
         As for `GDPolyak`.
 
+    Attributes
+    ----------
+    epochs, left : int
+        Long steps taken, and short steps left before the next one.
+    value, least, last, taken, before, kappa, long_kappa, look_kappa
+        What the last looks have seen: values, points, gradients and curvatures; see `step`.
+    early, doubted, rejected
+        How looks have ended, which decides how long the next one waits.
+
     Examples
     --------
+    >>> import numpy as np
     >>> twin = GDPolyakReference(np.array([1.0]), eta=0.1, K=1, f_star=0.0)
     >>> for _ in range(2):                        # x⁴: one short step, then x ← (3/4)x
     ...     twin.step(lambda x: float(x[0] ** 4), lambda x: 4 * x**3)

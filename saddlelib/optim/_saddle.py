@@ -25,7 +25,13 @@ _TRIES = 24  # lengths along a direction of negative curvature, each four times 
 
 
 class Status(enum.IntEnum):
-    """What an optimizer is doing, or why it does no more; the sentence is in ``message``."""
+    """What an optimizer is doing, or why it does no more; the sentence is in ``message``.
+
+    Examples
+    --------
+    >>> Status.EPISODE.message
+    'an episode has begun at a small gradient'
+    """
 
     DESCENDING = 0
     EPISODE = 1

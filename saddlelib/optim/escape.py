@@ -135,11 +135,6 @@ class Escape(Optimizer):
     process_group
         Of the ranks that share a batch; all by default.
 
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument and the remedy.
-
     Attributes
     ----------
     counts : dict
@@ -148,6 +143,11 @@ class Escape(Optimizer):
         The same as a sentence.
     certificate : TrainingCertificate or None
         The last one that ``certify=True`` has made.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument and the remedy.
 
     Examples
     --------

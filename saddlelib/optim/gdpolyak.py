@@ -22,7 +22,13 @@ _FAILURES = 3
 
 
 class EpochStatus(enum.IntEnum):
-    """What `GDPolyak` did at its last look, and why; the sentence is in ``message``."""
+    """What `GDPolyak` did at its last look, and why; the sentence is in ``message``.
+
+    Examples
+    --------
+    >>> EpochStatus.LONG.message
+    'a long step was taken'
+    """
 
     START = 0
     LONG = 1

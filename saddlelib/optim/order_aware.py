@@ -22,7 +22,13 @@ __all__ = ["NewtonStatus", "OrderAwareNewton"]
 
 
 class NewtonStatus(enum.IntEnum):
-    """Where a run of `OrderAwareNewton` stands, or why it ended; see ``message``."""
+    """Where a run of `OrderAwareNewton` stands, or why it ended; see ``message``.
+
+    Examples
+    --------
+    >>> NewtonStatus.RUNNING.message
+    'the run goes on with the next step'
+    """
 
     START = 0
     RUNNING = 1

@@ -67,11 +67,12 @@ class PSGD(SaddleOptimizer):
         W ≥ 1, pairs for one estimate.
     batch_size, noise_std : int, float, optional
         B, and σ of one coordinate of one sample, for ``rule="published"``.
-
-    params, lr, loss, epsilon, curvature_tol, lipschitz_hess, perturbation_radius, \
-    episode_length, max_episodes, curvature_check, lanczos_steps, failure_prob, escape, rest, \
-    check_every, seed, weight_decay, maximize, foreach
+    params, lr, loss, epsilon, seed, weight_decay, maximize, foreach
+        As `PSD`.
+    perturbation_radius, episode_length, max_episodes, escape, rest, check_every
         As `PSD`; for "pairs", radius and length are as there for "published".
+    curvature_tol, lipschitz_hess, curvature_check, lanczos_steps, failure_prob
+        As `PSD`.
 
     Raises
     ------

@@ -43,6 +43,12 @@ __all__ = [
 def catalogue() -> list[Problem]:
     """Return one small instance of each problem that has a saddle or is nondegenerate.
 
+    Returns
+    -------
+    list of Problem
+
+    Examples
+    --------
     >>> [problem.name for problem in catalogue()][:2]
     ['quadratic saddle', 'separable quartic']
     """
@@ -63,6 +69,12 @@ def catalogue() -> list[Problem]:
 def ravines() -> list[Problem]:
     """Return one small instance of each problem with a degenerate minimizer.
 
+    Returns
+    -------
+    list of Problem
+
+    Examples
+    --------
     >>> sorted({problem.growth_order for problem in ravines()})
     [3.0, 4.0]
     """

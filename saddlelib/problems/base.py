@@ -50,6 +50,15 @@ class Problem(ABC):
         c, the largest with f − f* ≥ (c − o(1)) distance^p near `minimizers[0]`.
     normal_curvature : (float, float) or None
         μ and L, the least and the largest positive eigenvalue of the Hessian at `minimizers[0]`.
+
+    Examples
+    --------
+    >>> from saddlelib.problems import QuadraticSaddle
+    >>> f = QuadraticSaddle([-1.0, 2.0])
+    >>> f.grad([1.0, 1.0]), f.hvp([1.0, 1.0], [0.0, 1.0])
+    (array([-1.,  2.]), array([0., 2.]))
+    >>> f.fun([[1.0, 0.0], [0.0, 1.0]])    # a batch of two points
+    array([-0.5,  1. ])
     """
 
     name: ClassVar[str]

@@ -55,8 +55,13 @@ class MatrixFactorization(Problem):
     Gamma : float, optional
         Γ ≥ σ₁, the bound of `region`, {‖U‖₂² ≤ Γ}. The default is 9σ₁.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     Let σ₁ ≥ … ≥ σ_r > 0 be the nonzero eigenvalues of M and V (n, r) its
     eigenvectors. ∇f = 2(UUᵀ − M)U and
     ∇²f[Z] = 2((UZᵀ + ZUᵀ)U + (UUᵀ − M)Z).
@@ -81,6 +86,8 @@ class MatrixFactorization(Problem):
     has slack: as ⟨Z, ∇²f[Z]⟩ = ‖UZᵀ + ZUᵀ‖² + 2⟨Z, (UUᵀ − M)Z⟩, the sharp
     constant is 6Γ − 2λ_min(M), which is 6Γ if r < n.
 
+    Examples
+    --------
     >>> f = MatrixFactorization([[4.0, 0.0], [0.0, 1.0]])
     >>> f
     MatrixFactorization(n=2, rank=2, Gamma=36)

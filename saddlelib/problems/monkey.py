@@ -17,13 +17,20 @@ class MonkeySaddle(Problem):
     radius : float
         R > 0, the radius of the disc where ℓ and ρ hold.
 
-    Raises TypeError or ValueError for a radius that is not positive and finite.
+    Raises
+    ------
+    TypeError, ValueError
+        For a radius that is not positive and finite.
 
+    Notes
+    -----
     At (x, y) the eigenvalues of the Hessian are ±6‖(x, y)‖. So ℓ = 6R on the
     disc, and ρ = 6 with equality for every pair of points. The origin is a
     degenerate saddle: λ_min = 0, yet f takes both signs around it and is
     unbounded below. Second-order conditions cannot tell it from a minimizer.
 
+    Examples
+    --------
     >>> f = MonkeySaddle()
     >>> f.degenerate.tolist(), f.hess([0.0, 0.0]).any(), f.fun([-0.1, 0.0]) < 0
     ([True], np.False_, np.True_)

@@ -50,7 +50,7 @@ class Tube(Region):
 
 
 class Octopus(Problem):
-    """A chain of d strict saddles, each of which throws GD closer to the next.
+    r"""A chain of d strict saddles, each of which throws GD closer to the next.
 
     Parameters
     ----------
@@ -64,20 +64,28 @@ class Octopus(Problem):
     tau : float
         τ > 0, the length scale. The paper's experiments take τ = e.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     f is even in every coordinate. With u = |xᵢ| for the first i with
     |xᵢ| < 2τ, and with a term absent where its index exceeds d,
 
-        f = Σ_{j<i} L(|xⱼ| − 4τ)² − (i−1)ν
-            + { −γu² + Σ_{j>i} L xⱼ²                        for 0 ≤ u ≤ τ,
-              { g₁(u) + g₂(u) xᵢ₊₁² + Σ_{j≥i+2} L xⱼ²        for τ ≤ u ≤ 2τ,
+    .. math:: f = \sum_{j<i} L(|x_j| - 4\tau)^2 - (i-1)\nu + \begin{cases}
+        -\gamma u^2 + \sum_{j>i} L x_j^2 & 0 \le u \le \tau,\\
+        g_1(u) + g_2(u)\,x_{i+1}^2 + \sum_{j\ge i+2} L x_j^2 & \tau \le u \le 2\tau,
+        \end{cases}
 
     and f = Σ L(|xⱼ| − 4τ)² − dν if there is no such i. With s = u/τ − 1,
 
-        g₁(u) = −γu² + τ²(αs³ + βs⁴),  α = (10γ − 14L)/3,  β = (5L − 3γ)/2,
-        g₂(u) = L − (L + γ)(10s³ − 15s⁴ + 6s⁵),
-        ν = 4Lτ² − g₁(2τ) = (37L + 13γ)τ²/6.
+    .. math::
+        g_1(u) &= -\gamma u^2 + \tau^2(\alpha s^3 + \beta s^4),\qquad
+        \alpha = \tfrac{10\gamma - 14L}3,\quad \beta = \tfrac{5L - 3\gamma}2, \\
+        g_2(u) &= L - (L + \gamma)(10s^3 - 15s^4 + 6s^5), \\
+        \nu &= 4L\tau^2 - g_1(2\tau) = \tfrac{37L + 13\gamma}6\,\tau^2.
 
     Source: Du, Jin, Lee, Jordan, Póczos and Singh, "Gradient descent can take
     exponential time to escape saddle points", 2017, arXiv:1705.10412.
@@ -98,6 +106,8 @@ class Octopus(Problem):
     in the tube. `minimizers` has (4τ, …, 4τ), whose mirror images are the 2ᵈ
     minimizers, with f* = −dν and λ_min = 2L.
 
+    Examples
+    --------
     >>> f = Octopus(3, tau=1.0)
     >>> f.saddles.tolist()
     [[0.0, 0.0, 0.0], [4.0, 0.0, 0.0], [4.0, 4.0, 0.0]]

@@ -29,8 +29,13 @@ class QuadraticSensing(Problem):
     radius : float, optional
         R, by default 2‖G‖_F: the Frobenius ball where ℓ and ρ hold. R ≥ ‖G‖_F has the minimizers.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     f* = 0 at [G, 0]·Q with Q orthogonal, and `distance` is the Procrustes
     distance to these points. They are all minimizers if ⟨Aᵢ, S⟩ = 0 for all i
     holds for no S ≠ 0 of the form XXᵀ − GGᵀ; that is so for enough measurements,
@@ -39,6 +44,8 @@ class QuadraticSensing(Problem):
     β = λ_max of (1/m) Σ vec(Aᵢ)vec(Aᵢ)ᵀ the ball has
     ℓ = 4β(2R² + √(R⁴ + ‖GGᵀ‖²)) and ρ = 24βR: bounds, not sharp.
 
+    Examples
+    --------
     >>> f = QuadraticSensing.random(6, 1, columns=2, measurements=40, rng=0)
     >>> f.dim, f.growth_order, float(f.fun(f.minimizers[0]))
     (12, 4.0, 0.0)
@@ -168,8 +175,13 @@ class TwoNeurons(Problem):
     radius : float, optional
         R < ‖v‖/2, by default ‖v‖/4: the ball around (v/2, v/2) where ℓ and ρ hold.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     The angles are not computed from cosines, which lose everything below about 1e-8, but from the
     perpendicular part of one vector to the other, whose products are taken in twice the precision,
     and sin θ − θ cos θ from its series: f and ∇f keep nearly all digits however small the angles.
@@ -184,6 +196,8 @@ class TwoNeurons(Problem):
     first argument alone and 3.83/α where it is mixed. That makes the stated ℓ and ρ, which are
     bounds and not sharp.
 
+    Examples
+    --------
     >>> f = TwoNeurons([2.0, 0.0])
     >>> f.growth_order, f.normal_curvature, float(f.fun(f.minimizers[0]))
     (3.0, (1.0, 1.0), 0.0)

@@ -62,8 +62,13 @@ class EscapeProfile(Problem):
     lipschitz_grad, lipschitz_hess : float
         ℓ > 0 and ρ > 0.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     ℓ and ρ hold on the whole space, and are sharp. On x₁, with g₁ = 0, φ is least at ±2γ/ρ, where
     it is −⅔γ³/ρ² and has the curvature γ. If g₁ ≠ 0, f has one global minimizer along x₁, on the
     side where g₁ points away from; if |g₁| ≤ γ²/(2ρ), a saddle and a local minimizer lie on the
@@ -71,6 +76,8 @@ class EscapeProfile(Problem):
     saddles (for an empty list of them f has none), with xᵢ₊₁ = 0 where λᵢ = 0; at
     |g₁| = γ²/(2ρ) exactly, a degenerate one.
 
+    Examples
+    --------
     >>> f = EscapeProfile(0.5, [1.0], lipschitz_hess=0.5)
     >>> f.minimizers.tolist(), round(f.f_star, 6), f.saddle_min_eigs.tolist()
     ([[2.0, 0.0], [-2.0, 0.0]], -0.333333, [-0.5])
@@ -217,14 +224,21 @@ class DraggedSaddle(Problem):
     lipschitz_grad, lipschitz_hess : float
         ℓ > 0 and ρ > 0.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     ℓ and ρ hold on the whole space; ℓ is sharp and ρ nearly so: the third derivative is at most
     (8/9)ρ times the maximum over θ of |cos(θ−α)|³ + |cos(θ+α)|³ + 2s³|sin θ|³, cos α = c, and
     that maximum is below 9/8. With σ = 2c²s·(8/9)ρ, D = 1.1γ/σ and λ = g/D. `minimizers` has
     both: (±X, Y), with Y the root of one equation, found to rounding. `trap` is (0, D), and
     `trap_drop` = f(0) − f(trap). `saddles` has the two between the trap and the wells, (±x, D/1.1).
 
+    Examples
+    --------
     >>> f = DraggedSaddle(0.1, pull=0.25)
     >>> f.grad([0.0, 0.0]).round(6).tolist(), f.hess([0.0, 0.0])[0, 0].round(6)
     ([0.0, -0.0025], np.float64(-0.1))

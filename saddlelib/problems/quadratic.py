@@ -19,10 +19,17 @@ class QuadraticSaddle(Problem):
         strict saddle. If none is, the origin is a minimizer, and so is every
         point that differs from it only where λᵢ = 0.
 
-    Raises TypeError or ValueError if `eigenvalues` is not a finite vector.
+    Raises
+    ------
+    TypeError, ValueError
+        If `eigenvalues` is not a finite vector.
 
+    Notes
+    -----
     ℓ = max |λᵢ| and ρ = 0, both sharp, on the whole space.
 
+    Examples
+    --------
     >>> f = QuadraticSaddle([-1.0, 2.0])
     >>> f
     QuadraticSaddle(eigenvalues=[-1, 2])

@@ -22,8 +22,13 @@ class SeparableQuartic(Problem):
         R > 0, the half width of the box |xᵢ| ≤ R where ℓ and ρ hold. The
         minimizers lie in it if R ≥ 1/√2.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     On the box ℓ = max(2, 12R² − 2) and ρ = 24R, both sharp. The stationary
     points have every xᵢ in {0, ±1/√2}: 2ᵈ minimizers (±1/√2, …, ±1/√2) with
     f* = −d/4 and λ_min = 4; every other one is a strict saddle with
@@ -32,6 +37,8 @@ class SeparableQuartic(Problem):
     (1/√2, …, 1/√2, 0, …, 0) with k = 0, …, d − 1 leading entries; `minimizers`
     has the positive one.
 
+    Examples
+    --------
     >>> f = SeparableQuartic(3)
     >>> f.f_star, f.lipschitz_grad, f.lipschitz_hess, f.saddles.shape
     (-0.75, 10.0, 24.0, (3, 3))
@@ -90,8 +97,13 @@ class CoupledQuartic(Problem):
         R > 0, the half width of the box |xᵢ| ≤ R where ℓ and ρ hold. The
         minimizers lie in it if R ≥ √(2 + c)/2.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     With S = Σxᵢ, f = Σ (xᵢ⁴ − (1 + c/2) xᵢ²) + (c/2) S². Both parts are least
     where half of the xᵢ are m = √(2 + c)/2 and half are −m, so these points
     are global minimizers (all of them if c > 0): f* = −d (1 + c/2)²/4,
@@ -101,6 +113,8 @@ class CoupledQuartic(Problem):
     k = 0, …, d/2 − 1, all strict with λ_min = −2 − c. Others, with S ≠ 0, can
     exist. `minimizers` has one point.
 
+    Examples
+    --------
     >>> f = CoupledQuartic(4, coupling=2.0)
     >>> f.f_star, f.lipschitz_grad, f.minimizers.tolist()
     (-4.0, 16.0, [[1.0, 1.0, -1.0, -1.0]])
@@ -176,13 +190,20 @@ class QuarticSaddle(Problem):
     eigenvalues : vector (d − 1,)
         λ, finite and positive: the curvatures along x₂, …, x_d.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     On the slab |x₁| ≤ √γ, where gradient descent stays, ℓ = max(2γ, max λᵢ)
     and ρ = 6√γ, both sharp. The origin is the only saddle. `minimizers` has
     all: (√γ, 0, …, 0) and (−√γ, 0, …, 0), with f* = −γ²/4 and
     λ_min = min(2γ, min λᵢ).
 
+    Examples
+    --------
     >>> f = QuarticSaddle(0.25, [1.0, 2.0])
     >>> f.dim, f.lipschitz_grad, f.lipschitz_hess, f.minimizers.tolist()
     (3, 2.0, 3.0, [[0.5, 0.0, 0.0], [-0.5, 0.0, 0.0]])

@@ -21,14 +21,22 @@ class ConvexQuartic(Problem):
     radius : float
         R > 0, the half width of the box |xᵢ| ≤ R where ℓ and ρ hold.
 
-    Raises TypeError or ValueError for arguments outside these ranges. The default
-    is x² + y⁴.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
+
+    Notes
+    -----
+    The default is x² + y⁴.
 
     The only stationary point is the minimizer 0, with f* = 0. The ravine is the
     straight {u = 0}; growth order 4, growth constant 1/Σ(1/cⱼ), along the
     direction with vⱼ² proportional to 1/cⱼ. μ = 2 min λ, L = 2 max λ. On the box
     ℓ = max(2 max λ, 12 max c R²) and ρ = 24 max c R, both sharp.
 
+    Examples
+    --------
     >>> f = ConvexQuartic()
     >>> float(f.fun([3.0, 2.0])), f.growth_order, f.normal_curvature
     (25.0, 4.0, (2.0, 2.0))
@@ -112,8 +120,13 @@ class RavineRosenbrock(Problem):
     radius : float
         R > 0, the half width of the box where ℓ and ρ hold.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     The only stationary point is the minimizer 0, with f* = 0, growth order 4 and
     growth constant 1: on the ravine f = x⁴. μ = L = 2a. On the box every entry of
     the Hessian is largest in modulus at the corner (R, −bR/|b|), which makes
@@ -122,6 +135,8 @@ class RavineRosenbrock(Problem):
     derivative along a unit vector (c, s) is at most max c²(Pc + 3Qs) = ρ, which
     is sharp as well.
 
+    Examples
+    --------
     >>> f = RavineRosenbrock(10.0)
     >>> float(f.fun([0.5, 0.25])), f.normal_curvature, f.ravine(0.5).tolist()
     (0.0625, (20.0, 20.0), [0.5, 0.25])
@@ -188,13 +203,20 @@ class HomogeneousRavine(Problem):
     radius : float
         R > 0, the radius of the ball where ℓ and ρ hold.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     The only stationary point is the minimizer 0, with f* = 0. The ravine is
     {u = 0}, with growth order p and growth constant 1/p; there a step of Polyak
     multiplies v by 1 − 1/p. μ = L = λ. On the ball ℓ = max(λ, (p − 1)Rᵖ⁻²) and
     ρ = (p − 1)(p − 2)Rᵖ⁻³, both sharp.
 
+    Examples
+    --------
     >>> f = HomogeneousRavine(3.0)
     >>> v = f.ravine(1.0)
     >>> (v - f.fun(v) / (f.grad(v) @ f.grad(v)) * f.grad(v)).round(3).tolist()

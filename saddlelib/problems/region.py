@@ -12,8 +12,21 @@ import numpy as np
 class Region(ABC):
     """A set that can be described, tested for membership and sampled.
 
-    `rng` is a `numpy.random.Generator` or a seed. Samples fill the region
-    without following any particular law.
+    Samples fill the region without following any particular law.
+
+    Parameters
+    ----------
+    dim : int
+        d, of the space that it lies in.
+
+    Examples
+    --------
+    >>> from saddlelib.problems import SeparableQuartic
+    >>> region = SeparableQuartic(2).region
+    >>> region.description, region.contains([[0.5, -1.0], [0.0, 1.1]]).tolist()
+    ('the box |x_i| <= 1 in ℝ^2', [True, False])
+    >>> region.sample(0, 5).shape
+    (5, 2)
     """
 
     dim: int

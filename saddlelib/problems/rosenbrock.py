@@ -21,8 +21,13 @@ class Rosenbrock(Problem):
         R > 0, the half width of the box |xᵢ| ≤ R where ℓ and ρ hold. The
         minimizer lies in it if R ≥ 1.
 
-    Raises TypeError or ValueError for arguments outside these ranges.
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments outside these ranges.
 
+    Notes
+    -----
     The Hessian is tridiagonal, and so is its derivative along a unit vector u,
     with 2400 xᵢuᵢ − 400 uᵢ₊₁ on the diagonal and −400 uᵢ beside it. The sums of
     absolute values of their rows (Gershgorin) give, on the box,
@@ -32,6 +37,8 @@ class Rosenbrock(Problem):
     them a local minimizer near (−1, 1, …, 1), `local_minimizer`, known
     numerically alone; `saddles` lists none.
 
+    Examples
+    --------
     >>> f = Rosenbrock(2)
     >>> float(f.fun([-1.0, 1.0])), f.minimizers.tolist(), f.lipschitz_grad
     (4.0, [[1.0, 1.0]], 2602.0)

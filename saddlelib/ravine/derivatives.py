@@ -166,6 +166,16 @@ def _disagreement(jets, basis, order, s):
 def torch_derivatives(fun):
     """Exact derivatives of ``fun(tensor) -> scalar`` by autograd, for `analyze`; imports torch.
 
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x) -> Tensor`` of one number, for x a tensor of float64 of shape (d,).
+
+    Returns
+    -------
+    object
+        What `analyze` takes as its ``fun``.
+
     Examples
     --------
     >>> from saddlelib.ravine import analyze

@@ -18,6 +18,11 @@ class Order(float):
     would go if they went on to change as they did last. It is what the run shows, and no
     confidence interval: p may lie outside where the run has not come down to the floor.
 
+    Parameters
+    ----------
+    value, low, high : float
+        The estimate, and the ends of the interval.
+
     Examples
     --------
     >>> p = Order(3.98, 3.9, 4.1)

@@ -35,7 +35,13 @@ _UNIT = np.finfo(float).eps
 
 
 class Growth(enum.Enum):
-    """Whether f − f(x) ≥ c·distance⁴ near a minimizer, for some c > 0."""
+    """Whether f − f(x) ≥ c·distance⁴ near a minimizer, for some c > 0.
+
+    Examples
+    --------
+    >>> [growth.value for growth in Growth]
+    ['fourth-order growth', 'no fourth-order growth', 'cannot tell']
+    """
 
     YES = "fourth-order growth"
     NO = "no fourth-order growth"
@@ -71,6 +77,13 @@ class Ravine:
     direction : ndarray or None
         Where ``constant`` was found, shape (d,).
     message : str
+
+    Examples
+    --------
+    >>> from saddlelib.problems import RavineRosenbrock
+    >>> found = analyze(RavineRosenbrock(10.0))
+    >>> found.verdict.name, abs(found.kernel.ravel()).round(6).tolist(), found.curvatures.round(6)
+    ('YES', [1.0, 0.0], array([20.]))
     """
 
     x: np.ndarray
@@ -167,6 +180,10 @@ def analyze(fun, x=None, *, jac=None, hessp=None, tangents=None, rank_tol=1e-6, 
     starts : int
         Of the search for a way down, where V has more than two dimensions.
     rng : int or Generator
+
+    Returns
+    -------
+    Ravine
 
     Raises
     ------

@@ -141,12 +141,19 @@ def descent_bound(lipschitz_grad, epsilon, delta_f, refined=False, phases=1) -> 
     phases : int
         Descents that the steps belong to, ≥ 1; each may lose one seventh of a step.
 
-    All of them together lower f by at most Δ_f if nothing between two descents raises f.
+    Returns
+    -------
+    float
+        A number of steps that need not be whole.
 
     Raises
     ------
     TypeError, ValueError
         Naming the argument outside its range.
+
+    Notes
+    -----
+    All of them together lower f by at most Δ_f if nothing between two descents raises f.
 
     Examples
     --------
@@ -167,9 +174,23 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
               \log\frac{16\,dM}{\delta},
 
     a factor of about 256 (ℓ/γ) log above the descent steps: of order ε^(−5/2), where Theorem 3 of
-    Jin et al. 2017 has ε^(−2). The abstract gives the two factors, not their product. Arguments as
-    `psd_constants`; a step is one gradient. Besides, PSD asks for up to M + 1 smallest
-    eigenvalues.
+    Jin et al. 2017 has ε^(−2). The abstract gives the two factors, not their product. A step is
+    one gradient. Besides, PSD asks for up to M + 1 smallest eigenvalues.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob
+        ℓ, ρ, ε, d, Δ_f and δ as in `psd_constants`.
+
+    Returns
+    -------
+    float
+        Gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -192,6 +213,23 @@ def marginal_threshold(dim, radius) -> float:
 
     The probability itself is `laws.ball_coordinate_tail` there, between 0.48 and 0.6.
 
+    Parameters
+    ----------
+    dim : int
+        d ≥ 1.
+    radius : float
+        r > 0.
+
+    Returns
+    -------
+    float
+        In the units of the radius.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     >>> from saddlelib.theory import laws
@@ -211,7 +249,22 @@ def episode_fixed_point(lipschitz_hess, epsilon) -> float:
 
     ((A.2) there). The right side exceeds |z_t| only beyond its fixed point (33/32) ε/γ. But an
     episode starts within r = ε/(8γ), and the bound is claimed within the trust region 2r. So from
-    every start it falls below zero and says nothing. In the units of x.
+    every start it falls below zero and says nothing.
+
+    Parameters
+    ----------
+    lipschitz_hess, epsilon : float
+        ρ > 0 and ε > 0.
+
+    Returns
+    -------
+    float
+        In the units of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -228,6 +281,23 @@ def probe_count(dim, failure_prob=0.1) -> int:
 
     Each costs two values, and all share f(x): 2m + 1 values a check. From the authors' repository.
 
+    Parameters
+    ----------
+    dim : int
+        d ≥ 1.
+    failure_prob : float
+        δ in (0, 1).
+
+    Returns
+    -------
+    int
+        m ≥ 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     >>> [probe_count(d) for d in (10, 100, 1000)]
@@ -242,6 +312,21 @@ def probe_spacing(lipschitz_hess, epsilon) -> float:
 
     From the authors' code. Their appendix prints h = ε/ρ, which has other units; only the square
     root makes `probe_error` γ/3, as the appendix goes on to say.
+
+    Parameters
+    ----------
+    lipschitz_hess, epsilon : float
+        ρ > 0 and ε > 0.
+
+    Returns
+    -------
+    float
+        h > 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -262,6 +347,23 @@ def probe_error(lipschitz_hess, spacing) -> float:
 
     It is attained by f = ρ|x|³/6. At h = `probe_spacing` it is γ/3, so where λ_min = −γ the probe
     may read −2γ/3: the test for a reading of at most −γ then misses the saddle.
+
+    Parameters
+    ----------
+    lipschitz_hess : float
+        ρ > 0.
+    spacing : float
+        h > 0, in the units of x.
+
+    Returns
+    -------
+    float
+        In the units of a curvature.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -295,6 +397,11 @@ def probe_detection_prob(dim, probe_count, curvature, curvature_tol, others=0.0)
         λ > 0 and γ > 0.
     others : float
         μ > −λ, the other eigenvalues.
+
+    Returns
+    -------
+    float
+        A probability; 0 and 1 included.
 
     Raises
     ------
@@ -343,6 +450,11 @@ def batch_size(noise_std, epsilon, failure_prob=0.1) -> int:
     failure_prob : float
         δ in (0, 1), there the probability of a false positive.
 
+    Returns
+    -------
+    int
+        B ≥ 1.
+
     Raises
     ------
     TypeError, ValueError
@@ -374,6 +486,11 @@ def batch_trigger(noise_std, epsilon, batch_size) -> float:
         ε > 0.
     batch_size : int
         B ≥ 1.
+
+    Returns
+    -------
+    float
+        In the units of the gradient.
 
     Raises
     ------

@@ -66,7 +66,19 @@ class Budget:
 
 @dataclass(frozen=True)
 class BudgetTable:
-    """The rows of `budget`; prints as a table, one method a line, warnings below."""
+    """The rows of `budget`; prints as a table, one method a line, warnings below.
+
+    Attributes
+    ----------
+    rows : tuple of Budget
+        In the order of `budget`; ``table["PSD"]`` is one of them by its method.
+
+    Examples
+    --------
+    >>> table = budget(10.0, 0.1, 1e-3, dim=10, delta_f=1.0, gradient_seconds=1e-5)
+    >>> len(table), table["PSD"].source
+    (5, "authors' repository of Alpay & Alakkad 2025")
+    """
 
     rows: tuple[Budget, ...]
 
@@ -208,6 +220,21 @@ def budget(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob=0
 
 def duration(seconds) -> str:
     """A time in the unit in which people say it.
+
+    Parameters
+    ----------
+    seconds : float
+        ≥ 0; infinite for what float64 cannot hold.
+
+    Returns
+    -------
+    str
+        A number of two digits, and the unit.
+
+    Raises
+    ------
+    ValueError
+        If ``seconds`` is negative or no number.
 
     Examples
     --------

@@ -96,6 +96,11 @@ def look_bound(lipschitz_grad, curvature_tol, dim, failure_prob) -> int:
     failure_prob : float
         δ in (0, 1) of this look.
 
+    Returns
+    -------
+    int
+        K ≤ d.
+
     Raises
     ------
     TypeError, ValueError

@@ -83,6 +83,11 @@ def mean_error(bound, batch_size, failure_prob, *, dim=1, std=None, intrinsic_di
     population : int, optional
         n: the samples are drawn without replacement from n. None: with replacement.
 
+    Returns
+    -------
+    float
+        t in [0, L].
+
     Raises
     ------
     TypeError, ValueError
@@ -194,6 +199,23 @@ def mean_batch_size(error, bound, failure_prob, *, dim=1, std=None, intrinsic_di
                     population=None) -> int:
     """The smallest B with `mean_error` at most ``error`` > 0; never more than ``population``.
 
+    Parameters
+    ----------
+    error : float
+        > 0, in the units of ``bound``.
+    bound, failure_prob, dim, std, intrinsic_dim, population
+        As `mean_error`.
+
+    Returns
+    -------
+    int
+        B ≥ 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range, or where no B below 2⁶² is enough.
+
     Examples
     --------
     >>> mean_batch_size(0.1, 1.0, 0.01, dim=100)
@@ -236,6 +258,16 @@ def norm_limits(observed, noise_std, dim, batch_size, failure_prob) -> tuple[flo
         As `noise.trigger_prob`.
     failure_prob : float
         δ in (0, 1/2), for each of the two.
+
+    Returns
+    -------
+    (float, float)
+        The lower and the upper limit, both ≥ 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------

@@ -21,7 +21,25 @@ def exit_time_ratio(step_size, L, gamma) -> float:
 
     .. math:: \frac{t_{i+1}}{t_i} \to 1 + \frac{\ln\frac{1}{1-2\eta L}}{\ln(1+2\eta\gamma)}.
 
-    As η → 0 this is (L + γ)/γ, the ratio of Du et al. (2017). Requires 2ηL < 1. Derived here.
+    As η → 0 this is (L + γ)/γ, the ratio of Du et al. (2017). Derived here.
+
+    Parameters
+    ----------
+    step_size : float
+        η in (0, 1/(2L)).
+    L, gamma : float
+        Curvatures of the octopus: L > 0 along the coordinates that wait, −γ < 0 along the one that
+        leaves.
+
+    Returns
+    -------
+    float
+        More than 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------

@@ -113,6 +113,10 @@ def episode_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, episode_leng
     step_size : float, optional
         0 < η ≤ 1/ℓ; 1/ℓ by default.
 
+    Returns
+    -------
+    EpisodeConstants
+
     Raises
     ------
     TypeError, ValueError
@@ -159,7 +163,24 @@ def smallest_episode_length(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_
     p: the condition is (1 + 2Δ_f/ℱ)·p ≤ δ. Beyond τ = 8 its left side falls with T, so bisection
     finds the answer.
 
-    Arguments as `episode_constants`; Δ_f ≥ f(x₀) − f*, δ in (0, 1).
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, dim, step_size
+        ℓ, ρ, ε, d and η as in `episode_constants`.
+    delta_f : float
+        Δ_f ≥ f(x₀) − f*, > 0.
+    failure_prob : float
+        δ in (0, 1).
+
+    Returns
+    -------
+    int
+        T, in steps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -199,8 +220,22 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
     .. math:: \frac{2(T+1)}{\mathcal F}\,\Delta_f + T + 1
               \;\approx\; \frac{26\,\tau^4}{\eta\ell}\,\frac{\ell\Delta_f}{\varepsilon^2}.
 
-    The bound holds in every run, not only with probability 1 − δ. Arguments as
-    `smallest_episode_length`.
+    The bound holds in every run, not only with probability 1 − δ.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob, step_size
+        As `smallest_episode_length`.
+
+    Returns
+    -------
+    float
+        Gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -218,8 +253,26 @@ def certified_decrease(grad_norms, step_size, lipschitz_grad) -> float:
 
     η(1 − ηℓ/2) Σ ‖∇f(y_s)‖², which needs no value of f and no difference of values, so that
     rounding of f does not touch it. Where the steps themselves are rounded, `certified_move` says
-    what each of them is worth. ``grad_norms``, shape (t,), are those of the points the steps
-    left from; 0 < η ≤ 1/ℓ.
+    what each of them is worth.
+
+    Parameters
+    ----------
+    grad_norms : sequence of t floats
+        ‖∇f‖ at the points that the steps left from.
+    step_size : float
+        0 < η ≤ 1/ℓ.
+    lipschitz_grad : float
+        ℓ > 0.
+
+    Returns
+    -------
+    float
+        In the units of f.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -235,8 +288,24 @@ def certified_move(jac, move, lipschitz_grad) -> float:
     r"""What the move s from a point with the gradient ``jac`` lowers f by at least; (3).
 
     −⟨∇f, s⟩ − (ℓ/2)‖s‖², from the descent lemma, for any s: also for a step that float64 has
-    rounded to something else, or to nothing. It is largest at s = −∇f/ℓ. ``jac`` and ``move`` have
-    shape (d,).
+    rounded to something else, or to nothing. It is largest at s = −∇f/ℓ.
+
+    Parameters
+    ----------
+    jac, move : ndarray, shape (d,)
+        ∇f, and the move s.
+    lipschitz_grad : float
+        ℓ > 0.
+
+    Returns
+    -------
+    float
+        In the units of f; negative where the lemma allows f to rise.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------

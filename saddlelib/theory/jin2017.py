@@ -21,7 +21,23 @@ __all__ = ["FactorizationConstants", "PGDConstants", "PGDliConstants", "factoriz
 
 @dataclass(frozen=True)
 class PGDConstants:
-    """The numbers Algorithm 2 runs with; see `pgd_constants`."""
+    """The numbers Algorithm 2 runs with; see `pgd_constants`.
+
+    Attributes
+    ----------
+    chi : float
+        χ, the logarithm that all the others are made with.
+    step_size : float
+        η.
+    perturbation_radius : float
+        r, in the units of x.
+    grad_threshold : float
+        g_thres, in the units of the gradient: where a perturbation may come.
+    decrease_threshold : float
+        f_thres, in the units of f: what an episode has to lower f by.
+    episode_length : int
+        t_thres, in steps.
+    """
 
     chi: float
     step_size: float
@@ -103,8 +119,27 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failu
     .. math:: \Delta_f \max\Big\{\frac{2}{\eta g_{thres}^2}, \frac{t_{thres}+1}{f_{thres}}\Big\}
               + t_{thres} = O\Big(\frac{\ell\Delta_f}{\varepsilon^2}\chi^4\Big),
 
-    which is Theorem 3 with its constant written out. Arguments as `pgd_constants`; an iteration is
-    one gradient. Infinite where float64 overflows.
+    which is Theorem 3 with its constant written out. An iteration is one gradient.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob, c
+        ℓ, ρ, ε, d, Δ_f, δ and c as in `pgd_constants`.
+
+    Returns
+    -------
+    float
+        Gradients; infinite where float64 overflows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> f"{iteration_bound(2.0, 6.0, 1e-4, dim=100, delta_f=1.0):.1e}"
+    '1.5e+16'
     """
     k = pgd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob, c)
     if k.decrease_threshold == 0:
@@ -119,9 +154,27 @@ def strict_saddle_epsilon(theta, gamma, lipschitz_hess) -> float:
     r"""ε̃ = min{θ, γ²/ρ}: the accuracy at which a strict-saddle function has no saddles left.
 
     In a (θ, γ, ζ)-strict saddle function every point has ‖∇f‖ ≥ θ, or λ_min ≤ −γ, or a minimizer
-    within ζ. A point with ‖∇f‖ < ε̃ and λ_min > −√(ρε̃) ≥ −γ can only be of the last kind
-    (Jin et al. 2017, Corollary 4; recalled). All arguments > 0; θ in the units of ∇f, γ in those
-    of ∇²f.
+    within ζ. A point with ‖∇f‖ < ε̃ and λ_min > −√(ρε̃) ≥ −γ can only be of the last kind (Jin et
+    al. 2017, Corollary 4; recalled).
+
+    Parameters
+    ----------
+    theta : float
+        θ > 0, in the units of ∇f.
+    gamma : float
+        γ > 0, in the units of ∇²f.
+    lipschitz_hess : float
+        ρ > 0.
+
+    Returns
+    -------
+    float
+        ε̃, in the units of ∇f.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -146,8 +199,22 @@ def local_iterations(alpha, beta, zeta, epsilon) -> int:
     so that 2 ln(ζ/ε)/(−ln(1 − α/β)) steps suffice: the term (β/α) log(ζ/ε) of Theorem 5 of
     Jin et al. 2017 (recalled) with its constant. Derived here.
 
-    ``alpha`` and ``beta``: 0 < α ≤ β, in the units of ∇²f; ``zeta`` and ``epsilon`` > 0, in the
-    units of x.
+    Parameters
+    ----------
+    alpha, beta : float
+        0 < α ≤ β, in the units of ∇²f.
+    zeta, epsilon : float
+        ζ > 0 and ε > 0, in the units of x.
+
+    Returns
+    -------
+    int
+        A number of steps; 0 where ε ≥ ζ.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -186,8 +253,18 @@ def pgdli_iteration_bound(lipschitz_grad, lipschitz_hess, strict_saddle, regular
         α, β, within ζ of the minimizers.
     epsilon : float
         ε > 0, the wanted *distance*, in the units of x.
+    lipschitz_grad, lipschitz_hess, dim, delta_f, failure_prob, c
+        ℓ, ρ, d, Δ_f, δ and c as in `pgd_constants`.
 
-    The others are those of `pgd_constants`.
+    Returns
+    -------
+    float
+        Gradients; infinite where float64 overflows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -206,7 +283,17 @@ def pgdli_iteration_bound(lipschitz_grad, lipschitz_hess, strict_saddle, regular
 
 @dataclass(frozen=True)
 class FactorizationConstants:
-    """Constants of ½‖UUᵀ − M‖² on ‖U‖² < Γ; see `matrix_factorization`."""
+    """Constants of ½‖UUᵀ − M‖² on ‖U‖² < Γ; see `matrix_factorization`.
+
+    Attributes
+    ----------
+    lipschitz_grad, lipschitz_hess : float
+        ℓ and ρ.
+    strict_saddle : (float, float, float)
+        θ, γ and ζ, in the units of ∇f, of ∇²f and of U.
+    regularity : (float, float)
+        α and β, in the units of ∇²f.
+    """
 
     lipschitz_grad: float
     lipschitz_hess: float
@@ -223,8 +310,27 @@ def matrix_factorization(sigma_max, sigma_min, Gamma) -> FactorizationConstants:
     it is (α, β)-regular with α = 2σ_r/3, β = 10σ₁:
     ⟨∇f(U), U − P(U)⟩ ≥ (α/2)‖U − P(U)‖² + ‖∇f(U)‖²/(2β).
 
-    ``sigma_max`` and ``sigma_min`` are σ₁ and σ_r, the largest and smallest nonzero eigenvalue of
-    M; Γ ≥ σ₁.
+    Parameters
+    ----------
+    sigma_max, sigma_min : float
+        σ₁ ≥ σ_r > 0, the largest and the smallest nonzero eigenvalue of M.
+    Gamma : float
+        Γ ≥ σ₁.
+
+    Returns
+    -------
+    FactorizationConstants
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> k = matrix_factorization(1.0, 0.5, Gamma=1.0)
+    >>> k.lipschitz_grad, k.lipschitz_hess, round(k.strict_saddle[1], 4), k.regularity[1]
+    (8.0, 12.0, 0.1667, 10.0)
     """
     s1, sr = positive("sigma_max", sigma_max), positive("sigma_min", sigma_min)
     Gamma = positive("Gamma", Gamma)
@@ -238,7 +344,21 @@ def matrix_factorization(sigma_max, sigma_min, Gamma) -> FactorizationConstants:
 
 @dataclass(frozen=True)
 class PGDliConstants:
-    """What PGDli is called with on a matrix factorization; see `factorization_pgdli`."""
+    """What PGDli is called with on a matrix factorization; see `factorization_pgdli`.
+
+    Attributes
+    ----------
+    Gamma : float
+        Γ, in the units of M.
+    lipschitz_grad, lipschitz_hess : float
+        ℓ and ρ.
+    epsilon : float
+        ε̃, in the units of the gradient.
+    delta_f : float
+        Δ_f, in the units of f.
+    beta : float
+        β, in the units of ∇²f.
+    """
 
     Gamma: float
     lipschitz_grad: float
@@ -255,8 +375,25 @@ def factorization_pgdli(start_norm, sigma_max, sigma_min, rank) -> PGDliConstant
         \rho = 12\sqrt\Gamma,\quad \tilde\varepsilon = \frac{\sigma_r^2}{108\sqrt\Gamma},
         \quad \Delta_f = \tfrac12 r\Gamma^2,\quad \beta = 10\sigma_1.
 
-    ε̃ is `strict_saddle_epsilon` of the constants in `matrix_factorization`. ``start_norm`` is
-    ‖U₀‖₂ ≥ 0, ``rank`` the number r of columns of U.
+    ε̃ is `strict_saddle_epsilon` of the constants in `matrix_factorization`.
+
+    Parameters
+    ----------
+    start_norm : float
+        ‖U₀‖₂ ≥ 0.
+    sigma_max, sigma_min : float
+        σ₁ ≥ σ_r > 0, the largest and the smallest nonzero eigenvalue of M.
+    rank : int
+        r ≥ 1, the number of columns of U.
+
+    Returns
+    -------
+    PGDliConstants
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------

@@ -124,8 +124,24 @@ def escape_failure_prob(lipschitz_grad, lipschitz_hess, epsilon, dim, iota) -> f
 
     .. math:: \frac{\ell\sqrt d}{\sqrt{\rho\varepsilon}}\,\iota^2\,2^{8-\iota}.
 
-    Arguments as `pgd_constants`, and the dimension. A value above 1 promises nothing, which is the
-    case for every ι below 16.
+    A value above 1 promises nothing, which is the case for every ι below 16.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, iota
+        ℓ, ρ, ε and ι as in `pgd_constants`.
+    dim : int
+        d ≥ 1.
+
+    Returns
+    -------
+    float
+        ≥ 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -149,8 +165,24 @@ def stuck_fraction(width, radius, dim) -> float:
         = \frac{\omega}{a\sqrt\pi}\frac{\Gamma(d/2+1)}{\Gamma(d/2+1/2)}
         \le \frac\omega a\sqrt{\frac d\pi}
 
-    of its volume: the step from Lemma 22 to Lemma 20 of Jin et al. 2021. ``width`` and
-    ``radius`` in the same units, both > 0.
+    of its volume: the step from Lemma 22 to Lemma 20 of Jin et al. 2021.
+
+    Parameters
+    ----------
+    width, radius : float
+        ω > 0 and a > 0, in the same units.
+    dim : int
+        d ≥ 1.
+
+    Returns
+    -------
+    float
+        More than 1 where the band is wide, which promises nothing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -179,6 +211,16 @@ def improve_or_localize(step_size, steps, decrease) -> float:
     decrease : float
         f(x₀) − f(x_t) ≥ 0.
 
+    Returns
+    -------
+    float
+        In the units of x.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     >>> improve_or_localize(0.5, 100, 0.01)
@@ -199,8 +241,24 @@ def iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, delta_f, iota) -> f
               = 400\,\iota^4\frac{\ell\Delta_f}{\varepsilon^2}.
 
     With probability at least 1 − δ, at least half of these iterates are ε-second-order stationary;
-    the theorem has no stopping rule. Arguments as `pgd_constants`, and Δ_f ≥ f(x₀) − f*. Infinite
-    where float64 overflows.
+    the theorem has no stopping rule.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, iota
+        ℓ, ρ, ε and ι as in `pgd_constants`.
+    delta_f : float
+        Δ_f ≥ f(x₀) − f*, > 0.
+
+    Returns
+    -------
+    float
+        Steps; infinite where float64 overflows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -221,6 +279,32 @@ def condition(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, iota) -> fl
               \iota^2 2^{8-\iota}\Big).
 
     It is without units, grows up to ι = 6/ln 2 ≈ 8.7 and falls from there on.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, iota
+        ℓ, ρ, ε and ι as in `pgd_constants`.
+    dim : int
+        d ≥ 1.
+    delta_f : float
+        Δ_f ≥ f(x₀) − f*, > 0.
+
+    Returns
+    -------
+    float
+        To be compared with log₂ δ.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> setting = dict(lipschitz_grad=2.0, lipschitz_hess=6.0, epsilon=1e-4, dim=100, delta_f=1.0)
+    >>> iota = smallest_iota(**setting, failure_prob=0.125)
+    >>> round(condition(**setting, iota=iota), 9)    # log₂ of 0.125
+    -3.0
     """
     ell, rho, eps, d, delta_f, _ = setting(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f)
     at_most_the_natural_scale(eps, ell, rho, "Jin et al. 2021")
@@ -252,6 +336,11 @@ def smallest_iota(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure
         Δ_f ≥ f(x₀) − f*, > 0.
     failure_prob : float
         δ in (0, 1).
+
+    Returns
+    -------
+    float
+        ι ≥ 1.
 
     Raises
     ------
@@ -293,6 +382,23 @@ def printed_iota(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_
     ℓΔ_f/(ρε) is the square of a length, so this number changes by 2c log b when lengths are
     multiplied by b, and it can be negative, while the statement it is made for does not depend on
     units. c is an absolute constant without a printed value. Use `smallest_iota`.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, failure_prob
+        ℓ, ρ, ε, d, Δ_f and δ as in `smallest_iota`.
+    c : float
+        c > 0.
+
+    Returns
+    -------
+    float
+        Any number; it may be negative.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -337,6 +443,11 @@ def noise_factor(lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale, lips
         ℓ̃ > 0. None: no such constant is known.
     batch_size : int
         m ≥ 1 samples to a gradient.
+
+    Returns
+    -------
+    float
+        𝔑 ≥ 1.
 
     Raises
     ------
@@ -416,6 +527,10 @@ def psgd_constants(lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale, io
     iota : float
         ι ≥ 1; `psgd_iota`. The proof wants it large; the published order of η and r is ι = 1.
 
+    Returns
+    -------
+    PSGDConstants
+
     Raises
     ------
     TypeError, ValueError
@@ -456,8 +571,24 @@ def psgd_iteration_bound(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, 
               = 100\,\iota^{15}\,\frac{\ell\,\mathfrak N\Delta_f}{\varepsilon^2}.
 
     With probability at least 1 − δ, at least half of these iterates are ε-second-order stationary;
-    there is no stopping rule. For small ε the order is ε⁻⁴ with ℓ̃ and dε⁻⁴ without. Arguments as
-    `psgd_constants`, and Δ_f ≥ f(x₀) − f*. Infinite where float64 overflows.
+    there is no stopping rule. For small ε the order is ε⁻⁴ with ℓ̃ and dε⁻⁴ without.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale, iota, lipschitz_sample, batch_size
+        As `psgd_constants`.
+    delta_f : float
+        Δ_f ≥ f(x₀) − f*, > 0.
+
+    Returns
+    -------
+    float
+        Steps; infinite where float64 overflows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -480,7 +611,28 @@ def psgd_iota(lipschitz_grad, lipschitz_hess, epsilon, dim, delta_f, noise_scale
 
     The absolute constant μ has no printed value, and the printed logarithm changes with the units
     as that of `printed_iota` does. `psgd_escape_prob` says whether the ι it gives promises
-    anything. Arguments as `psgd_constants`, with Δ_f, δ in (0, 1) and μ > 0.
+    anything.
+
+    Parameters
+    ----------
+    lipschitz_grad, lipschitz_hess, epsilon, dim, noise_scale, lipschitz_sample, batch_size
+        As `noise_factor`.
+    delta_f : float
+        Δ_f ≥ f(x₀) − f*, > 0.
+    failure_prob : float
+        δ in (0, 1).
+    mu : float
+        μ > 0.
+
+    Returns
+    -------
+    float
+        ι ≥ 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -507,7 +659,24 @@ def psgd_escape_prob(constants, dim) -> float:
               \frac{\mathcal S\sqrt d}{\eta r}\Big)e^{-\iota},
 
     and raise it by more than ℱ/10 with probability at most 4 exp(−ι). Never more than one third;
-    zero or less promises nothing. ``constants`` as `psgd_constants` gives them.
+    zero or less promises nothing.
+
+    Parameters
+    ----------
+    constants : PSGDConstants
+        As `psgd_constants` gives them.
+    dim : int
+        d ≥ 1.
+
+    Returns
+    -------
+    float
+        At most 1/3; −∞ where the logarithm is none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------

@@ -27,10 +27,28 @@ __all__ = ["convergence_order", "critical_factor", "decrement_ratio", "jump", "j
 def decrement_ratio(order=4.0, wall_share=0.0) -> float:
     r"""θ = (f − f*)/D = (1 + a)/(2a + p/(p − 1)), which is (p − 1)/p on the floor and ½ far off it.
 
-    ``order`` = p > 1, and ``wall_share`` = a ≥ 0 is the height above the floor over that of the
-    floor, a = ½⟨u, Hu⟩/h(v) where f = ½⟨u, Hu⟩ + h(v). Both are free of units. ValueError outside
-    these ranges. On a bent ravine the law holds up to terms that vanish at the minimizer.
+    On a bent ravine the law holds up to terms that vanish at the minimizer.
 
+    Parameters
+    ----------
+    order : float
+        p > 1.
+    wall_share : float
+        a ≥ 0, the height above the floor over that of the floor: ½⟨u, Hu⟩/h(v) where
+        f = ½⟨u, Hu⟩ + h(v). Without units.
+
+    Returns
+    -------
+    float
+        θ in [½, 1) for p ≥ 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> decrement_ratio(4.0), decrement_ratio(2.0, wall_share=7.0)
     (0.75, 0.5)
     """
@@ -41,9 +59,26 @@ def decrement_ratio(order=4.0, wall_share=0.0) -> float:
 def order_of(ratio) -> float:
     """p = 1/(1 − θ), the order that a ratio θ of `decrement_ratio` shows, for 0 < θ < 1.
 
-    Beside the floor it is too low: `safe_share`. ValueError for other ratios: with θ ≥ 1 the
-    decrement does not explain the gap, so f* is too low or the point is not settled.
+    Beside the floor it is too low: `safe_share`. With θ ≥ 1 the decrement does not explain the
+    gap, so f* is too low or the point is not settled.
 
+    Parameters
+    ----------
+    ratio : float
+        θ in (0, 1).
+
+    Returns
+    -------
+    float
+        p > 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> order_of(0.75)
     4.0
     """
@@ -57,6 +92,23 @@ def order_of(ratio) -> float:
 def jump_length(order=4.0, wall_share=0.0) -> float:
     """T = θ/(1 − θ) Newton steps, with θ = `decrement_ratio`: p − 1 on the floor, 1 on a wall.
 
+    Parameters
+    ----------
+    order, wall_share : float
+        p > 1 and a ≥ 0, as in `decrement_ratio`.
+
+    Returns
+    -------
+    float
+        T > 0, in Newton steps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> jump_length(4.0), jump_length(6.0)
     (3.0, 5.0)
     """
@@ -71,9 +123,25 @@ def jump(order=4.0, wall_share=0.0) -> tuple[float, float]:
 
     .. math:: u^+ = -\frac{p-2}{1+(p-1)a}\,u,\qquad v^+ = \frac{(p-2)\,a}{1+(p-1)a}\,v .
 
-    Returns the two factors, for the wall and for the floor. A jump from a = 0 lands on the
-    minimizer; a wall share a leaves about (p − 2)a of the distance.
+    A jump from a = 0 lands on the minimizer; a wall share a leaves about (p − 2)a of the distance.
 
+    Parameters
+    ----------
+    order, wall_share : float
+        p > 1 and a ≥ 0, as in `decrement_ratio`.
+
+    Returns
+    -------
+    (float, float)
+        The factors of u, the wall, and of v, the floor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> [round(factor, 6) for factor in jump(4.0, wall_share=0.1)]
     [-1.538462, 0.153846]
     """
@@ -85,11 +153,29 @@ def jump(order=4.0, wall_share=0.0) -> tuple[float, float]:
 def misjudged_jump(order=4.0, error_share=0.0) -> float:
     r"""px/(1 + (p − 1)x), by which a jump multiplies v when f* is wrong by x times the gap.
 
-    ``error_share`` = x = (f̂ − f*)/(f − f*), with the value f̂ that the run takes for f*: positive
-    where it is too high. On a floor that is homogeneous of degree p > 1. The jump comes closer if
-    and only if −1/(2p − 1) < x < 1. For x ≤ −1/(p − 1) the measured θ is 1 or more and there is no
-    jump: ValueError.
+    On a floor that is homogeneous of degree p. The jump comes closer if and only if −1/(2p − 1) <
+    x < 1. For x ≤ −1/(p − 1) the measured θ is 1 or more and there is no jump.
 
+    Parameters
+    ----------
+    order : float
+        p > 1.
+    error_share : float
+        x = (f̂ − f*)/(f − f*) > −1/(p − 1), with the value f̂ that the run takes for f*: positive
+        where it is too high.
+
+    Returns
+    -------
+    float
+        The factor of v; negative where the jump goes too far.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> round(misjudged_jump(4.0, 0.01), 4), misjudged_jump(4.0, 1.0)
     (0.0388, 1.0)
     """
@@ -105,6 +191,23 @@ def safe_share(order=4.0) -> float:
 
     For straight walls: there `order_of` shows p − (p − 1)(p − 2)a/(1 + (p − 1)a).
 
+    Parameters
+    ----------
+    order : float
+        p ≥ 3.
+
+    Returns
+    -------
+    float
+        A wall share in (0, ½].
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> safe_share(3.0), round(safe_share(6.0), 4)
     (0.5, 0.0286)
     """
@@ -115,10 +218,28 @@ def safe_share(order=4.0) -> float:
 def settle_exponent(order=4.0, smoothness=1.0) -> float:
     """β = max{2(p − 2 + σ)/p, 1 + σ/p}: jump as soon as W ≤ K(f − f*)^β, for any K > 0.
 
-    W is the height above the floor that a Newton step on the walls alone sees. ``order`` = p ≥ 3;
-    ``smoothness`` = σ in (0, 2) says that the floor is h_p + O(|v|^{p + σ}), also when
-    differentiated twice. 1 < β < 2. A constant share W ≤ K(f − f*) is not enough for p > 4.
+    W is the height above the floor that a Newton step on the walls alone sees. A constant share W
+    ≤ K(f − f*) is not enough for p > 4.
 
+    Parameters
+    ----------
+    order : float
+        p ≥ 3.
+    smoothness : float
+        σ in (0, 2): the floor is h_p + O(|v|^{p + σ}), also when differentiated twice.
+
+    Returns
+    -------
+    float
+        β in (1, 2).
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> settle_exponent(4.0), settle_exponent(3.0, smoothness=0.5)
     (1.5, 1.1666666666666667)
     """
@@ -129,11 +250,30 @@ def settle_exponent(order=4.0, smoothness=1.0) -> float:
 def settles(order=4.0, bend=2.0, smoothness=1.0) -> int:
     r"""How many Newton steps on the walls a run needs after a jump to be ready for the next.
 
-    After a jump from a distance r the distance to the floor is w = O(r^e), e = min(k, pβ/2), with
-    ``bend`` = k ≥ 2 where the floor is u = O(|v|ᵏ) (infinite for a straight one). A step on the
-    walls takes e to min(2e, e + 2(1 + σ), p(1 + σ)), and r^{(1 + σ)pβ/2} is wanted: the
-    count where a jump gains its order and no more. β is `settle_exponent`.
+    After a jump from a distance r the distance to the floor is w = O(r^e), e = min(k, pβ/2). A
+    step on the walls takes e to min(2e, e + 2(1 + σ), p(1 + σ)), and r^{(1 + σ)pβ/2} is wanted:
+    the count where a jump gains its order and no more. β is `settle_exponent`.
 
+    Parameters
+    ----------
+    order, smoothness : float
+        p and σ as in `settle_exponent`.
+    bend : float
+        k ≥ 2 where the floor is u = O(|v|ᵏ); infinite for a straight one.
+
+    Returns
+    -------
+    int
+        ≥ 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> import math
     >>> [settles(p) for p in (3.0, 4.0, 6.0, 8.0)], settles(6.0, bend=math.inf)
     ([1, 2, 3, 4], 2)
     """
@@ -153,9 +293,31 @@ def short_steps(distance_ratio, step_size, mu, order=4.0, bend=2.0, smoothness=1
         \qquad q = |1 - \eta\mu| :
 
     linear in ln(1/ε), where `ravine.calls` has its square. For σ = 1 and k = 2 the first factor is
-    2(p − 2). Exponents and other arguments are those of `settles`; ``step_size`` = η and ``mu`` = μ
-    those of `ravine.calls`. The solves of the jumps, O(ln ln(1/ε)), are not counted.
+    2(p − 2). Exponents are those of `settles`. The solves of the jumps, O(ln ln(1/ε)), are not
+    counted.
 
+    Parameters
+    ----------
+    distance_ratio : float
+        ε in (0, 1).
+    step_size, mu : float
+        η and μ as in `ravine.calls`.
+    order, bend, smoothness : float
+        p, k and σ as in `settles`.
+
+    Returns
+    -------
+    float
+        Gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> from saddlelib.theory import ravine
     >>> round(short_steps(1e-7, 0.0125, 20.0)), round(ravine.calls(1e-7, 0.0125, 20.0))
     (224, 3139)
     """
@@ -169,9 +331,27 @@ def convergence_order(smoothness=1.0, f_star_known=True) -> float:
     """The order of "settle, then jump": 1 + σ, or (1 + √(1 + 4σ))/2 without f*.
 
     A Q-order of the distance along the floor, and of the gap, per jump; an R-order if f* is not
-    known and θ is (f_a − f_b)/(D_a − D_b) of the last two settled points. ``smoothness`` = σ is
-    that of `settle_exponent`, in (0, 2), or 2, which is measured and not proved.
+    known and θ is (f_a − f_b)/(D_a − D_b) of the last two settled points.
 
+    Parameters
+    ----------
+    smoothness : float
+        σ of `settle_exponent`, in (0, 2), or 2, which is measured and not proved.
+    f_star_known : bool
+        Whether the run knows f*.
+
+    Returns
+    -------
+    float
+        More than 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> convergence_order(), round(convergence_order(f_star_known=False), 3)
     (2.0, 1.618)
     """
@@ -182,10 +362,29 @@ def convergence_order(smoothness=1.0, f_star_known=True) -> float:
 def critical_factor(curvature_ratio, order=4.0) -> float:
     """λ = 2p²/(Λ/h + p), below which Polyak's step keeps the direction in which h is least.
 
-    ``curvature_ratio`` = Λ/h ≥ p: the largest eigenvalue of ∇²h(e) across the unit vector e, over
-    h(e), where h is least on the unit sphere. With a larger factor a run turns away from e, and
-    loses the factor `ravine.contraction` per step.
+    With a larger factor a run turns away from e, and loses the factor `ravine.contraction` per
+    step.
 
+    Parameters
+    ----------
+    curvature_ratio : float
+        Λ/h ≥ p: the largest eigenvalue of ∇²h(e) across the unit vector e, over h(e), where h is
+        least on the unit sphere.
+    order : float
+        p > 1.
+
+    Returns
+    -------
+    float
+        λ in (0, p].
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> critical_factor(12.0), critical_factor(20.0)  # a sum of fourth powers; K = 10 below
     (2.0, 1.3333333333333333)
     """
@@ -197,8 +396,26 @@ def kept_direction(curvature_ratio, order=4.0, factor=1.0) -> bool:
     """Whether a step of λ times Polyak's, 0 < λ < p, brings a run closer to the least direction.
 
     To first order the angle to e is multiplied by (1 − λΛ/(p²h))/(1 − λ/p) per step, so it shrinks
-    if and only if p < Λ/h < p(2p − λ)/λ. Arguments as in `critical_factor`; λ = ``factor``.
+    if and only if p < Λ/h < p(2p − λ)/λ.
 
+    Parameters
+    ----------
+    curvature_ratio, order : float
+        Λ/h and p as in `critical_factor`.
+    factor : float
+        λ in (0, p).
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> K = 10.0  # v₁⁴ + K v₁²v₂² + v₂⁴ has Λ/h = 2K for K ≥ 2
     >>> kept_direction(2 * K, factor=1.0), kept_direction(2 * K, factor=2.0)
     (True, False)

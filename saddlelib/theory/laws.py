@@ -24,6 +24,23 @@ def escape_time(start, exit, step_size, gamma) -> float:
 
     ln(exit/start)/ln(1 + ηγ), a real number of steps; infinite when start is 0.
 
+    Parameters
+    ----------
+    start, exit : float
+        Coordinates in the same units: |start| ≥ 0, exit > 0.
+    step_size, gamma : float
+        η > 0 and γ > 0.
+
+    Returns
+    -------
+    float
+        A number of steps that need not be whole; negative where |start| > exit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
     Examples
     --------
     >>> escape_time(0.25, 1.0, step_size=1.0, gamma=1.0)
@@ -48,11 +65,27 @@ def quartic_escape_time(start, exit, step_size, gamma) -> float:
     suffice, for every η > 0. For exit = √γ/2 and a small start this is ½ ln(4/3)/ln(1 + ηγ) steps
     more than the linear model has.
 
-    Returns a real number of steps, infinite when start is 0, and 0 where |start| ≥ exit. Raises
-    ValueError unless 0 < exit < √γ.
+    Parameters
+    ----------
+    start, exit : float
+        Coordinates in the units of √γ: |start| ≥ 0, and 0 < exit < √γ.
+    step_size, gamma : float
+        η > 0 and γ > 0.
+
+    Returns
+    -------
+    float
+        A number of steps that need not be whole: infinite when start is 0, and 0 where
+        |start| ≥ exit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
+    >>> import math
     >>> late = quartic_escape_time(1e-3, 0.5, 0.1, 1.0) - escape_time(1e-3, 0.5, 0.1, 1.0)
     >>> round(late, 3), round(0.5 * math.log(4 / 3) / math.log(1.1), 3)
     (1.509, 1.509)
@@ -71,6 +104,25 @@ def escape_start(steps, exit, step_size, gamma) -> float:
     """The |x₁| from which `quartic_escape_time` is ``steps`` ≥ 0; exit itself at 0 steps.
 
     w/√(1 + w²/γ) with w = U(exit)(1 + ηγ)^(−steps).
+
+    Parameters
+    ----------
+    steps : float
+        ≥ 0.
+    exit : float
+        In (0, √γ).
+    step_size, gamma : float
+        η > 0 and γ > 0.
+
+    Returns
+    -------
+    float
+        In (0, exit], in the units of exit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -95,6 +147,29 @@ def escape_probability(steps, dim, radius, exit, step_size, gamma) -> float:
     `quartic_escape_time`: the true probability is at least this. By `escape_time` it is at most
     P(|ξ₁| ≥ exit (1 + ηγ)^(−steps)).
 
+    Parameters
+    ----------
+    steps : float
+        ≥ 0.
+    dim : int
+        d ≥ 1.
+    radius : float
+        r > 0, of the ball that ξ is drawn from.
+    exit : float
+        In (0, √γ), in the units of the radius.
+    step_size, gamma : float
+        η > 0 and γ > 0.
+
+    Returns
+    -------
+    float
+        A lower bound, in [0, 1].
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range, as `escape_start` and `ball_coordinate_tail` do.
+
     Examples
     --------
     >>> round(escape_probability(114, 100, 0.01, 0.15, 0.5, 0.1), 2)
@@ -108,6 +183,29 @@ def escape_deadline(failure_prob, dim, radius, exit, step_size, gamma) -> int:
 
     The smallest integer k ≥ 0 with `escape_probability` ≥ 1 − δ: `quartic_escape_time` from the
     δ-quantile of |ξ₁|, rounded up. It grows like (½ ln d + ln(1/(rδ)))/ln(1 + ηγ).
+
+    Parameters
+    ----------
+    failure_prob : float
+        δ in (0, 1).
+    dim : int
+        d ≥ 1.
+    radius : float
+        r > 0, of the ball that ξ is drawn from.
+    exit : float
+        In (0, √γ), in the units of the radius.
+    step_size, gamma : float
+        η > 0 and γ > 0.
+
+    Returns
+    -------
+    int
+        A number of steps ≥ 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -134,7 +232,28 @@ def _growth(step_size, gamma) -> float:
 
 
 def escape_time_slope(step_size, gamma) -> float:
-    """Extra steps per unit of ln d when the perturbation radius is kept: ½/ln(1 + ηγ)."""
+    """Extra steps per unit of ln d when the perturbation radius is kept: ½/ln(1 + ηγ).
+
+    Parameters
+    ----------
+    step_size, gamma : float
+        η > 0 and γ > 0.
+
+    Returns
+    -------
+    float
+        Steps for each factor of e in the dimension.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
+    >>> round(escape_time_slope(0.5, 0.1), 1)    # ten times the dimension: this times ln 10
+    10.2
+    """
     return 0.5 / _growth(step_size, gamma)
 
 
@@ -143,6 +262,25 @@ def ball_coordinate_quantile(dim, radius, prob=0.5) -> float:
 
     ξ₁²/r² follows Beta(1/2, (d+1)/2), because the ball of dimension d is the projection of the
     sphere of dimension d + 2. For large d the median is near 0.674 r/√d.
+
+    Parameters
+    ----------
+    dim : int
+        d ≥ 1.
+    radius : float
+        r > 0.
+    prob : float
+        In (0, 1); the median by default.
+
+    Returns
+    -------
+    float
+        In (0, r), in the units of the radius.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -156,8 +294,25 @@ def ball_coordinate_quantile(dim, radius, prob=0.5) -> float:
 def ball_coordinate_tail(dim, radius, threshold) -> float:
     """P(|ξ₁| ≥ threshold) for ξ uniform on the ball of a radius in dimension d.
 
-    By rotation the same for |⟨ξ, u⟩| with any unit vector u. ``radius`` > 0 and ``threshold`` ≥ 0
-    in the same units; the law is that of `ball_coordinate_quantile`.
+    By rotation the same for |⟨ξ, u⟩| with any unit vector u. The law is that of
+    `ball_coordinate_quantile`.
+
+    Parameters
+    ----------
+    dim : int
+        d ≥ 1.
+    radius, threshold : float
+        r > 0 and the threshold ≥ 0, in the same units.
+
+    Returns
+    -------
+    float
+        A probability; 0 from threshold = r on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------

@@ -72,6 +72,11 @@ class TriggerRule:
         t, in the units of the gradient.
     blocks : int
         The estimate is the mean for 1, else `geometric_median_of_means` with this many blocks.
+
+    Examples
+    --------
+    >>> TriggerRule(batch_size=100, threshold=0.5)
+    TriggerRule(batch_size=100, threshold=0.5, blocks=1)
     """
 
     batch_size: int
@@ -97,6 +102,11 @@ def minibatch_noise(total_noise, batch_size, population=None) -> float:
         B ≥ 1.
     population : int, optional
         n ≥ B. None: with replacement.
+
+    Returns
+    -------
+    float
+        √E‖ζ‖² ≥ 0.
 
     Raises
     ------
@@ -124,8 +134,23 @@ def mean_square(grad_norm, noise_std, dim, batch_size) -> float:
     r"""E‖ĝ‖² = ‖∇f‖² + σ²d/B: the noise biases the square of the norm upward.
 
     The cross term 2⟨∇f, ζ⟩ has mean zero, and E‖ζ‖² = dσ²/B. It needs no more of the law of ζ.
-    ``grad_norm`` = ‖∇f‖ ≥ 0 and ``noise_std`` = σ ≥ 0 in the units of the gradient, d, B ≥ 1.
-    Raises ValueError where the square leaves the range of float64.
+
+    Parameters
+    ----------
+    grad_norm, noise_std : float
+        ‖∇f‖ ≥ 0 and σ ≥ 0, in the units of the gradient.
+    dim, batch_size : int
+        d ≥ 1 and B ≥ 1.
+
+    Returns
+    -------
+    float
+        In the square of the units of the gradient.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range, or where the square leaves the range of float64.
 
     Examples
     --------
@@ -173,6 +198,11 @@ def trigger_prob(threshold, grad_norm, noise_std, dim, batch_size) -> float:
     dim, batch_size : int
         d ≥ 1 and B ≥ 1.
 
+    Returns
+    -------
+    float
+        A probability; 0 and 1 included.
+
     Raises
     ------
     TypeError, ValueError
@@ -195,10 +225,26 @@ def trigger_prob(threshold, grad_norm, noise_std, dim, batch_size) -> float:
 
 
 def missed_trigger_prob(threshold, grad_norm, noise_std, dim, batch_size) -> float:
-    """P(‖ĝ‖ > t) = 1 − `trigger_prob`, without cancellation; the arguments are the same.
+    """P(‖ĝ‖ > t) = 1 − `trigger_prob`, without cancellation.
+
+    Parameters
+    ----------
+    threshold, grad_norm, noise_std, dim, batch_size
+        As `trigger_prob`.
+
+    Returns
+    -------
+    float
+        A probability; 0 and 1 included.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
+    >>> import math
     >>> round(-2 * math.log(missed_trigger_prob(20.0, 0.0, 1.0, dim=2, batch_size=1)), 9)
     400.0
     """
@@ -214,10 +260,27 @@ def tail_scale(noise_std, dim) -> float:
     .. math:: P(\|\zeta\| \ge t) \le 2\exp\Big(-\frac{t^2}{2\sigma_J^2}\Big)
               \text{ for all } t \ge 0,\quad \sigma_J = \frac{\sigma}{\sqrt{1 - 2^{-2/d}}}.
 
-    By Markov's inequality for exp(a‖ζ‖²/σ²), whose mean (1 − 2a)^{−d/2} is 2 at
-    a = (1 − 2^{−2/d})/2. For large d it is σ√(d/(2 ln 2)) = 0.85 σ√d. For the mean of B samples
-    divide by √B. In return, every noise with Assumption B has E‖ζ‖² ≤ 2(1 + ln 2)σ_J², the integral
-    of min(1, 2 exp(−u/(2σ_J²))). ``noise_std`` = σ ≥ 0, d ≥ 1.
+    By Markov's inequality for exp(a‖ζ‖²/σ²), whose mean (1 − 2a)^{−d/2} is 2 at a = (1 −
+    2^{−2/d})/2. For large d it is σ√(d/(2 ln 2)) = 0.85 σ√d. For the mean of B samples divide by
+    √B. In return, every noise with Assumption B has E‖ζ‖² ≤ 2(1 + ln 2)σ_J², the integral of
+    min(1, 2 exp(−u/(2σ_J²))).
+
+    Parameters
+    ----------
+    noise_std : float
+        σ ≥ 0.
+    dim : int
+        d ≥ 1.
+
+    Returns
+    -------
+    float
+        σ_J ≥ 0, in the units of σ.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -329,7 +392,21 @@ def bounded_rule(noise_std, dim, silent_above, fire_below=0.0, failure_prob=0.1)
     both exists if and only if (q + z)σ/√B ≤ s − a; we take the middle of the possible ones.
 
     B grows as d. It has to, for a = 0: the threshold must be at least qσ/√B for the largest noise
-    and below s for none, so B > q²σ²/s². Arguments and errors as `calibrated_rule`.
+    and below s for none, so B > q²σ²/s².
+
+    Parameters
+    ----------
+    noise_std, dim, silent_above, fire_below, failure_prob
+        As `calibrated_rule`; σ² is the largest eigenvalue of the covariance.
+
+    Returns
+    -------
+    TriggerRule
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -366,6 +443,10 @@ def robust_rule(total_noise, silent_above, fire_below=0.0, failure_prob=0.1, blo
     blocks : int, optional
         k ≥ 1.
 
+    Returns
+    -------
+    TriggerRule
+
     Raises
     ------
     TypeError, ValueError
@@ -396,6 +477,20 @@ def best_blocks(cost, failure_prob, most=None) -> int:
 
     The cost is to fall and rise like the batch of `robust_rule`, which is smallest below
     k = 3.1 ln(1/δ). From 300 on every hundredth number is tried, and all next to the best of them.
+
+    Parameters
+    ----------
+    cost : callable
+        ``cost(k) -> float``.
+    failure_prob : float
+        δ in (0, 1).
+    most : int, optional
+        Largest k that is allowed.
+
+    Returns
+    -------
+    int
+        k ≥ 1.
 
     Examples
     --------
@@ -454,6 +549,11 @@ def median_of_means_error(total_noise, batch_size, blocks, failure_prob=0.1,
     residual : float
         τ ≥ 0; `COVERED_RESIDUAL` where it is not known yet. One block has none.
 
+    Returns
+    -------
+    float
+        In the units of the gradient; infinite where nothing is promised.
+
     Raises
     ------
     TypeError, ValueError
@@ -475,6 +575,21 @@ def median_of_means_error(total_noise, batch_size, blocks, failure_prob=0.1,
 
 def block_sizes(batch_size, blocks) -> list[int]:
     """The sizes of k blocks of B samples together, which differ by at most 1.
+
+    Parameters
+    ----------
+    batch_size, blocks : int
+        B ≥ k ≥ 1.
+
+    Returns
+    -------
+    list of k ints
+        The larger ones first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
 
     Examples
     --------
@@ -621,6 +736,11 @@ def median_residual(points, y) -> float:
     points : array_like, shape (k, d)
     y : array_like, shape (d,)
 
+    Returns
+    -------
+    float
+        τ in [0, 1].
+
     Raises
     ------
     TypeError, ValueError
@@ -718,8 +838,8 @@ def _saddle_point(x, m, d):
     K(s) = m²s/(1 − 2s) − (d/2) ln(1 − 2s) generates the cumulants of the square. K′(s) = (m + x)²
     at 1/(1 − 2s) = w = 1 + e, which solves m²w² + dw = (m + x)². With h(e) = (e − ln(1 + e))/e²,
 
-    .. math:: r = e\sqrt{m^2 + d\,h(e)},\quad q = s\sqrt{K''(s)} = e\sqrt{m^2w + 	frac d2},\quad
-              r^* = r + rac1r\lnrac qr .
+    .. math:: r = e\sqrt{m^2 + d\,h(e)},\quad q = s\sqrt{K''(s)} = e\sqrt{m^2w + \tfrac d2},\quad
+              r^* = r + \frac1r\ln\frac qr .
 
     In this form nothing cancels, and r* is smooth at e = 0, the mean of the square.
     """

@@ -17,6 +17,15 @@ def float64_can_resolve(decrease, value) -> bool:
     of one unit each differ by up to 2 without cause. True where ``value`` is not finite, which is
     another matter.
 
+    Parameters
+    ----------
+    decrease, value : float
+        A decrease > 0 and a value of f, in the same units.
+
+    Returns
+    -------
+    bool
+
     Examples
     --------
     >>> float64_can_resolve(1e-12, 1.0), float64_can_resolve(1e-12, 1e5)
@@ -29,7 +38,17 @@ def float64_can_resolve(decrease, value) -> bool:
 def decrease_warning(decrease, value, tested=True) -> str:
     """What to tell the user when `float64_can_resolve` is false, with the numbers; else "".
 
-    ``tested`` says whether the method looks at the decrease or its theory alone promises it.
+    Parameters
+    ----------
+    decrease, value : float
+        As `float64_can_resolve`.
+    tested : bool
+        Whether the method looks at the decrease, or its theory alone promises it.
+
+    Returns
+    -------
+    str
+        One line without a full stop, or "".
 
     Examples
     --------
@@ -48,8 +67,20 @@ def perturbation_survives(x, xi, radius):
 
     An escape may depend on one coordinate alone, so each has to be kept: rounding may change it by
     at most half of itself. Only where float64 resolves the coordinate of x to (r/√d)/16 or finer,
-    r/√d being the size of a coordinate of the ball of radius r, may one get lost: there it is small
-    by chance, as one in forty is. ``radius`` is r, a number, or an array of shape (m, 1).
+    r/√d being the size of a coordinate of the ball of radius r, may one get lost: there it is
+    small by chance, as one in forty is.
+
+    Parameters
+    ----------
+    x, xi : ndarray, shape (d,) or (m, d)
+        The point, and the perturbation ξ.
+    radius : float or ndarray, shape (m, 1)
+        r > 0, of the ball that ξ was drawn from.
+
+    Returns
+    -------
+    bool or ndarray, shape (m,)
+        One answer for each row.
 
     Examples
     --------
@@ -66,7 +97,17 @@ def perturbation_survives(x, xi, radius):
 def perturbation_warning(radius, x, xi) -> str:
     """What to tell the user when `perturbation_survives` is false; else "".
 
-    ``x`` and ``xi`` have shape (d,); ``radius`` is that of the ball ξ was drawn from.
+    Parameters
+    ----------
+    radius : float
+        r > 0, of the ball that ξ was drawn from.
+    x, xi : ndarray, shape (d,)
+        The point, and the perturbation ξ.
+
+    Returns
+    -------
+    str
+        One line without a full stop, or "".
 
     Examples
     --------

@@ -18,6 +18,23 @@ __all__ = ["calls", "contraction", "floor", "growth", "rate", "rounding_floor", 
 def contraction(order=4.0, factor=1.0) -> float:
     """ρ = |1 − λ/p|, by which a long step multiplies v.
 
+    Parameters
+    ----------
+    order, factor : float
+        p > 0 and λ > 0.
+
+    Returns
+    -------
+    float
+        ≥ 0; a long step shrinks v where this is less than 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> contraction(), contraction(3.0), contraction(4.0, factor=2.0)
     (0.75, 0.6666666666666667, 0.5)
     """
@@ -27,6 +44,23 @@ def contraction(order=4.0, factor=1.0) -> float:
 def step_growth(order=4.0, factor=1.0) -> float:
     """ρ^{2−p}, by which long steps grow from epoch to epoch.
 
+    Parameters
+    ----------
+    order, factor : float
+        p > 0 and 0 < λ < 2p, λ ≠ p.
+
+    Returns
+    -------
+    float
+        More than 1 for p > 2.
+
+    Raises
+    ------
+    ValueError
+        If a long step does not shrink v, or the growth leaves the range of float64.
+
+    Examples
+    --------
     >>> step_growth() == 16 / 9, step_growth(3.0)
     (True, 1.4999999999999998)
     """
@@ -44,6 +78,25 @@ def growth(step_size, mu, order=4.0, factor=1.0) -> float:
     Each epoch the long step multiplies w by ρ^{2−p} more than in the epoch before, and this many
     more short steps take that back.
 
+    Parameters
+    ----------
+    step_size, mu : float
+        η > 0 and μ > 0 with 0 < ημ < 2, ημ ≠ 1.
+    order, factor : float
+        p > 0 and 0 < λ < 2p, λ ≠ p.
+
+    Returns
+    -------
+    float
+        Steps an epoch; it need not be whole.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> round(growth(0.0125, 20.0), 12)
     2.0
     """
@@ -59,6 +112,25 @@ def calls(distance_ratio, step_size, mu, order=4.0, factor=1.0) -> float:
     ln(1/ε)/ln(1/ρ) epochs, whose lengths grow by `growth`. The next term is the number of epochs
     times the length of the first.
 
+    Parameters
+    ----------
+    distance_ratio : float
+        ε in (0, 1).
+    step_size, mu, order, factor : float
+        As `growth`.
+
+    Returns
+    -------
+    float
+        Gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> round(calls(1e-7, 0.0125, 20.0))
     3139
     """
@@ -75,6 +147,27 @@ def floor(step_size, mu, epoch_length, straight=True) -> float:
     f = v⁴ = q^{2K}. On a straight one w first has to win back what it lost, which by symmetry (in
     the logarithm of v) takes until v = q^K: f = q^{4K}. A heuristic; the constant is measured.
 
+    Parameters
+    ----------
+    step_size, mu : float
+        η > 0 and μ > 0 with 0 < ημ < 2, ημ ≠ 1.
+    epoch_length : int
+        K ≥ 0.
+    straight : bool
+        Whether the ravine is straight.
+
+    Returns
+    -------
+    float
+        A scale of f in (0, 1], without units.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> floor(0.1, 2.0, 50) / floor(0.1, 2.0, 51) == 0.8**-4
     True
     """
@@ -87,6 +180,27 @@ def rounding_floor(scale, order=4.0, eps=2.0**-52) -> float:
     ν = eps·L‖x*‖ is the error of a gradient, ``scale`` = L‖x*‖, and ‖∇f‖ ~ v^{p−1} has to be above
     it. Where x* = 0 the error shrinks with x, and there is no such floor.
 
+    Parameters
+    ----------
+    scale : float
+        L‖x*‖ > 0.
+    order : float
+        p > 1.
+    eps : float
+        The relative error of a number, > 0; that of float64 by default.
+
+    Returns
+    -------
+    float
+        A scale of f.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> f"{rounding_floor(1.0):.0e}"
     '1e-21'
     """
@@ -112,6 +226,23 @@ def _shrinking(order, factor):
 def rate(step_size, mu) -> float:
     """q = |1 − ημ|, by which a short step multiplies the distance to the floor.
 
+    Parameters
+    ----------
+    step_size, mu : float
+        η > 0 and μ > 0 with 0 < ημ < 2, ημ ≠ 1.
+
+    Returns
+    -------
+    float
+        In (0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument outside its range.
+
+    Examples
+    --------
     >>> rate(0.0125, 20.0)
     0.75
     """
