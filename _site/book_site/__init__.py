@@ -7,7 +7,7 @@ every script of a _static folder on every page.
 import shutil
 from pathlib import Path
 
-from . import api, finish, formulas, labels, landing, pages, plain, scripts, sharing, widgets
+from . import ahead, api, finish, formulas, labels, landing, pages, plain, scripts, sharing, widgets
 
 WEB = Path(__file__).parent.parent / "web"
 
@@ -30,7 +30,8 @@ def setup(app):
     app.add_css_file("book.css", priority=900)
     app.add_css_file("print.css", priority=950, media="print")
     app.add_js_file("print.js", loading_method="defer")
-    for part in (plain, api, labels, scripts, formulas, widgets, pages, sharing, landing, finish):
+    for part in (ahead, plain, api, labels, scripts, formulas, widgets, pages, sharing, landing,
+                 finish):
         part.setup(app)
     # A copy of the finished first page, so it comes last.
     app.connect("build-finished", open_at_the_first_page, priority=910)

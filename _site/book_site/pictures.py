@@ -1,6 +1,7 @@
 """Still pictures in the colours of the page: each SVG once for light and once for dark paper."""
 
 import colorsys
+import functools
 import re
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
+@functools.cache
 def on_dark(colour):
     """The colour that says the same on dark paper: greys change ends, hues become light enough."""
     hue, light, saturation = colorsys.rgb_to_hls(*(int(colour[i:i + 2], 16) / 255
@@ -49,8 +51,7 @@ def on_dark(colour):
 def themed(svg):
     """The texts of a picture for light and for dark paper, without a sheet of its own."""
     clear = SHEET.sub(r"\1none\2", svg)
-    known = {}
-    dark = COLOUR.sub(lambda c: known.setdefault(c[0], on_dark(c[0].lower())), clear)
+    dark = COLOUR.sub(lambda c: on_dark(c[0].lower()), clear)
     return {"light": clear, "dark": dark}
 
 
