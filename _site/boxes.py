@@ -21,8 +21,8 @@ HEAD = "/* Made by _site/boxes.py: how high each figure and each box for an answ
 # Of a box its selector and its height.
 MEASURE = """() => [...document.querySelectorAll(".live-figure")].map((box) => {
   const of = box.dataset.exercise ? "exercise" : "figure";
-  box.style.minHeight = 0;
-  return [`[data-${of}="${box.dataset[of]}"]`, Math.round(box.getBoundingClientRect().height)];
+  return [`[data-${of}="${box.dataset[of]}"]`,
+          Math.round(box.lastElementChild.getBoundingClientRect().height)];
 })"""
 
 

@@ -23,7 +23,7 @@ PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"])]
 CHAPTERS = [name for name in PAGES if name.startswith("chapters/")]
 CHAPTER = "chapters/fourth_order_growth.html"
 CITATION = 'a.has-card[href$="#cite-davis2024"]'
-THEOREM = 'a.has-card[href="#thm-growth-decomposition"]'
+THEOREM = 'a.has-card[href="#prop-growth-crawl"]'
 ANCHORS = ROOT / "tests" / "site_anchors.txt"
 KINDS = re.compile(r"(?:cite|claim|sym|term|thm|lem|prop|cor|def|alg|ex)-")
 TAG = re.compile(r'<[a-z][\w-]*\b[^>]*? id="([^"]*)"')
@@ -299,7 +299,7 @@ def test_the_second_tap_follows_the_link(phone):
     link.tap()
     phone.card.wait_for()
     link.tap()
-    phone.page.wait_for_url("**#thm-growth-decomposition")
+    phone.page.wait_for_url("**#prop-growth-crawl")
 
 
 @pytest.mark.browser

@@ -121,7 +121,7 @@ def test_the_live_figure_begins_on_the_first_screen(look, name, width, limit):
 def test_lines_are_as_long_as_a_reader_likes(look, name):
     seen = look(name, 1280)
     assert 18 <= seen.size <= 19
-    assert len(seen.lines) > 20 and max(seen.lines) <= 78
+    assert len(seen.lines) > 12 and max(seen.lines) <= 78
     assert sum(seen.lines) / len(seen.lines) <= 75
 
 

@@ -179,9 +179,14 @@ def _psgd_9():
     ], "Flatten the list of the two factors, U first, and take the norm of `task.grad` there.")
 
 
-def _walk(grad, loss, push, x, eta, t, T, steps, *, sign=1, pushes=True, within=False, stale=False,
-          back="where it has not fallen"):
+# The mistakes that one makes in PSGD, and what is right.
+_SLIPS = {"sign": 1, "pushes": True, "within": False, "stale": False, "back": "unless it fell"}
+
+
+def _walk(*asked, **slips):
     """PSGD that takes back what has not helped, or with one of the mistakes that one makes."""
+    grad, loss, push, x, eta, t, T, steps = asked
+    sign, pushes, within, stale, back = (_SLIPS | slips).values()
     left = 0
     for _ in range(steps):
         g = grad(x)
