@@ -36,7 +36,10 @@ MARKS = """async () => {
   const counts = [];
   for (let i = 0; i < 60; i++) {
     scrollTo(0, (document.documentElement.scrollHeight - innerHeight) * i / 59);
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    await new Promise((done) => {
+      requestAnimationFrame(() => requestAnimationFrame(done));
+      setTimeout(done, 500);  // a browser may have no frame to draw
+    });
     counts.push(document.querySelectorAll(".page-toc a[aria-current]").length);
   }
   return counts;
