@@ -52,7 +52,7 @@ _build/escaping-saddles.pdf: _build/.book
 # What is measured against a clock runs afterwards, alone.
 test: book
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval \
-		-m "not timing" tests saddlelib chapters checking
+		-m "not timing" tests saddlelib chapters
 	@$(PY) -m pytest -m timing tests/test_site_timing.py
 
 # Optimizers inside other people's training loops, and the examples that show them there.

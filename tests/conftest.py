@@ -12,10 +12,12 @@ def pytest_report_header():
 
 
 # The files that take longest, in this order: of two workers none is left with them at the end.
-LONGEST = ["test_lab.py", "test_site.py", "psd_theory.ipynb", "psgd.ipynb",
-           "gdpolyak.ipynb", "fourth_order_growth.ipynb", "test_gdpolyak_official.py",
-           "test_calls.py", "test_optim_ranks.py", "test_optim_escape_ranks.py",
-           "test_site_figures.py", "test_makefile.py"]
+LONGEST = [
+    "test_lab.py", "test_site_editions.py", "test_site.py", "test_site_figures.py",
+    "test_site_page.py", "test_optim_ranks.py", "test_calls.py", "test_optim_escape_ranks.py",
+    "test_site_formulas.py", "psgd.ipynb", "psd_theory.ipynb", "gdpolyak.ipynb",
+    "fourth_order_growth.ipynb", "saddles.ipynb", "test_gdpolyak_official.py", "test_makefile.py",
+]
 
 
 def pytest_collection_modifyitems(items):

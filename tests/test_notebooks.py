@@ -16,7 +16,8 @@ from book_site import labels, plain  # noqa: E402
 from book_site.sources import Sources  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
-NOTEBOOKS = [*CHAPTERS, *sorted((ROOT / "checking").glob("*.ipynb"))]
+APPENDICES = sorted((ROOT / "checking").glob("*.ipynb"))
+NOTEBOOKS = [*CHAPTERS, *APPENDICES]
 TEXT = {"text/plain", "text/html", "text/markdown", "text/latex", "application/json"}
 LIVE = re.compile(r"from saddlelib\.live import (?!check\b)")
 
@@ -46,6 +47,30 @@ def test_every_code_cell_was_executed(path):
     # nbval compares nothing for a cell without an execution count.
     counts = [cell.execution_count for cell in cells(path)]
     assert counts == list(range(1, len(counts) + 1)), "run make record"
+
+
+def printed(cell):
+    """The texts of a cell's output, and streams in one piece each, as nbval compares them."""
+    found = {}
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            found[output.name] = found.get(output.name, "") + output.text
+        for kind, text in output.get("data", {}).items():
+            if kind in TEXT:
+                found[kind] = found.get(kind, "") + text
+    return found
+
+
+@pytest.mark.parametrize("path", APPENDICES, ids=lambda path: path.stem)
+def test_the_build_has_printed_what_an_appendix_stores(path):
+    """nbval asks that of the chapters; the build has just run the long cells of the appendices."""
+    if not (SITE / "index.html").exists():
+        pytest.skip("build the book first: make book")
+    built = cells(SITE.parent / "jupyter_execute" / "checking" / path.name)
+    for stored, now in zip(cells(path), built, strict=True):
+        assert stored.source == now.source
+        if "nbval-ignore-output" not in tags(stored):
+            assert printed(stored) == printed(now), stored.source
 
 
 @every_notebook
