@@ -51,13 +51,13 @@ RIGHT = {
     "saddles-6": [(0.01, 150), [0.05, 100]],
     "saddles-7": [lambda x: x[0]**4 - x[0]**2 + x[1]**2,
                   lambda x: x[0]**4 - x[0]**2 + (x[1] - 1)**2, lambda x: np.cos(x).sum()],
-    "psd-1": [(0.2, 0.1, 0.00625), np.array([0.2, 0.1, math.sqrt(0.01 / 4) / 8])],
+    "psd-1": [(50_000, 12_000), np.array([1e5 * 0.5, 12 * 0.5 * math.sqrt(4 / 0.01**3)])],
     "psd-2": [454, 453.84, math.log(8 * 1000) / math.log1p(0.02)],
-    "psd-3": [(2.5, 2), (5 / 2, 2.0), [2.5, 2]],
+    "psd-3": [(1e8, 1e6, 10), [10**8, 10**6, 10.0]],
     "psd-5": [lambda eta, t, drop: math.sqrt(2 * eta * t * drop),
               lambda eta, t, drop: np.float64(eta * t) * np.sqrt(2 * drop / max(eta * t, 1e-300))],
     "psd-6": [certified, lambda g, eta, ell: sum((eta - eta**2 * ell / 2) * x * x for x in g[:-1])],
-    "psd-7": [(1.0, 0.007, 1250), [0.95, 0.005, 1200]],
+    "psd-7": [(1.0, 0.007, 1100), [0.95, 0.005, 1200]],
 }
 
 # A typical mistake, and words that only its own hint contains.
@@ -87,19 +87,23 @@ WRONG = {
                   (lambda x: x[0]**3 - 3 * x[0] * x[1]**2 + (x**4).sum(), "not clearly"),
                   (lambda x: x[0] + x[1]**2, "no success"), (lambda x: x, "Error"),
                   (3, "function")],
-    "psd-1": [((0.04, 0.1, 0.00625), "γ: that is ρε"), ((0.1, 0.1, 0.1), "γ: that is √ε"),
-              ((7, 1, 1), "put ρ = 4"), ((0.2, 0.2, 0.00625), "the step of PGD"),
-              ((0.2, 0.5, 0.00625), "the step 1/(2ℓ)"), ((0.2, 0.1, 0.025), "that is γ/8"),
-              ((0.2, 0.1, 0.05), "an eighth"), ((0.2, 0.1, 0.00125), "that is ε/8"),
-              ((0.2, 0.1, 1.0), "into γ/(8ρ)"), (0.2, "3 numbers (γ, η, r)"),
-              ((0.2, 0.1), "3 numbers"), ((0.2, 0.1, "r"), "wants a number"),
-              ((0.2, 0.1, ""), "r is empty")],
+    "psd-1": [((-50_000, 12_000), "positive"), ((12_000, 50_000), "wrong order"),
+              ((25_000, 12_000), "2 is missing"), ((500, 12_000), "in place of ε²"),
+              ((100_000, 24_000), "N: Δ_f is 0.5"), ((7, 12_000), "put J = 0"),
+              ((50_000, 1000), "12 is missing"), ((50_000, 24_000), "J: Δ_f is 0.5"),
+              ((50_000, 3000), "Divide by ρ"), ((50_000, 24e6), "root of ε³/ρ"),
+              ((50_000, 120), "in place of ε³"), ((50_000, 7), "put N = 0"),
+              (50_000, "2 numbers (N, J)"), ((50_000, "J"), "wants a number"),
+              ((50_000, ""), "J is empty")],
     "psd-2": [(449.4, "flow"), (802.7, "r/d"), (105, "pointed along"), (348.8, "edge of the ball"),
-              (197.1, "logarithms"), (-454, "negative"), (6913, "Solve")],
-    "psd-3": [((-2.5, -2), "positive"), ((2, 2.5), "wrong order"), ((2, 2), "M alone"),
-              ((0.5, 2), "T alone"), ((1, 2), "add up"), ((3, 2), "square root"),
-              ((2.5, 4), "power of the logarithm"), ((2.5, 1.75), "t_thres/f_thres"),
-              ((7, 2), "How does T"), (2.5, "2 numbers")],
+              (197.1, "logarithms"), (-454, "negative"), (6913, "Solve"), (453, "just short"),
+              (455, "one step more")],
+    "psd-3": [((1e-8, 1e-6, 0.1), "larger than one"), ((1e4, 1e6, 10), "that is 1/ε. The"),
+              ((1e6, 1e8, 10), "factor of the moves"), ((7, 1e6, 10), "2ℓΔ_f/ε²"),
+              ((1e8, 1e12, 10), "1/ε³"), ((1e8, 1e8, 10), "factor of the steps"),
+              ((1e8, 7, 10), "12 Δ_f"), ((1e8, 1e6, 100), "root of its own"),
+              ((1e8, 1e6, 1e4), "two roots"), ((1e8, 1e6, 1e7), "all looks together"),
+              ((1e8, 1e6, 7), "into √(ℓ/γ_ε)"), (2.5, "3 numbers")],
     "psd-5": [(lambda eta, t, drop: 2 * eta * t * drop, "Take the root"),
               (lambda eta, t, drop: math.sqrt(eta * t * drop), "√2 is missing"),
               (lambda eta, t, drop: math.sqrt(2 * eta * drop), "steps is missing"),
@@ -121,8 +125,9 @@ WRONG = {
               (lambda g, eta, ell: g, "wants a number"), (3, "function")],
     "psd-7": [((1.5, 0.007, 1250), "beyond 1/ℓ"), ((1.0, 0.01, 1250), "whole descent"),
               ((1.0, 0.007, 1300), "budget is 25000"),
-              ((1.0, 0.007, 800), "need about 1062 steps"), ((1.0, 0.007, 915), "19 of 20"),
-              ((1.0, 1e-5, 1250), "need about 17"), ((0.5, 0.007, 1250), "step of 0.5"),
+              ((1.0, 0.007, 800), "needs about 1062 steps"), ((1.0, 0.007, 915), "19 of 20"),
+              ((1.0, 0.007, 1000), "20 of 20"), ((1.0, 0.007, 1250), "a tenth too long"),
+              ((1.0, 1e-5, 1250), "needs about 17"), ((0.5, 0.007, 1250), "step of 0.5"),
               ((1.0, 0.007, 1200.5), "whole number"), ((-1.0, 0.007, 1250), "positive"),
               (1250, "3 numbers")],
 }
@@ -196,7 +201,7 @@ def test_a_number_is_whatever_float_takes():
         assert check("saddles-4", number), repr(number)
     for order, five in zip(numbers_like(6.0), numbers_like(5.0), strict=True):
         assert check("gdpolyak-8", [order, five, "4/5"]), repr(order)
-    assert check("psd-3", (Fraction(5, 2), 2)) and check("gdpolyak-5", (3, Fraction(8, 27)))
+    assert check("psd-3", (10**8, 10**6, Fraction(10))) and check("gdpolyak-5", (3, Fraction(8, 27)))
     assert check("growth-6", 10**400).message == "Not yet. The answer is a finite real number."
 
 
