@@ -52,9 +52,10 @@ RIGHT = {
     "saddles-7": [lambda x: x[0]**4 - x[0]**2 + x[1]**2,
                   lambda x: x[0]**4 - x[0]**2 + (x[1] - 1)**2, lambda x: np.cos(x).sum()],
     "psd-1": [(50_000, 12_000), np.array([1e5 * 0.5, 12 * 0.5 * math.sqrt(4 / 0.01**3)])],
-    "psd-2": [454, 453.84, math.log(8 * 1000) / math.log1p(0.02)],
+    "psd-2": [454, 453.84, 453.8, math.log(8 * 1000) / math.log1p(0.02)],
     "psd-3": [(1e8, 1e6, 10), [10**8, 10**6, 10.0]],
     "psd-5": [lambda eta, t, drop: math.sqrt(2 * eta * t * drop),
+              lambda eta, t, drop: np.sqrt(np.float32(2 * eta * t * drop)),
               lambda eta, t, drop: np.float64(eta * t) * np.sqrt(2 * drop / max(eta * t, 1e-300))],
     "psd-6": [certified, lambda g, eta, ell: sum((eta - eta**2 * ell / 2) * x * x for x in g[:-1])],
     "psd-7": [(1.0, 0.007, 1100), [0.95, 0.005, 1200]],
@@ -95,9 +96,9 @@ WRONG = {
               ((50_000, 120), "in place of ε³"), ((50_000, 7), "put N = 0"),
               (50_000, "2 numbers (N, J)"), ((50_000, "J"), "wants a number"),
               ((50_000, ""), "J is empty")],
-    "psd-2": [(449.4, "flow"), (802.7, "r/d"), (105, "pointed along"), (348.8, "edge of the ball"),
-              (197.1, "logarithms"), (-454, "negative"), (6913, "Solve"), (453, "just short"),
-              (455, "one step more")],
+    "psd-2": [(449.4, "flow"), (453, "just short"), (802.7, "r/d"), (105, "pointed along"),
+              (348.8, "edge of the ball"), (197.1, "logarithms"), (-454, "negative"),
+              (6913, "Solve"), (455, "one step less")],
     "psd-3": [((1e-8, 1e-6, 0.1), "larger than one"), ((1e4, 1e6, 10), "that is 1/ε. The"),
               ((1e6, 1e8, 10), "factor of the moves"), ((7, 1e6, 10), "2ℓΔ_f/ε²"),
               ((1e8, 1e12, 10), "1/ε³"), ((1e8, 1e8, 10), "factor of the steps"),
@@ -201,7 +202,8 @@ def test_a_number_is_whatever_float_takes():
         assert check("saddles-4", number), repr(number)
     for order, five in zip(numbers_like(6.0), numbers_like(5.0), strict=True):
         assert check("gdpolyak-8", [order, five, "4/5"]), repr(order)
-    assert check("psd-3", (10**8, 10**6, Fraction(10))) and check("gdpolyak-5", (3, Fraction(8, 27)))
+    assert check("psd-3", (10**8, 10**6, Fraction(10)))
+    assert check("gdpolyak-5", (3, Fraction(8, 27)))
     assert check("growth-6", 10**400).message == "Not yet. The answer is a finite real number."
 
 
