@@ -1,4 +1,4 @@
-"""Answers to the exercises of the chapter on PSD theory."""
+"""Answers to the exercises of the chapter on leaving a saddle."""
 
 from __future__ import annotations
 
