@@ -19,6 +19,7 @@ from urllib.parse import urljoin, urlsplit
 
 import matplotlib
 import yaml
+from book_site import labels
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
@@ -72,11 +73,9 @@ def chromium():
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-def reading_order():
+def printed():
     """Names of the pages, first to last; the API reference is for a screen alone."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
-    return [toc["root"], *(chapter["file"] for chapter in toc["chapters"]
-                           if not chapter["file"].startswith("api/"))]
+    return [name for name in labels.reading_order(ROOT) if not name.startswith("api/")]
 
 
 def mark(name, anchor=""):
@@ -161,7 +160,7 @@ def cover():
 def sheets(site):
     """Addresses of the style sheets that any page of the book has, in order, from the top."""
     found = {}
-    for name in reading_order():
+    for name in printed():
         head = (site / f"{name}.html").read_text("utf8").split("</head>")[0]
         for link in BeautifulSoup(head, "html.parser").select('link[rel="stylesheet"]'):
             found[urlsplit(urljoin(f"/{name}.html", link["href"])).path.lstrip("/")] = None
@@ -250,7 +249,7 @@ def finish(pdf, front, out, found, pages):
 
 def build(site=SITE, out=PDF):
     """Print the book of a built site and return where it is."""
-    names = reading_order()
+    names = printed()
     articles = [article(site, name, names) for name in names]
     found = [list(headings(text)) for text in articles]
     places = [place for chapter in found for _, place, _ in chapter]

@@ -58,7 +58,11 @@ def to_myst(text, sources):
 
 
 def notebook_to_myst(text, sources):
-    """The same for each Markdown cell of a notebook's file; still pictures get a cell each."""
+    """The same for each Markdown cell of a notebook's file; still pictures get a cell each.
+
+    Where readers are to write code, a page shows what they begin with, and not what an empty answer
+    is told.
+    """
     notebook = json.loads(text)
     cells = []
     for cell in notebook["cells"]:
@@ -68,6 +72,8 @@ def notebook_to_myst(text, sources):
         elif still:
             cells.append({"cell_type": "markdown", "id": f"still-{len(cells)}", "metadata": {},
                           "source": _figure(still)})
+        elif "checks.check(" in "".join(cell["source"]):
+            cell["metadata"].setdefault("tags", []).extend(["show-code", "remove-output"])
         cells.append(cell)
     notebook["cells"] = cells
     return json.dumps(notebook, ensure_ascii=False)
