@@ -73,7 +73,7 @@ def chromium():
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-def printed():
+def printed_names():
     """Names of the pages, first to last; the API reference is for a screen alone."""
     return [name for name in labels.reading_order(ROOT) if not name.startswith("api/")]
 
@@ -160,7 +160,7 @@ def cover():
 def sheets(site):
     """Addresses of the style sheets that any page of the book has, in order, from the top."""
     found = {}
-    for name in printed():
+    for name in printed_names():
         head = (site / f"{name}.html").read_text("utf8").split("</head>")[0]
         for link in BeautifulSoup(head, "html.parser").select('link[rel="stylesheet"]'):
             found[urlsplit(urljoin(f"/{name}.html", link["href"])).path.lstrip("/")] = None
@@ -249,7 +249,7 @@ def finish(pdf, front, out, found, pages):
 
 def build(site=SITE, out=PDF):
     """Print the book of a built site and return where it is."""
-    names = printed()
+    names = printed_names()
     articles = [article(site, name, names) for name in names]
     found = [list(headings(text)) for text in articles]
     places = [place for chapter in found for _, place, _ in chapter]
