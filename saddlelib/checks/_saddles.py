@@ -15,7 +15,7 @@ from ..methods import PGD
 from ..perturbation import uniform_ball
 from ..problems import CoupledQuartic, MatrixFactorization, Octopus, QuarticSaddle
 from ..theory import laws
-from ._numbers import function, given
+from ._numbers import array, function, given
 from ._table import Exercise, equal, near, part, term, whole, within
 
 
@@ -89,8 +89,7 @@ def _product(answer):
     problem, rng = CoupledQuartic(6, coupling=0.1), np.random.default_rng(0)
     for _ in range(5):
         x, v = rng.standard_normal((2, 6))
-        got, want = given(answer(x.copy(), v.copy())), problem.hvp(x, v)
-        got = np.asarray(got, dtype=float)
+        got, want = array(answer(x.copy(), v.copy())), problem.hvp(x, v)
         if got.shape != (6,):
             return f"The product has the shape of v, (6,), but yours has shape {got.shape}. " \
                    "Multiply by v before you return."
@@ -120,7 +119,7 @@ def _wrong_product(problem, x, v, got, want):
     return "Differentiate the gradient 4xᵢ³ − 2xᵢ + 0.1 Σ_{j≠i} xⱼ in the direction v."
 
 
-def _without_a_matrix(answer, dim=1000):
+def _without_a_matrix(answer, dim=500):
     """Whether a right product takes the memory of vectors alone."""
     x, v = np.random.default_rng(1).standard_normal((2, dim))
     right = CoupledQuartic(dim, coupling=0.1).hvp(x, v)
@@ -178,8 +177,8 @@ def _caught(answer):
         default = minimize(fun, origin, rng=0, maxfev=10_000)
     where = "({:.3g}, {:.3g})".format(*(alone.x.round(6) + 0.0))
     if seen.passed:
-        return f"BFGS reports success at {where}, and it is right: no curvature there is below " \
-               "zero. Which second derivatives make a saddle?"
+        return f"BFGS reports success at {where}, and it is right: no curvature there is clearly " \
+               "below zero. Which second derivatives make a saddle?"
     if seen.verdict is not Verdict.NEGATIVE_CURVATURE:
         return f"BFGS stops at {where}, but its curvature is not clearly below zero. A strict " \
                "saddle has a second derivative that is negative."
@@ -190,7 +189,7 @@ def _caught(answer):
            f"f = {default.fun:.3g}, and has a certificate there."
 
 
-class _EndlessError(Exception):
+class _EndlessError(BaseException):
     """More gradients than any right run takes."""
 
 
