@@ -48,6 +48,13 @@ def with_a_mistake(**mistake):
     return lambda *given: _walk(*given, **mistake)
 
 
+def in_the_largest_norm(grad, loss, push, x, eta, t, *others):
+    """Measures the first gradient by its largest entry."""
+    if abs(grad(x)).max() <= t:
+        x = x + push()
+    return psgd_back(grad, loss, push, x, eta, t, *others)
+
+
 def longer(episode=0, run=0):
     return lambda grad, loss, push, x, eta, t, T, steps: psgd_back(
         grad, loss, push, x, eta, t, T + episode, steps + run)
@@ -106,6 +113,7 @@ WRONG = {
                 (longer(episode=1), "one more"), (longer(episode=-1), "one fewer"),
                 (longer(run=1), "one step more"), (longer(run=-1), "one step fewer"),
                 (lambda *given: given[3] + 1.0, "Follow the run"),
+                (in_the_largest_norm, "no coordinate has alone"),
                 (lambda *given: 0.0, "of shape (4,)"),
                 (lambda *given: (given[3], 1), "a tuple of 2"),
                 (lambda grad, loss, push, *rest: sum(push() for _ in range(999)), "Follow"),

@@ -208,6 +208,8 @@ def _runs_with_pushes():
     across, along = np.array([0.0, 0.02, -0.01, 0.02]), np.array([0.02, 0.01, 0.0, -0.01])
     for name, x, pushes, length, steps in (
         ("on a slope", np.array([0.1, 0.9, 0.8, -0.9]), [along], 5, 4),
+        ("on a slope that no coordinate has alone", 0.035 / np.diag(problem.hess(0 * across)),
+         [along], 5, 3),
         ("at a minimum", problem.minimizers[0], [along, -across, across], 6, 18),
         ("at a saddle", np.zeros(4), [along], 40, 43),
         ("at a saddle whose first push fails", np.zeros(4), [across, along], 30, 62),
