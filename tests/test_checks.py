@@ -17,7 +17,7 @@ import test_checks_psgd
 import test_checks_saddles
 from browser import ROOT
 
-from saddlelib.checks import _table, box, check, exercises
+from saddlelib.checks import _patience, _table, box, check, exercises
 from saddlelib.checks._laws import leave
 from saddlelib.checks._numbers import NoAnswerError
 from saddlelib.doors import minimize
@@ -52,9 +52,10 @@ RIGHT = {
     "saddles-7": [lambda x: x[0]**4 - x[0]**2 + x[1]**2,
                   lambda x: x[0]**4 - x[0]**2 + (x[1] - 1)**2, lambda x: np.cos(x).sum()],
     "psd-1": [(0.2, 0.1, 0.00625), np.array([0.2, 0.1, math.sqrt(0.01 / 4) / 8])],
-    "psd-2": [454, 453.84, math.log(8 * 1000) / math.log1p(0.02)],
+    "psd-2": [454, 453.84, 453.8, math.log(8 * 1000) / math.log1p(0.02)],
     "psd-3": [(2.5, 2), (5 / 2, 2.0), [2.5, 2]],
     "psd-5": [lambda eta, t, drop: math.sqrt(2 * eta * t * drop),
+              lambda eta, t, drop: np.sqrt(np.float32(2 * eta * t * drop)),
               lambda eta, t, drop: np.float64(eta * t) * np.sqrt(2 * drop / max(eta * t, 1e-300))],
     "psd-6": [certified, lambda g, eta, ell: sum((eta - eta**2 * ell / 2) * x * x for x in g[:-1])],
     "psd-7": [(1.0, 0.007, 1250), [0.95, 0.005, 1200]],
@@ -77,7 +78,7 @@ WRONG = {
                   (lambda x, v: v, "Differentiate"),
                   (lambda x, v: (grad(x + 1e-6 * v) - grad(x)) / 1e-6, "difference of gradients"),
                   (lambda x, v: dense(x) @ v, "as a matrix does"),
-                  (lambda x, v: bend(x[:6], v[:6]), "not in 1000"), (lambda x: x, "TypeError"),
+                  (lambda x, v: bend(x[:6], v[:6]), "not in 500"), (lambda x: x, "TypeError"),
                   (3, "function")],
     "saddles-6": [((0.01, 100), "needs 102 steps"), ((0.01, 0.5), "whole number"),
                   ((1e-9, 100), "needs 271 steps"),
@@ -94,8 +95,9 @@ WRONG = {
               ((0.2, 0.1, 1.0), "into γ/(8ρ)"), (0.2, "3 numbers (γ, η, r)"),
               ((0.2, 0.1), "3 numbers"), ((0.2, 0.1, "r"), "wants a number"),
               ((0.2, 0.1, ""), "r is empty")],
-    "psd-2": [(449.4, "flow"), (802.7, "r/d"), (105, "pointed along"), (348.8, "edge of the ball"),
-              (197.1, "logarithms"), (-454, "negative"), (6913, "Solve")],
+    "psd-2": [(449.4, "flow"), (453, "just short"), (802.7, "r/d"), (105, "pointed along"),
+              (348.8, "edge of the ball"), (197.1, "logarithms"), (-454, "negative"),
+              (6913, "Solve")],
     "psd-3": [((-2.5, -2), "positive"), ((2, 2.5), "wrong order"), ((2, 2), "M alone"),
               ((0.5, 2), "T alone"), ((1, 2), "add up"), ((3, 2), "square root"),
               ((2.5, 4), "power of the logarithm"), ((2.5, 1.75), "t_thres/f_thres"),
@@ -222,6 +224,26 @@ def test_a_text_is_read_as_it_is_written_by_hand(text):
 def test_what_is_no_number_is_told_why(text, words):
     feedback = check("saddles-2", text)
     assert not feedback and words in feedback.message, feedback
+
+
+def test_a_function_without_an_end_is_stopped_and_told(monkeypatch):
+    """Also one that goes on after every Exception, and the next answer is judged as ever."""
+    def endless(*_):
+        while True:
+            try:
+                math.sqrt(2)
+            except Exception:
+                pass
+
+    monkeypatch.setattr(_patience, "LIMIT", 0.1)
+    for exercise in ("psd-5", "saddles-8"):
+        assert "not come to an end" in check(exercise, endless).message
+    monkeypatch.undo()
+    assert check("psd-5", RIGHT["psd-5"][0])
+
+
+def test_a_function_that_leaves_python_does_not():
+    assert "SystemExit" in check("psd-5", lambda *_: sys.exit(1)).message
 
 
 def test_a_word_may_have_blanks_and_capitals():

@@ -9,13 +9,13 @@ import numpy as np
 from ..perturbation import uniform_ball
 from ..problems import QuarticSaddle
 from ..theory import alpay2025, jin2021, laws
-from ._numbers import function, given, returned
+from ._numbers import array, function, returned
 from ._table import Exercise, equal, first, near, part, term, whole
 
 
 def close(a, b):
     """Whether two numbers agree but for rounding."""
-    return math.isclose(a, b, rel_tol=1e-9)
+    return math.isclose(a, b, rel_tol=1e-6)  # float32 has no more
 
 
 def _psd_1():
@@ -51,6 +51,8 @@ def _psd_2():
         (equal(x, steps) | near(x, exact, 1e-3),
          f"Correct. ln(8√d)/ln(1 + ηγ) is a little under {steps} steps; √d has three quarters of "
          "them."),
+        (equal(x, steps - 1), f"{steps - 1} is just short: ln(8√d)/ln(1 + ηγ) = {exact:.2f}. Round "
+                              "up, since there are no parts of a step."),
         (near(x, math.log(8e3) / 0.02, 2e-3),
          "That is ln(8√d)/(ηγ), the time of the gradient flow. One step multiplies by 1 + ηγ, so "
          "divide by ln(1 + ηγ)."),
@@ -193,8 +195,8 @@ def _look_and_move(answer):
             saddle = _Saddle(curvatures, mirror)
             x = rng.standard_normal(d)
             g = side * 0.8 * epsilon * saddle.lowest
-            got = given(answer(x.copy(), g.copy(), saddle.hvp, 1.0, rho, epsilon))
-            hint = _wrong_move(np.asarray(got, dtype=float), x, g, saddle, rho, epsilon)
+            got = array(answer(x.copy(), g.copy(), saddle.hvp, 1.0, rho, epsilon))
+            hint = _wrong_move(got, x, g, saddle, rho, epsilon)
             if hint:
                 return hint
     return "Correct. It moves off saddles, to the side that does not go uphill, stays where the " \
