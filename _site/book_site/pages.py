@@ -125,6 +125,15 @@ def breakable(body):
         lambda name: re.sub(r"([._])(?=\w)", r"\1<wbr>", name[0]), cell[0]), body)
 
 
+FORMULA = r'<span class="math notranslate nohighlight">(?:(?!</span>).)*</span>'
+GLUED = re.compile(rf"{FORMULA}(?:[,.;:!?)’”…]+|-\w+)", re.DOTALL)
+
+
+def glue(body):
+    """Keep a formula and the mark after it on one line; a browser breaks between them."""
+    return GLUED.sub(r'<span class="glue">\g<0></span>', body)
+
+
 def links(context):
     """The address on Binder, and the other links that the theme makes for a page."""
     buttons = [button for group in context.get("header_buttons", [])
@@ -137,7 +146,7 @@ def links(context):
 def dress(app, pagename, templatename, context, doctree):
     """Give a page its folds, its links and only the files that it needs."""
     if context.get("body"):
-        context["body"] = breakable(mend(fold_boxes(fold_cells(context["body"]))))
+        context["body"] = glue(breakable(mend(fold_boxes(fold_cells(context["body"])))))
     context["has_code"] = 'class="fold code"' in context.get("body", "")
     context["binder_url"], context["page_links"] = links(context)
     context["default_mode"] = "light"  # what a page is without scripts; early.js knows better
