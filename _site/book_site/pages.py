@@ -120,9 +120,9 @@ NAME = re.compile(r'(?<=<span class="pre">)[^<]*')
 
 
 def breakable(body):
-    """Let long names in tables break after a dot or an underscore, and nowhere else."""
+    """Let long names in tables break after a dot or an underscore, and nowhere in a number."""
     return CELL_CODE.sub(lambda cell: NAME.sub(
-        lambda name: re.sub(r"([._])(?=\w)", r"\1<wbr>", name[0]), cell[0]), body)
+        lambda name: re.sub(r"(?:_|(?<!\d)\.)(?=\w)", r"\g<0><wbr>", name[0]), cell[0]), body)
 
 
 FORMULA = r'<span class="math notranslate nohighlight">(?:(?!</span>).)*</span>'
