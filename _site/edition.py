@@ -79,7 +79,8 @@ def chromium():
 def knows_japanese():
     """Whether this machine can draw Japanese; where it cannot say, as on macOS, it can."""
     ask = shutil.which("fc-list")
-    return not ask or bool(subprocess.run([ask, ":lang=ja"], capture_output=True, check=False).stdout)
+    return not ask or bool(
+        subprocess.run([ask, ":lang=ja"], capture_output=True, check=False).stdout)
 
 
 def reading_order():
@@ -111,7 +112,7 @@ def target(name, href, names):
 
 
 def gather_solutions(soup, text, name):
-    """Solutions leave their exercises for the end of the chapter: a book does not answer at once."""
+    """Solutions leave their exercises for the end of the chapter: a book answers later."""
     solutions = text.select("details.solution")
     if solutions:
         section = soup.new_tag("section", id=mark(name, "solutions"))

@@ -1,4 +1,4 @@
-"""Addresses that were given away: those of an earlier edition still lead somewhere."""
+"""Addresses that were given away still lead somewhere, and pages fit a phone and a git host."""
 
 import json
 import re
@@ -9,7 +9,10 @@ import yaml
 from browser import ROOT, SITE, Visit, soup
 
 sys.path.insert(0, str(ROOT / "_site"))
+import boxes  # noqa: E402
+import edition  # noqa: E402
 from book_site import cards as made  # noqa: E402
+from book_site import pages  # noqa: E402
 
 MOVED = json.loads((SITE / made.MOVED).read_text("utf8")) if (SITE / made.MOVED).exists() else {}
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
@@ -74,3 +77,48 @@ def test_the_first_page_is_plain_in_its_file_and_has_cards_on_the_site():
         title = card.select_one("svg.story > title").string
         assert f"![{title}](figures/story-{name}.svg)" in source
         assert card.select_one("p > strong") and card.find("a", href=True)
+
+
+@pytest.mark.parametrize("name", made.WIDE)
+def test_a_cell_of_a_wide_table_knows_its_column(name):
+    for table in soup(name).select("article.fields table"):
+        columns = [" ".join(cell.get_text().split()) for cell in table.select("thead th")]
+        for row in table.select("tbody tr"):
+            assert [cell["data-label"] for cell in row.select("td")] == columns
+
+
+def test_a_mark_after_a_formula_stays_with_it():
+    short = '<span class="math notranslate nohighlight"><math>x</math></span>'
+    long = short.replace('light"', 'light long"')
+    assert pages.glue(f"{short}, {short} a") == f'<span class="glue">{short},</span> {short} a'
+    assert pages.glue(f"{short}-th") == f'<span class="glue">{short}-th</span>'
+    assert pages.glue(f"{long}. So") == f'{long.removesuffix("</span>")}.</span> So'
+
+
+def test_a_name_in_a_table_may_break_and_a_number_may_not():
+    cell = '<td><code><span class="pre">{}</span></code></td>'
+    assert pages.breakable(cell.format("a.b_c")) == cell.format("a.<wbr>b_<wbr>c")
+    assert pages.breakable(cell.format("0.25, 1.5")) == cell.format("0.25, 1.5")
+
+
+def test_of_the_heights_of_boxes_a_wider_window_names_those_that_differ():
+    sheet = boxes.sheet({360: {"a": 1, "b": 2}, 768: {"a": 1, "b": 3}, 1280: {"a": 1, "b": 3},
+                         1920: {"a": 1, "b": 2}})
+    assert [re.findall(r"js (\w) {\s+min-height: (\d)", part) for part in sheet.split("@")[1:]] == [
+        [("a", "1"), ("b", "2")], [("b", "3")], [], [("b", "2")]]
+
+
+def test_on_paper_a_chapter_its_appendix_and_its_claims_are_three_places():
+    places = [edition.mark(name, "x") for name in edition.reading_order()]
+    assert len(set(places)) == len(places)
+    names = edition.reading_order()
+    assert edition.target("chapters/saddles", "../checking/saddles.html#thm-lanczos", names) == (
+        "#checking-saddles--thm-lanczos")
+
+
+def test_on_paper_solutions_stand_at_the_end_of_their_chapter():
+    text = edition.article(SITE, "chapters/saddles", edition.reading_order())
+    last = text.find(id="chapters-saddles--solutions")
+    assert last.h2.string == "Solutions"
+    assert len(last.select(".solution")) == len(text.select(".solution")) == 8
+    assert last.find_all_next("h2") == [last.h2]

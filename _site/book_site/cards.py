@@ -26,6 +26,8 @@ MOVED = "_static/moved.json"
 RENAMED = Path(__file__).parent.parent / "renamed.yml"
 CLAIMS, NOTATION, GLOSSARY = "claims/", "notation", "glossary"  # the first one is a folder
 MOVED_TO = (CLAIMS, "checking/")  # where the second edition has put things
+# Pages whose tables have too many columns for a phone: there each row is a card.
+WIDE = ("which_method", "teachers", NOTATION)
 LONG = 1200  # so many characters of a statement are shown; the rest is a link away
 
 ID = re.compile(r' id="([^"]*)"')
@@ -393,6 +395,8 @@ class Cards:
         self.bodies = {name: html[slice(*article(html))] for name, html in pages}
         for name in [name for name in self.bodies if name.startswith(CLAIMS)]:
             self._claims(name)
+        for name in filter(self.bodies.get, WIDE):
+            self.bodies[name] = name_fields(self.bodies[name])
         for name, first in ((NOTATION, self._notation), (GLOSSARY, self._glossary)):
             if name in self.bodies:
                 first(self.bodies[name])
@@ -408,7 +412,7 @@ class Cards:
 
     def _notation(self, body):
         self.bodies[NOTATION], cards, self.meant = mark_symbols(
-            name_fields(body), tuple(self.chapters.values()))
+            body, tuple(self.chapters.values()))
         self._add_all(NOTATION, cards)
 
     def _glossary(self, body):
@@ -452,7 +456,7 @@ class Cards:
         files = f'<link rel="stylesheet" href="{up}_static/cards.css" />\n'
         if "has-card" in body:
             files += f'<script type="module" src="{up}_static/cards.js"></script>\n'
-        elif not name.startswith((CLAIMS, NOTATION)):
+        elif not name.startswith(CLAIMS) and name not in WIDE:
             return html
         return html.replace("</head>", files + "</head>", 1)
 
@@ -464,7 +468,7 @@ class Cards:
         for old, place in renamed.items():
             page, _, target = place.partition("#")
             if self.page_of.get(target) != page:
-                raise ExtensionError(f"{RENAMED.name} leads from {old} to {place}, which is not there")
+                raise ExtensionError(f"{RENAMED.name} leads {old} to {place}, which is not there")
             found[old] = f"{page}.html#{target}"
         return found
 

@@ -125,13 +125,19 @@ def breakable(body):
         lambda name: re.sub(r"(?:_|(?<!\d)\.)(?=\w)", r"\g<0><wbr>", name[0]), cell[0]), body)
 
 
-FORMULA = r'<span class="math notranslate nohighlight">(?:(?!</span>).)*</span>'
-GLUED = re.compile(rf"{FORMULA}(?:[,.;:!?)’”…]+|-\w+)", re.DOTALL)
+FORMULA = r'<span class="math notranslate nohighlight{}">(?:(?!</span>).)*'
+MARK = r"</span>([,.;:!?)’”…]+|-\w+)"
+SHORT_FORMULA = re.compile(FORMULA.format("") + MARK, re.DOTALL)
+LONG_FORMULA = re.compile(f"({FORMULA.format(' long')}){MARK}", re.DOTALL)
 
 
 def glue(body):
-    """Keep a formula and the mark after it on one line; a browser breaks between them."""
-    return GLUED.sub(r'<span class="glue">\g<0></span>', body)
+    """Keep a formula and the mark after it on one line; a browser breaks between them.
+
+    A long one scrolls where it has no room, and takes its mark along.
+    """
+    body = SHORT_FORMULA.sub(r'<span class="glue">\g<0></span>', body)
+    return LONG_FORMULA.sub(r"\1\2</span>", body)
 
 
 def links(context):

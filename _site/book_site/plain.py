@@ -43,7 +43,8 @@ REFERENCE = re.compile(rf"[^:#]*#(?P<label>{LABEL})")
 CITES = re.compile(r"\(?[^()]+(?: \(|, )\d{4}\)")
 ANCHOR = re.compile(r'<a id="([\w-]+)">')
 HEADING = re.compile(r'^<a id="(?P<name>[\w-]+)"></a>\n+(?=#+ (?P<words>.*)$)', re.MULTILINE)
-STILL = re.compile(r"^!\[(?P<alt>[^\]]*)\]\((?P<picture>\S+)\)\n\n(?=```\{code-cell\})", re.MULTILINE)
+STILL = re.compile(r"^!\[(?P<alt>[^\]]*)\]\((?P<picture>\S+)\)\n\n(?=```\{code-cell\})",
+                   re.MULTILINE)
 # What a link cannot begin in: code and formulas.
 VERBATIM = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)[ \t]*$"
                       r"|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`)"
