@@ -108,7 +108,7 @@ function drawMap(pen, s, cursor, background) {
   const frame = mapFrame(pen, s.problem);
   background(pen, s.problem, frame, s);
   s.frame = frame;
-  const { disc, line, text } = pen;
+  const { c, disc, line, text } = pen;
   const { x, y } = frame;
   pen.inside(frame, () => {
     for (const [name, width] of [["gd", 4], ["pgd", 1.75]]) drawTrajectory(pen, frame, s[name], name, width);
@@ -120,7 +120,9 @@ function drawMap(pen, s, cursor, background) {
       disc(x(to[0]), y(to[1]), 2.5, "pgd", "bg", 1);
       const away = Math.max(r, 10) * 0.75;
       line(px + away, py - away, px + away + 14, py - away - 14, "ink");
-      text(s.compact ? "push" : `perturbed, k = ${k}`, px + away + 16, py - away - 16, { colour: "ink", halo: "low" });
+      const words = s.compact ? "push" : `perturbed, k = ${k}`; // on a phone it begins further left
+      const at = Math.min(px + away + 16, frame.right - c.measureText(words).width - 4);
+      text(words, at, py - away - 16, { colour: "ink", halo: "low" });
     }
     for (const [name] of RUNS) {
       const { trace, escape } = s[name];
