@@ -167,7 +167,7 @@ def test_a_plane_is_no_rounding_floor():
 
 def test_training_that_ends_within_a_trial_can_settle_at_the_last_look():
     kept = went = 0
-    for budget in range(20, 120, 3):
+    for budget in range(20, 120):
         run = Run(f_star=0.0, factor=7.0, epoch_length=4)
         run.steps(budget)
         before, trial = run.x.detach().clone(), run.optimizer._scalars["trial"]
@@ -179,7 +179,7 @@ def test_training_that_ends_within_a_trial_can_settle_at_the_last_look():
             kept += trial
             assert torch.equal(run.x, before)
             assert not trial or loss < run.counts["loss"]
-    assert went > 3 and kept > 3
+    assert went > 5 and kept > 5
 
 
 def test_short_steps_alone_do_not_arrive():
