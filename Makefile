@@ -28,11 +28,12 @@ SOURCE := $(shell find saddlelib -type f -name '*.py' -o -type f -name '*.js' \
 PAGES := $(wildcard *.md *.yml *.bib) $(shell find api chapters checking claims figures _site -type f \
 	-not -path '*/.*' -not -path '*/__pycache__/*')
 
-.PHONY: help book pdf test frameworks serve lint record bundles clean distclean
+.PHONY: help book pdf test thorough frameworks serve lint record bundles clean distclean
 
 help:
 	@echo "make book       execute the notebooks and write the site to _build/html"
 	@echo "make test       build the book, then run every test"
+	@echo "make thorough   run the tests of random instances with many more of them"
 	@echo "make pdf        build the book, then print it as one PDF with a Chromium"
 	@echo "make frameworks run optimizers inside Lightning, Fabric, Accelerate and transformers"
 	@echo "make serve      build the book and show it on http://127.0.0.1:$(PORT)/"
@@ -54,6 +55,10 @@ test: book
 	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval \
 		-m "not timing" tests saddlelib chapters
 	@$(PY) -m pytest -m timing tests/test_site_timing.py
+
+# The tests that say how many instances of a property they try, each with the larger number.
+thorough: $(READY)
+	@THOROUGH=1 $(PY) -m pytest -n 2 $$(grep -rlE "^from thorough import" tests)
 
 # Optimizers inside other people's training loops, and the examples that show them there.
 frameworks: $(FRAMEWORKS)/.ready

@@ -43,20 +43,28 @@ def heights(browser, site, width):
     return found
 
 
+def sheet(measured):
+    """The style sheet for heights by selector at each width: of a wider one only what differs."""
+    rules, known = [HEAD], {}
+    for width, above in WIDTHS.items():
+        alike = defaultdict(list)
+        for selector, height in sorted(measured[width].items()):
+            if known.get(selector) != height:
+                alike[height].append(f"html.js {selector}")
+        known |= measured[width]
+        inside = "".join(f"  {JOIN.join(selectors)} {{\n    min-height: {height}px;\n  }}\n"
+                         for height, selectors in alike.items())
+        rules.append(f"@media screen and (min-width: {above}px) {{\n{inside}}}\n")
+    return "".join(rules)
+
+
 def main(to=ROOT / "_site" / "web" / "boxes.css"):
-    """Write the style sheet."""
-    rules = [HEAD]
+    """Measure, and write the style sheet."""
     with serve(SITE) as site, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=ARGS)
-        for width, above in WIDTHS.items():
-            alike = defaultdict(list)
-            for selector, height in sorted(heights(browser, site, width).items()):
-                alike[height].append(f"html.js {selector}")
-            inside = "".join(f"  {JOIN.join(selectors)} {{\n    min-height: {height}px;\n  }}\n"
-                             for height, selectors in alike.items())
-            rules.append(f"@media screen and (min-width: {above}px) {{\n{inside}}}\n")
+        measured = {width: heights(browser, site, width) for width in WIDTHS}
         browser.close()
-    Path(to).write_text("".join(rules), "utf8")
+    Path(to).write_text(sheet(measured), "utf8")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import http.server
 import io
 import os
 import shutil
+import subprocess
 import sys
 import threading
 from html import escape
@@ -19,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 
 import matplotlib
 import yaml
+from book_site import labels
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
@@ -31,6 +33,8 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))
 BASE = CONFIG["html"]["baseurl"]
 NO_CHROMIUM = ("make pdf needs a Chromium: run apt-get install chromium, or set "
                "CHROMIUM=/path/to/it")
+NO_JAPANESE = ("no font here has Japanese, so one page of the book will be empty boxes: "
+               "run apt-get install fonts-noto-cjk")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable",
          "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 # Attributes that hold ids of the same page.
@@ -46,7 +50,8 @@ STYLE = """
 {pages}
 {faces}
 html {{ font-size: 13px }}
-body, .bd-article, h1, h2, h3, h4 {{ font-family: "Book", serif !important }}
+body, .bd-article, h1, h2, h3, h4 {{ font-family: "Book", "Hiragino Mincho ProN", "Yu Mincho",
+  "Noto Serif CJK JP", "Noto Serif JP", serif !important }}
 .bd-article {{ font-size: 11.5pt !important; text-rendering: optimizeLegibility; hyphens: auto }}
 .bd-article.chapter {{ break-before: page }}
 #cover {{ page: cover; text-align: center; padding-top: 38mm; break-after: page }}
@@ -72,16 +77,25 @@ def chromium():
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-def reading_order():
+def knows_japanese():
+    """Whether this machine can draw Japanese; where it cannot say, as on macOS, it can."""
+    ask = shutil.which("fc-list")
+    return not ask or bool(
+        subprocess.run([ask, ":lang=ja"], capture_output=True, check=False).stdout)
+
+
+def printed_names():
     """Names of the pages, first to last; the API reference is for a screen alone."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf8"))
-    return [toc["root"], *(chapter["file"] for chapter in toc["chapters"]
-                           if not chapter["file"].startswith("api/"))]
+    return [name for name in labels.reading_order(ROOT) if not name.startswith("api/")]
 
 
 def mark(name, anchor=""):
-    """The id in the book of an anchor of a page, or of the page itself."""
-    return f"{name.rpartition('/')[2]}--{anchor}" if anchor else name.rpartition("/")[2]
+    """The id in the book of an anchor of a page, or of the page itself.
+
+    A chapter, its appendix and its claims have one name, in three folders.
+    """
+    place = name.replace("/", "-")
+    return f"{place}--{anchor}" if anchor else place
 
 
 def target(name, href, names):
@@ -94,6 +108,17 @@ def target(name, href, names):
     if page in names:
         return "#" + mark(page, url.fragment)
     return urljoin(BASE, path) + (f"#{url.fragment}" if url.fragment else "")
+
+
+def gather_solutions(soup, text, name):
+    """Solutions leave their exercises for the end of the chapter: a book answers later."""
+    solutions = text.select("details.solution")
+    if solutions:
+        section = soup.new_tag("section", id=mark(name, "solutions"))
+        heading = soup.new_tag("h2")
+        heading.string = "Solutions"
+        section.extend([heading, *(solution.extract() for solution in solutions)])
+        (text.find("section") or text).append(section)
 
 
 def article(site, name, names):
@@ -120,6 +145,7 @@ def article(site, name, names):
         link = soup.new_tag("a", href=urljoin(BASE, f"{name}.html"))
         link.string = "on the site"
         still.extend(["The first state of a live figure; it moves ", link, "."])
+    gather_solutions(soup, text, name)
     text["id"], text["class"] = mark(name), ["bd-article", "chapter"]
     return text
 
@@ -161,7 +187,7 @@ def cover():
 def sheets(site):
     """Addresses of the style sheets that any page of the book has, in order, from the top."""
     found = {}
-    for name in reading_order():
+    for name in printed_names():
         head = (site / f"{name}.html").read_text("utf8").split("</head>")[0]
         for link in BeautifulSoup(head, "html.parser").select('link[rel="stylesheet"]'):
             found[urlsplit(urljoin(f"/{name}.html", link["href"])).path.lstrip("/")] = None
@@ -250,7 +276,7 @@ def finish(pdf, front, out, found, pages):
 
 def build(site=SITE, out=PDF):
     """Print the book of a built site and return where it is."""
-    names = reading_order()
+    names = printed_names()
     articles = [article(site, name, names) for name in names]
     found = [list(headings(text)) for text in articles]
     places = [place for chapter in found for _, place, _ in chapter]
@@ -282,6 +308,8 @@ def main():
         sys.exit(NO_CHROMIUM)
     if not (SITE / "index.html").exists():
         sys.exit("_build/html is missing: run make book")
+    if not knows_japanese():
+        print(NO_JAPANESE)
     out = build()
     print(f"{out.relative_to(ROOT)}: {len(PdfReader(out).pages)} pages")
 

@@ -1,7 +1,7 @@
 """Make the pictures of this folder: ``python figures/make.py``.
 
 Most are the first state of a live figure, for readers without scripts; three are the story of the
-book.
+book, and one has the questions that lead to a method.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import budget
 import episode
+import ladder
 import matplotlib
 import noise
 import race
@@ -36,8 +37,8 @@ PICTURES = {
     "race.svg": lambda: race.race(MethodRace()),
     "budget.svg": lambda: budget.bars(BudgetCalculator()),
 }
-STORY = {"story-saddle.svg": story.saddle, "story-noise.svg": story.noise,
-         "story-ravine.svg": story.ravine}
+DRAWN = {"story-saddle.svg": story.saddle, "story-noise.svg": story.noise,
+         "story-ravine.svg": story.ravine, "which-method.svg": ladder.ladder}
 
 
 def main(folder=HERE):
@@ -47,7 +48,7 @@ def main(folder=HERE):
         for name, draw in PICTURES.items():
             paths.append(Path(folder) / name)
             draw().savefig(paths[-1], metadata={"Date": None, "Creator": None})
-    for name, draw in STORY.items():
+    for name, draw in DRAWN.items():
         paths.append(Path(folder) / name)
         paths[-1].write_text(draw(), encoding="utf-8")
     return paths

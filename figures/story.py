@@ -1,7 +1,7 @@
 """story-*.svg: the book in three pictures, for the first page.
 
-Every point is an iterate of saddlelib. The pictures have no colours of their own: they stand inside
-the page, and its style sheet gives each class a colour by day and by night.
+Every point is an iterate of saddlelib. The pictures stand inside the page, where its style sheet
+gives each class a colour by day and by night; elsewhere they have these, on white paper.
 """
 
 from __future__ import annotations
@@ -14,6 +14,15 @@ from saddlelib.methods import PGD, SGD, GDPolyak, GradientDescent
 from saddlelib.problems import QuarticSaddle, RavineRosenbrock
 
 WIDTH, HEIGHT = 300, 220
+LOOKS = {
+    "paper": 'fill="#fff"',
+    "level": 'fill="none" stroke="#dde2e7"',
+    "way": 'fill="none" stroke="#008563" stroke-width="1.2"',
+    "cure": 'fill="#008563"',
+    "goal": 'fill="#008563"',
+    "stuck": 'fill="#0072b2"',
+    "start": 'fill="#fff" stroke="#1b1f24" stroke-width="2"',
+}
 
 
 def iterates(method, oracle, start, steps, seed=0):
@@ -31,15 +40,16 @@ class Panel:
 
     def __init__(self, problem, x, y, title):
         self.x, self.y = x, y
-        self.parts = [f'<svg class="story" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        self.parts = [f'<svg class="story" viewBox="0 0 {WIDTH} {HEIGHT}" '
+                      f'width="{WIDTH}" height="{HEIGHT}" role="img" '
                       f'xmlns="http://www.w3.org/2000/svg"><title>{title}</title>']
+        self.group("paper", [f'<rect width="{WIDTH}" height="{HEIGHT}"/>'])
         gx, gy = np.meshgrid(np.linspace(*x, 61), np.linspace(*y, 45))
         values = problem.fun(np.stack([gx.ravel(), gy.ravel()], axis=1)).reshape(gx.shape)
         depth = values - values.min()
-        self.lines = contourpy.contour_generator(gx, gy, depth)
-        for share in np.linspace(0.04, 1, 13) ** 2:
-            for line in self.lines.lines(share * depth.max()):
-                self.path(line, "level")
+        lines = contourpy.contour_generator(gx, gy, depth)
+        self.paths([line for share in np.linspace(0.04, 1, 13) ** 2
+                    for line in lines.lines(share * depth.max())], "level")
 
     def pixels(self, points):
         """Points of the plane as units of the picture."""
@@ -48,20 +58,25 @@ class Panel:
         down = (self.y[1] - points[:, 1]) / (self.y[1] - self.y[0]) * HEIGHT
         return np.stack([across, down], axis=1).round(1)
 
-    def path(self, points, kind):
-        """A line through points."""
-        joined = " ".join(f"{a:g},{b:g}" for a, b in self.pixels(points))
-        self.parts.append(f'<polyline class="story-{kind}" points="{joined}"/>')
+    def group(self, kind, shapes):
+        """Shapes that look alike."""
+        self.parts += [f'<g class="story-{kind}" {LOOKS[kind]}>', *shapes, "</g>"]
+
+    def paths(self, lines, kind):
+        """A line through each list of points."""
+        joined = [" ".join(f"{a:g},{b:g}" for a, b in self.pixels(points)) for points in lines]
+        self.group(kind, [f'<polyline points="{points}"/>' for points in joined])
 
     def dots(self, points, kind, radius=2.6):
         """A disc at each of the points."""
-        self.parts += [f'<circle class="story-{kind}" cx="{a:g}" cy="{b:g}" r="{radius}"/>'
-                       for a, b in self.pixels(points)]
+        self.group(kind, [f'<circle cx="{a:g}" cy="{b:g}" r="{radius}"/>'
+                          for a, b in self.pixels(points)])
 
     def words(self, point, text, align="start"):
         """A word beside a point."""
         (a, b), = self.pixels(point)
-        self.parts.append(f'<text x="{a:g}" y="{b:g}" text-anchor="{align}">{text}</text>')
+        self.parts.append(f'<text x="{a:g}" y="{b:g}" text-anchor="{align}" '
+                          f'font-family="sans-serif" font-size="13">{text}</text>')
 
     def __str__(self):
         return "\n".join([*self.parts, "</svg>\n"])
@@ -74,7 +89,7 @@ def saddle():
                   "stops at a saddle; a small push leads it to a minimizer.")
     stuck = iterates(GradientDescent(0.12), Oracle(problem), start, 60)
     pushed = iterates(PGD(0.12, 0.02, 0.02, None, 400), Oracle(problem), start, 160, seed=4)
-    panel.path(pushed, "way")
+    panel.paths([pushed], "way")
     panel.dots(pushed[::3], "cure", 2.2)
     panel.dots(stuck[::2], "stuck")
     panel.dots(start, "start", 5)
@@ -89,7 +104,7 @@ def noise():
                   "it leaves the ridge by itself and then never comes to rest.")
     oracle = Oracle(problem, grad_noise=1.1, rng=0)
     shaken = iterates(SGD(0.06, 4), oracle, start, 260, seed=11)
-    panel.path(shaken, "way")
+    panel.paths([shaken], "way")
     panel.dots(shaken[::3], "stuck", 2)
     panel.dots(start, "start", 5)
     return str(panel)
@@ -102,7 +117,7 @@ def ravine():
                   "crawls along it; a few long steps lead down to the minimizer.")
     slow = iterates(GradientDescent(0.02), Oracle(problem), start, 200)
     quick = iterates(GDPolyak(0.02, 30, f_star=0.0), Oracle(problem), start, 200)
-    panel.path(quick, "way")
+    panel.paths([quick], "way")
     panel.dots(quick[::31], "cure", 4)
     panel.dots(slow[::6], "stuck", 2)
     panel.dots(start, "start", 5)

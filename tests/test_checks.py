@@ -17,7 +17,7 @@ import test_checks_psgd
 import test_checks_saddles
 from browser import ROOT
 
-from saddlelib.checks import _table, box, check, exercises
+from saddlelib.checks import _patience, _table, box, check, exercises
 from saddlelib.checks._laws import leave
 from saddlelib.checks._numbers import NoAnswerError
 from saddlelib.doors import minimize
@@ -78,7 +78,7 @@ WRONG = {
                   (lambda x, v: v, "Differentiate"),
                   (lambda x, v: (grad(x + 1e-6 * v) - grad(x)) / 1e-6, "difference of gradients"),
                   (lambda x, v: dense(x) @ v, "as a matrix does"),
-                  (lambda x, v: bend(x[:6], v[:6]), "not in 1000"), (lambda x: x, "TypeError"),
+                  (lambda x, v: bend(x[:6], v[:6]), "not in 500"), (lambda x: x, "TypeError"),
                   (3, "function")],
     "saddles-6": [((0.01, 100), "needs 102 steps"), ((0.01, 0.5), "whole number"),
                   ((1e-9, 100), "needs 271 steps"),
@@ -229,6 +229,26 @@ def test_a_text_is_read_as_it_is_written_by_hand(text):
 def test_what_is_no_number_is_told_why(text, words):
     feedback = check("saddles-2", text)
     assert not feedback and words in feedback.message, feedback
+
+
+def test_a_function_without_an_end_is_stopped_and_told(monkeypatch):
+    """Also one that goes on after every Exception, and the next answer is judged as ever."""
+    def endless(*_):
+        while True:
+            try:
+                math.sqrt(2)
+            except Exception:
+                pass
+
+    monkeypatch.setattr(_patience, "LIMIT", 0.1)
+    for exercise in ("psd-5", "saddles-8"):
+        assert "not come to an end" in check(exercise, endless).message
+    monkeypatch.undo()
+    assert check("psd-5", RIGHT["psd-5"][0])
+
+
+def test_a_function_that_leaves_python_does_not():
+    assert "SystemExit" in check("psd-5", lambda *_: sys.exit(1)).message
 
 
 def test_a_word_may_have_blanks_and_capitals():

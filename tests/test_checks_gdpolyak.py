@@ -100,11 +100,11 @@ def polyak(f, g):
 
 LOG, Q, RHO = math.log(1e5), math.log(1 / 0.9), math.log(4 / 3)
 RIGHT = {
-    "gdpolyak-1": [(4, 1 / 16), np.array([4.0, 0.0625])],
+    "gdpolyak-1": [(4, 1 / 16), np.array([4.0, 0.0625]), (4, 0.062), (4, 0.063)],
     "gdpolyak-2": [(499, 22), (-499.0, 22.0)],
     "gdpolyak-3": [(4373, 1815), (LOG**2 / (Q * RHO), LOG**2 / (Q * math.log(2)))],
     "gdpolyak-4": [(1e-6 / 7, 1e-6 / 3), (1.43e-7, 3.33e-7)],
-    "gdpolyak-5": [(3, 8 / 27), (3.0, 0.296)],
+    "gdpolyak-5": [(3, 8 / 27), (3.0, 0.296), (3, "0.30")],
     "gdpolyak-7": [(1, 0.86, 2), (4, 0.7, 2.0), (0, 1.7, 3),
                    (1, ravine.growth(0.04, 20.0, factor=2.0), 2)],
     "gdpolyak-8": [(6, 5, 0.8), (6.0, 5.0, 4 / 5)],
@@ -120,8 +120,8 @@ WRONG = {
     "gdpolyak-2": [((249, 22), "not its coefficient"), ((500, 22), "the one belongs"),
                    ((25, 22), "length of the step"), ((3999, 22), "(4v³)²"),
                    ((7, 22), "α = 1/(16v²) = 25"), ((499, 21.595), "Round up"),
-                   ((499, 1996), "logarithm counts"), ((499, 24.85), "small ημ alone"),
-                   ((499, 10), "Solve"), (499, "2 numbers")],
+                   ((499, 21), "Round up"), ((499, 1996), "logarithm counts"),
+                   ((499, 24.85), "small ημ alone"), ((499, 10), "Solve"), (499, "2 numbers")],
     "gdpolyak-3": [((LOG / (Q * RHO), 1), "squared"), ((LOG**2 / (0.1 * RHO), 1), "per cent"),
                    ((25 / (Q * RHO), 1), "mixes logarithms"), ((16 * 4373, 1), "fourth power"),
                    ((2186, 1), "not a half"), ((8746, 1), "halved"), ((5, 1), "put n = 5"),
@@ -149,7 +149,7 @@ WRONG = {
                    ((6, 5, 0.2), "takes away"), ((6, 5, 5 / 6), "step of Polyak"),
                    ((6, 5, 0.8**6), "left of f"), ((6, 5, 0), "that is a jump"),
                    ((6, 5, 0.5), "1/(p − 1) of it"), (6, "3 numbers")],
-    "gdpolyak-9": [(uphill, "Your steps go uphill"),
+    "gdpolyak-9": [(uphill, "go downhill"),
                    (with_long(lambda f, g: -polyak(f, g)), "Your long steps go uphill"),
                    (with_long(lambda f, g: 0.0), "long steps are missing"),
                    (with_lengths(lambda i, K, more: 0), "short steps are missing"),
@@ -169,6 +169,8 @@ WRONG = {
                    (with_another(eta=lambda eta: 0.9 * eta), "An epoch is"),
                    (wasteful, "calls where"), (in_place, "changes the start"),
                    (lambda call, x, *rest: call(x)[0], "Return the last point"),
+                   (lambda call, x, *rest: x * np.nan, "go downhill"),
+                   (lambda *given: (descend(*given), 1), "a tuple of 2"),
                    (lambda call, x, *rest: None, "returns nothing"),
                    (lambda x: x, "TypeError"), (3, "function")],
 }

@@ -48,6 +48,13 @@ def with_a_mistake(**mistake):
     return lambda *given: _walk(*given, **mistake)
 
 
+def in_the_largest_norm(grad, loss, push, x, eta, t, *others):
+    """Measures the first gradient by its largest entry."""
+    if abs(grad(x)).max() <= t:
+        x = x + push()
+    return psgd_back(grad, loss, push, x, eta, t, *others)
+
+
 def longer(episode=0, run=0):
     return lambda grad, loss, push, x, eta, t, T, steps: psgd_back(
         grad, loss, push, x, eta, t, T + episode, steps + run)
@@ -59,8 +66,8 @@ RIGHT = {
     "psgd-4": [14.2067, math.log(2) / math.log(1.05), 14, 15],
     "psgd-6": [(-0.8, -0.8, -0.8), (1, 1, -1), np.array([-0.6, 0.6, 0.6])],
     "psgd-7": [(848, 2.62668), (900, 2.56)],
-    "psgd-8": [1 / 3, 0.333, "1/3"],
-    "psgd-9": [4.454],
+    "psgd-8": [1 / 3, 0.333, 0.33, "1/3"],
+    "psgd-9": [4.454, 4.45, 4.5],
     "psgd-10": [psgd_back, in_episodes],
 }
 
@@ -106,8 +113,11 @@ WRONG = {
                 (longer(episode=1), "one more"), (longer(episode=-1), "one fewer"),
                 (longer(run=1), "one step more"), (longer(run=-1), "one step fewer"),
                 (lambda *given: given[3] + 1.0, "Follow the run"),
-                (lambda *given: 0.0, "of shape (4,)"), (lambda x: x, "takes"),
-                (lambda *given: None, "returns nothing"), (3, "function")],
+                (in_the_largest_norm, "no coordinate has alone"),
+                (lambda *given: 0.0, "of shape (4,)"),
+                (lambda *given: (given[3], 1), "a tuple of 2"),
+                (lambda grad, loss, push, *rest: sum(push() for _ in range(999)), "Follow"),
+                (lambda x: x, "takes"), (lambda *given: None, "returns nothing"), (3, "function")],
 }
 
 

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from thorough import instances
 
 import saddlelib
 from saddlelib import Oracle, Verdict, certify
@@ -38,13 +39,13 @@ def spectra(rng, tol, side):
     return rng.permutation(np.concatenate([[low], rest]))
 
 
-def test_no_more_false_passes_than_promised_in_ten_thousand_instances(record_property):
+def test_no_more_false_passes_than_promised_in_random_instances(record_property):
     rng = np.random.default_rng(2)
-    tol, failure_prob, n = 0.1, 0.1, 10_000
-    sides = np.array([1e-9, 1e-3, 0.03, 0.3, 3.0, -1e-9, -1e-3, -0.06, -0.9])
+    tol, failure_prob, n = 0.1, 0.1, instances(2400, 20_000)
+    others = np.array([1e-3, 0.03, 0.3, 3.0, -1e-9, -1e-3, -0.06, -0.9])
     counted = dict.fromkeys(["near", "false passes", "clear", "clear passes"], 0)
     for _ in range(n):
-        side = rng.choice(sides)
+        side = 1e-9 if rng.random() < 0.5 else rng.choice(others)
         eigenvalues = spectra(rng, tol, side)
         verdict = certify(**quadratic(eigenvalues), x=np.zeros(eigenvalues.size), epsilon=1e-3,
                           curvature_tol=tol, failure_prob=failure_prob, rng=rng).verdict
@@ -58,7 +59,7 @@ def test_no_more_false_passes_than_promised_in_ten_thousand_instances(record_pro
     # Just beyond the tolerance is where it errs most.
     assert counted["false passes"] <= failure_prob * counted["near"]
     # It is of use as well: it passes every point that is clearly good.
-    assert counted["clear passes"] == counted["clear"] > 1000
+    assert counted["clear passes"] == counted["clear"] > 0.1 * n
 
 
 def test_one_negative_eigenvalue_among_a_hundred_thousand_needs_no_square_array():

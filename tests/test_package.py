@@ -1,6 +1,7 @@
 """Promises of the package as a whole."""
 
 import ast
+import functools
 import graphlib
 import io
 import pathlib
@@ -70,9 +71,10 @@ EXEMPT = set()
 MOST_LINES, MOST_PARAMETERS = 60, 12
 
 
+@functools.cache
 def functions():
     """(file, name of its door or "", function, words of its docstrings, lines of code) of each."""
-    root = pathlib.Path(saddlelib.__file__).parent
+    found, root = [], pathlib.Path(saddlelib.__file__).parent
     for path in sorted(root.rglob("*.py")):
         text = path.read_text(encoding="utf8")
         tree = ast.parse(text)
@@ -88,11 +90,12 @@ def functions():
                     said = (ast.get_docstring(node) or "") + of_class
                     start = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
                     head = range(node.lineno, node.body[0].lineno)
-                    lines = [line for line in code
-                             if line in head or start < line <= node.end_lineno]
+                    lines = code.intersection((*head, *range(start + 1, node.end_lineno + 1)))
                     door = getattr(outer, "name", "") in public and node in (
                         outer, *getattr(outer, "body", ()))
-                    yield path.name, door, node, set(re.findall(r"\w+", said)), len(lines)
+                    words = set(re.findall(r"\w+", said))
+                    found.append((path.name, door, node, words, len(lines)))
+    return found
 
 
 BLANK = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,

@@ -65,7 +65,7 @@ def test_as_printed_it_is_algorithm_4_step_for_step_and_never_stops(start, epsil
 @pytest.mark.parametrize("wait", [False, True])
 def test_waiting_costs_one_episode_and_changes_nothing_else(wait):
     """At a stationary point perturbations come every 𝒯 + 1 steps, first at 0 or at 𝒯 + 1."""
-    method = method_for(QUARTIC, 1e-2, 20.0, wait=wait, stop=False)
+    method = method_for(QUARTIC, 1e-1, 20.0, wait=wait, stop=False)
     T = method.episode_length
     states, _ = run(method, QUARTIC, QUARTIC.minimizers[0], steps=4 * (T + 1))
     assert states[-1].perturbed_at == tuple((T + 1) * k for k in range(wait, 4))

@@ -112,7 +112,7 @@ def test_jupyterlab_closes_what_is_tagged(tag, closed):
 
 
 def test_all_pages_are_renumbered(tmp_path):
-    (tmp_path / "_toc.yml").write_text("root: a\nchapters:\n  - file: b\n")
+    (tmp_path / "_toc.yml").write_text("root: a\nparts:\n  - chapters:\n      - file: b\n")
     (tmp_path / "references.bib").write_text(
         "@misc{k, author = {Name, N.}, title = {T}, year = {2020}, eprint = {1}}")
     (tmp_path / "a.md").write_text("[Theorem 9](b.ipynb#thm-x)\n")

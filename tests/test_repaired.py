@@ -151,7 +151,7 @@ def test_steps_that_rounding_has_lost_count_for_nothing():
     method, far, _, oracle = far_bowl(1e-5)
     ends = {"precision": 0, "stationary": 0}
     would_succeed = 0
-    for seed in range(12):
+    for seed in range(6):
         state = method.init(oracle, np.array([far]), seed)
         before = oracle.njev
         while state.finished is None and state.nit <= method.episode_length:
@@ -163,7 +163,7 @@ def test_steps_that_rounding_has_lost_count_for_nothing():
         if state.unrounded >= method.exit_decrease:
             would_succeed += 1
             assert state.finished == "precision" and "steps were rounded" in state.note
-    assert would_succeed > 2 and ends["precision"] >= would_succeed
+    assert would_succeed > 1 and ends["precision"] >= would_succeed
 
 
 @pytest.mark.parametrize("units", [3, 200, 10_000])

@@ -12,7 +12,8 @@ import yaml
 from browser import ROOT, SITE, Visit, soup
 
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"]), "search", "index"]
+NAMES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
+PAGES = [*NAMES, "search", "index"]
 CHAPTER = "chapters/saddles.html"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 # What sticks out of the page: the page itself if it scrolls, or content that is cut off at the edge

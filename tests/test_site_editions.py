@@ -21,7 +21,7 @@ from book_site import policy, sharing  # noqa: E402
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-NAMES = [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"])]
+NAMES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
 # The API reference is for a screen alone.
 PRINTED = [name for name in NAMES if not name.startswith("api/")]
 BASE = CONFIG["html"]["baseurl"]

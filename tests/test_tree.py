@@ -56,7 +56,8 @@ def test_no_file_names_a_machine_or_a_package_host():
 
 def test_every_page_of_the_toc_exists():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    for name in [toc["root"], *(chapter["file"] for chapter in toc["chapters"])]:
+    pages = [page["file"] for part in toc["parts"] for page in part["chapters"]]
+    for name in [toc["root"], *pages]:
         assert any((ROOT / f"{name}{suffix}").is_file() for suffix in (".md", ".ipynb")), name
 
 

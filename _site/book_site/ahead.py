@@ -12,6 +12,7 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
+from nbclient.exceptions import DeadKernelError
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
@@ -27,10 +28,14 @@ def known(cache, notebook):
 
 
 def run(path, timeout):
-    """Execute a notebook in a kernel of its own, in its folder."""
+    """Execute a notebook in a kernel of its own, in its folder; None if the kernel dies."""
     notebook = nbformat.read(path, as_version=4)
-    return path, single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout,
-                                     allow_errors=False)
+    try:
+        return path, single_nb_execution(notebook, cwd=str(path.parent), timeout=timeout,
+                                         allow_errors=False)
+    except DeadKernelError:
+        logger.info("the kernel of %s died", path.name)
+        return path, None
 
 
 def execute(app, env, names):
@@ -44,7 +49,7 @@ def execute(app, env, names):
     paths.sort(key=lambda path: path.stat().st_size, reverse=True)  # long ones first, at a guess
     with ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) as pool:
         for path, done in pool.map(lambda path: run(path, config.execution_timeout), paths):
-            if done.err is None:
+            if done and done.err is None:
                 logger.info("executed %s in %.0f seconds", path.name, done.time)
                 cache.cache_notebook_bundle(
                     CacheBundleIn(done.nb, str(path), data={"execution_seconds": done.time}),

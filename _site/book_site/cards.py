@@ -4,6 +4,9 @@ A card exists for each theorem, exercise, equation, source, claim, symbol and wo
 that some page links to. All cards of the book are one file that a page asks for when a reader asks
 for the first card. The same pass gives claims and symbols their anchors, and links the first use of
 a symbol or a word on a page to where it is explained.
+
+What stood elsewhere in an earlier edition is found by its name: book.js asks another file where an
+anchor is that its page does not have.
 """
 
 import json
@@ -12,13 +15,19 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urldefrag
 
+import yaml
 from sphinx.errors import ExtensionError
 
 from .pages import element, end_of
 from .sharing import ordered
 
 FILE = "_static/cards.json"
+MOVED = "_static/moved.json"
+RENAMED = Path(__file__).parent.parent / "renamed.yml"
 CLAIMS, NOTATION, GLOSSARY = "claims/", "notation", "glossary"  # the first one is a folder
+MOVED_TO = (CLAIMS, "checking/")  # where the second edition has put things
+# Pages whose tables have too many columns for a phone: there each row is a card.
+WIDE = ("which_method", "teachers", NOTATION)
 LONG = 1200  # so many characters of a statement are shown; the rest is a link away
 
 ID = re.compile(r' id="([^"]*)"')
@@ -77,27 +86,35 @@ def in_article(html, change):
 # Anchors
 
 
-def mark_claims(body):
-    """Give each row of the claims its id and a link, and each cell the name of its column."""
+def name_fields(body, change=lambda row: row):
+    """Give each cell of the tables the name of its column: on a phone a row becomes a card."""
     def table(found):
         names = [text(cell[2]) for cell in CELL.finditer(element(found[0], "<thead>", "thead"))]
 
         def row(found_row):
             cells = iter(names)
-            html = re.sub(r"<td>", lambda _: f'<td data-label="{next(cells)}">', found_row[0])
-            claim = CLAIM.search(html)
-            if not claim:
-                return html
-            html = html.replace(claim[0], "", 1).replace("<tr", f'<tr id="{claim[1]}"', 1)
-            link = (f'<a class="headerlink" href="#{claim[1]}" aria-label="Link to this claim">'
-                    "#</a>")
-            return re.sub("</p></td>", link + "</p></td>", html, count=1)
+            return change(re.sub(
+                r"<td>", lambda _: f'<td data-label="{next(cells)}">', found_row[0]))
 
         head, body_of_table = found[0].split("<tbody>")
         return head + "<tbody>" + ROW.sub(row, body_of_table)
 
     body = re.sub(r'<table class="table">.*?</table>', table, body, flags=re.DOTALL)
-    return body.replace('<article class="bd-article">', '<article class="bd-article claims">')
+    return body.replace('<article class="bd-article">', '<article class="bd-article fields">')
+
+
+def mark_claims(body):
+    """Give each row of the claims its id and a link."""
+    def row(html):
+        claim = CLAIM.search(html)
+        if not claim:
+            return html
+        html = html.replace(claim[0], "", 1).replace("<tr", f'<tr id="{claim[1]}"', 1)
+        link = (f'<a class="headerlink" href="#{claim[1]}" aria-label="Link to this claim">'
+                "#</a>")
+        return re.sub("</p></td>", link + "</p></td>", html, count=1)
+
+    return name_fields(body, row).replace(" fields\"", " fields claims\"", 1)
 
 
 def symbols(cell):
@@ -378,6 +395,8 @@ class Cards:
         self.bodies = {name: html[slice(*article(html))] for name, html in pages}
         for name in [name for name in self.bodies if name.startswith(CLAIMS)]:
             self._claims(name)
+        for name in filter(self.bodies.get, WIDE):
+            self.bodies[name] = name_fields(self.bodies[name])
         for name, first in ((NOTATION, self._notation), (GLOSSARY, self._glossary)):
             if name in self.bodies:
                 first(self.bodies[name])
@@ -437,15 +456,29 @@ class Cards:
         files = f'<link rel="stylesheet" href="{up}_static/cards.css" />\n'
         if "has-card" in body:
             files += f'<script type="module" src="{up}_static/cards.js"></script>\n'
-        elif not name.startswith(CLAIMS):
+        elif not name.startswith(CLAIMS) and name not in WIDE:
             return html
         return html.replace("</head>", files + "</head>", 1)
 
-    def write(self, path):
-        """Write the cards that some page links to."""
+    def moved(self):
+        """Addresses of the anchors that once stood on another page, or had another name."""
+        found = {target: f"{page}.html#{target}" for target, page in self.page_of.items()
+                 if page.startswith(MOVED_TO)}
+        renamed = yaml.safe_load(RENAMED.read_text("utf8"))
+        for old, place in renamed.items():
+            page, _, target = place.partition("#")
+            if self.page_of.get(target) != page:
+                raise ExtensionError(f"{RENAMED.name} leads {old} to {place}, which is not there")
+            found[old] = f"{page}.html#{target}"
+        return found
+
+    def write(self, folder):
+        """Write the cards that some page links to, and where old addresses lead."""
         cards = {target: {"html": self.cards[target], "to": label(target)}
                  for target in sorted(self.used)}
-        path.write_text(json.dumps(cards, ensure_ascii=False, separators=(",", ":")), "utf8")
+        for name, what in ((FILE, cards), (MOVED, self.moved())):
+            (folder / name).write_text(
+                json.dumps(what, ensure_ascii=False, separators=(",", ":")), "utf8")
 
 
 def step(app):
@@ -461,7 +494,7 @@ def step(app):
         html = cards.page(name, html)
         left.discard(name)
         if not left:
-            cards.write(out / FILE)
+            cards.write(out)
         return html
 
     return change

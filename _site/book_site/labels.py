@@ -18,12 +18,16 @@ IN_HTML = re.compile(rf'<a href="[^"#]*#(?P<label>{LABEL})">(?P<text>[^<]*)</a>'
 logger = logging.getLogger(__name__)
 
 
+def reading_order(root):
+    """The names of the pages, first to last."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text("utf8"))
+    return [toc["root"], *(page["file"] for part in toc["parts"] for page in part["chapters"])]
+
+
 def pages(root):
     """The files of the book in reading order."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text("utf8"))
-    names = [toc["root"], *(chapter["file"] for chapter in toc["chapters"])]
     return [next(path for path in (root / f"{name}.ipynb", root / f"{name}.md") if path.exists())
-            for name in names]
+            for name in reading_order(root)]
 
 
 def texts(path):

@@ -120,9 +120,24 @@ NAME = re.compile(r'(?<=<span class="pre">)[^<]*')
 
 
 def breakable(body):
-    """Let long names in tables break after a dot or an underscore, and nowhere else."""
+    """Let long names in tables break after a dot or an underscore, and nowhere in a number."""
     return CELL_CODE.sub(lambda cell: NAME.sub(
-        lambda name: re.sub(r"([._])(?=\w)", r"\1<wbr>", name[0]), cell[0]), body)
+        lambda name: re.sub(r"(?:_|(?<!\d)\.)(?=\w)", r"\g<0><wbr>", name[0]), cell[0]), body)
+
+
+FORMULA = r'<span class="math notranslate nohighlight{}">(?:(?!</span>).)*'
+MARK = r"</span>([,.;:!?)’”…]+|-\w+)"
+SHORT_FORMULA = re.compile(FORMULA.format("") + MARK, re.DOTALL)
+LONG_FORMULA = re.compile(f"({FORMULA.format(' long')}){MARK}", re.DOTALL)
+
+
+def glue(body):
+    """Keep a formula and the mark after it on one line; a browser breaks between them.
+
+    A long one scrolls where it has no room, and takes its mark along.
+    """
+    body = SHORT_FORMULA.sub(r'<span class="glue">\g<0></span>', body)
+    return LONG_FORMULA.sub(r"\1\2</span>", body)
 
 
 def links(context):
@@ -137,7 +152,7 @@ def links(context):
 def dress(app, pagename, templatename, context, doctree):
     """Give a page its folds, its links and only the files that it needs."""
     if context.get("body"):
-        context["body"] = breakable(mend(fold_boxes(fold_cells(context["body"]))))
+        context["body"] = glue(breakable(mend(fold_boxes(fold_cells(context["body"])))))
     context["has_code"] = 'class="fold code"' in context.get("body", "")
     context["binder_url"], context["page_links"] = links(context)
     context["default_mode"] = "light"  # what a page is without scripts; early.js knows better

@@ -8,7 +8,8 @@ The notebooks know no directive and no role. What they have instead, everybody r
 - ``[Theorem 2.3](#thm-its-label)`` refers to it, with ``other.ipynb`` before the # from elsewhere;
 - ``[Jin et al. (2017)](https://arxiv.org/abs/1703.00887)`` cites what references.bib has at that
   address, and ``[(Jin et al., 2017)](...)`` does so beside a sentence;
-- the cell of a live figure names the picture that stands in its place where no script runs.
+- the cell of a live figure names the picture that stands in its place where no script runs; on a
+  page of Markdown that is the picture before it.
 
 Numbers and names are written out for everybody else; the site makes its own, and `labels` sees to
 it that they are the same.
@@ -42,6 +43,8 @@ REFERENCE = re.compile(rf"[^:#]*#(?P<label>{LABEL})")
 CITES = re.compile(r"\(?[^()]+(?: \(|, )\d{4}\)")
 ANCHOR = re.compile(r'<a id="([\w-]+)">')
 HEADING = re.compile(r'^<a id="(?P<name>[\w-]+)"></a>\n+(?=#+ (?P<words>.*)$)', re.MULTILINE)
+STILL = re.compile(r"^!\[(?P<alt>[^\]]*)\]\((?P<picture>\S+)\)\n\n(?=```\{code-cell\})",
+                   re.MULTILINE)
 # What a link cannot begin in: code and formulas.
 VERBATIM = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)[ \t]*$"
                       r"|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`)"
@@ -58,7 +61,11 @@ def to_myst(text, sources):
 
 
 def notebook_to_myst(text, sources):
-    """The same for each Markdown cell of a notebook's file; still pictures get a cell each."""
+    """The same for each Markdown cell of a notebook's file; still pictures get a cell each.
+
+    Where readers are to write code, a page shows what they begin with, and not what an empty answer
+    is told.
+    """
     notebook = json.loads(text)
     cells = []
     for cell in notebook["cells"]:
@@ -68,9 +75,16 @@ def notebook_to_myst(text, sources):
         elif still:
             cells.append({"cell_type": "markdown", "id": f"still-{len(cells)}", "metadata": {},
                           "source": _figure(still)})
+        elif "checks.check(" in "".join(cell["source"]):
+            cell["metadata"].setdefault("tags", []).extend(["show-code", "remove-output"])
         cells.append(cell)
     notebook["cells"] = cells
     return json.dumps(notebook, ensure_ascii=False)
+
+
+def page_to_myst(text, sources):
+    """The same for a page of Markdown."""
+    return to_myst(STILL.sub(lambda still: f"{_figure(still)}\n\n", text), sources)
 
 
 def _figure(still):
@@ -192,7 +206,7 @@ def read_plain(app, docname, source):
     path = Path(app.env.doc2path(docname))
     sources = Sources(Path(app.srcdir) / "references.bib")
     try:
-        convert = notebook_to_myst if path.suffix == ".ipynb" else to_myst
+        convert = notebook_to_myst if path.suffix == ".ipynb" else page_to_myst
         source[0] = convert(source[0], sources)
     except Lie as error:
         raise Lie(f"{path.name}: {error}") from error

@@ -151,10 +151,17 @@ function copying() {
   }
 }
 
-// A link into a fold opens it.
+// A link into a fold opens it, and one to what an earlier edition had here leads to where it is now.
+const files = new URL(".", document.currentScript.src);
+async function seek(name) {
+  const moved = await (await fetch(new URL("moved.json", files))).json();
+  if (Object.hasOwn(moved, name)) location.replace(new URL(`../${moved[name]}`, files));
+}
 function links() {
   const reach = () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const name = decodeURIComponent(location.hash.slice(1));
+    const target = document.getElementById(name);
+    if (name && !target) return seek(name);
     const folds = [];
     for (let e = target; e; e = e.parentElement) if (e.matches("details")) folds.push(e);
     if (!folds.some((fold) => !fold.open)) return;

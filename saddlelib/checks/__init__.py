@@ -15,13 +15,14 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from . import _gdpolyak, _growth, _psd, _psgd, _saddles
+from . import _gdpolyak, _growth, _patience, _psd, _psgd, _saddles
 from ._numbers import NoAnswerError
 
 __all__ = ["Feedback", "box", "check", "exercises"]
 
 _CHECKS = {**_saddles.CHECKS, **_psd.CHECKS, **_psgd.CHECKS, **_growth.CHECKS,
            **_gdpolyak.CHECKS}
+_ENDLESS = "Your function has not come to an end within half a minute. Does every loop in it end?"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def check(exercise, answer) -> Feedback:
         One of `exercises()`.
     answer : object
         A number, several numbers, a word or a function, as the exercise asks. A number is whatever
-        ``float`` takes, and texts such as "5/2" and "10^-4". None means not answered yet.
+        ``float`` takes, and texts such as "5/2" and "10^-4". None means not answered yet. A
+        function that has not ended after half a minute is stopped.
 
     Returns
     -------
@@ -90,10 +92,11 @@ def check(exercise, answer) -> Feedback:
     if answer is None:
         return Feedback(exercise, False, "Not answered yet. Replace None by your answer.")
     try:
-        message = table.message(answer)
+        message = _patience.in_time(lambda: table.message(answer), _ENDLESS) if table.code \
+            else table.message(answer)
     except NoAnswerError as error:
         message = str(error)
-    except Exception as error:  # a reader's function may fail in any way
+    except (Exception, SystemExit) as error:  # a reader's function may fail in any way
         message = f"{type(error).__name__}: {error}"
     if message.startswith(("Correct.", "Not answered yet")):
         return Feedback(exercise, message.startswith("Correct."), message)

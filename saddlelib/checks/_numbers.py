@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
+
 WORDS = {
     "empty": "Not answered yet.",
     "missing": "Not answered yet: {} is empty.",
@@ -144,6 +146,18 @@ def given(value):
     if value is None or value is ...:
         raise NoAnswerError("Not answered yet: the function returns nothing.")
     return value
+
+
+def array(value) -> np.ndarray:
+    """The real numbers that a reader's function gave, as one array."""
+    try:
+        numbers = np.asarray(given(value))
+        if numbers.dtype.kind != "c":
+            return numbers.astype(float)
+    except (TypeError, ValueError):  # such as a point and a number beside it
+        pass
+    kind = f"a tuple of {len(value)}" if isinstance(value, tuple) else type(value).__name__
+    raise NoAnswerError(f"Return one array of real numbers and nothing else, not {kind}.")
 
 
 def returned(value) -> float:

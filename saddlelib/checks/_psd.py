@@ -9,7 +9,7 @@ import numpy as np
 from ..perturbation import uniform_ball
 from ..problems import QuarticSaddle
 from ..theory import certified, jin2021, laws
-from ._numbers import function, given, returned
+from ._numbers import array, function, returned
 from ._table import Exercise, equal, first, near, part, term, whole
 
 
@@ -207,8 +207,8 @@ def _look_and_move(answer):
             saddle = _Saddle(curvatures, mirror)
             x = rng.standard_normal(d)
             g = side * 0.8 * epsilon * saddle.lowest
-            got = given(answer(x.copy(), g.copy(), saddle.hvp, 1.0, rho, epsilon))
-            hint = _wrong_move(np.asarray(got, dtype=float), x, g, saddle, rho, epsilon)
+            got = array(answer(x.copy(), g.copy(), saddle.hvp, 1.0, rho, epsilon))
+            hint = _wrong_move(got, x, g, saddle, rho, epsilon)
             if hint:
                 return hint
     return "Correct. It moves off saddles, to the side that does not go uphill, stays where the " \

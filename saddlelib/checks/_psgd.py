@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.special import chdtr, erf
 
 from ..problems import QuarticSaddle
 from ..theory import noise
-from ._numbers import function, given, returned
+from ._numbers import array, function, returned
 from ._table import Exercise, equal, first, near, part, term, whole
 
 FIRST = "The first is right. "
@@ -121,7 +122,7 @@ def _psgd_7():
     scaled = threshold * threshold * batch / sigma**2
     missed = 1 - term("chi2", dim, scaled)
     false = term("ncx2", dim, slope**2 / sigma**2 * batch, scaled)
-    misses = f"It misses {missed:.2f} of the stationary points, with {false:.2g} false alarms: " \
+    misses = f"It misses {missed:.3f} of the stationary points, with {false:.2g} false alarms: " \
              "raise the threshold."
     return Exercise(("batch_size", "threshold"), [
         (~whole(batch) | (batch < 1), "The batch size is a whole number, at least 1."),
@@ -136,7 +137,7 @@ def _psgd_7():
         ((missed > delta) & (scaled < dim),
          f"{misses} That is below σ√(d/B), the usual norm where the gradient is zero."),
         (missed > delta, misses),
-    ], f"It raises {false:.2f} false alarms, with {missed:.2g} missed: lower the threshold.")
+    ], f"It raises {false:.3f} false alarms, with {missed:.2g} missed: lower the threshold.")
 
 
 def _psgd_8():
@@ -147,7 +148,7 @@ def _psgd_8():
     bare, halved = batch * 2 * 12, batch * 12
 
     def like(value):
-        return near(x, value, 5e-3)
+        return near(x, value, 0.011)  # two digits of it will do
     return Exercise(("share",), [
         (like(right), f"Correct. A look takes {look} samples and 200 steps take {steps}."),
         (like(100 * right), "That is the share in per cent. Answer with a number below one."),
@@ -170,7 +171,7 @@ def _psgd_9():
     v = np.random.default_rng(0).normal(size=right)
     slope = float(np.linalg.norm(task.grad(np.concatenate([np.zeros(left).ravel(), v.ravel()]))))
     return Exercise(("‖∇f‖",), [
-        (near(x, slope, 5e-3), f"Correct. {slope:.2f}: not small, so this is no saddle."),
+        (near(x, slope, 0.011), f"Correct. {slope:.2f}: not small, so this is no saddle."),
         (equal(x, 0), "Only the gradient in V is zero: U is."),
         (near(x, slope**2, 5e-3), "That is the square of the norm."),
         (near(x, slope / 2, 5e-3), "The loss is a sum of squares, without a factor ½: its gradient "
@@ -207,17 +208,19 @@ def _runs_with_pushes():
     across, along = np.array([0.0, 0.02, -0.01, 0.02]), np.array([0.02, 0.01, 0.0, -0.01])
     for name, x, pushes, length, steps in (
         ("on a slope", np.array([0.1, 0.9, 0.8, -0.9]), [along], 5, 4),
+        ("on a slope that no coordinate has alone", 0.035 / np.diag(problem.hess(0 * across)),
+         [along], 5, 3),
         ("at a minimum", problem.minimizers[0], [along, -across, across], 6, 18),
         ("at a saddle", np.zeros(4), [along], 40, 43),
         ("at a saddle whose first push fails", np.zeros(4), [across, along], 30, 62),
     ):
-        yield name, problem, x + 0.0, pushes * 99, 0.2 + 0.1 * rng.random(), 0.05, length, steps
+        yield name, problem, x + 0.0, pushes, 0.2 + 0.1 * rng.random(), 0.05, length, steps
 
 
 def _end(walk, run, longer=0, more=0, **mistake):
     """Where a walk ends on a run, with episodes that are longer and more steps than it should."""
     _, problem, x, pushes, eta, t, length, steps = run
-    following = iter(pushes)
+    following = itertools.cycle(pushes)
     return walk(problem.grad, problem.fun, lambda: next(following).copy(), x.copy(), eta, t,
                 length + longer, steps + more, **mistake)
 
@@ -226,7 +229,7 @@ def _with_a_way_back(answer):
     """PSGD by hand, on runs without noise whose every point is known."""
     answer = function(answer, "(grad, loss, push, x, eta, t, T, steps)")
     for run in _runs_with_pushes():
-        got, right = np.asarray(given(_end(answer, run)), dtype=float), _end(_walk, run)
+        got, right = array(_end(answer, run)), _end(_walk, run)
         if got.shape != right.shape:
             return f"Return the last point, of shape {right.shape}; yours has shape {got.shape}."
         if np.allclose(got, right, rtol=1e-9, atol=1e-12):

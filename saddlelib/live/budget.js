@@ -145,7 +145,7 @@ function presetsOf({ runs }) {
 export { AUTHORS, compute, summarize, tell, time };
 export default figure({
   name: "budget", title: "How many gradients, how much time and money does each theory ask for?",
-  state: STATE, compute, summarize, tell,
+  state: STATE, compute, summarize, tell, guess: true,
   presets: (s) => Object.fromEntries(presetsOf(s).slice(0, 4)),
   morePresets: (s) => Object.fromEntries(presetsOf(s).slice(4)),
   legend: () => METHODS.map((method) => [COLOURS[method], named(method)]),

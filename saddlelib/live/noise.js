@@ -166,8 +166,8 @@ const tidy = (x) => clamp(Math.round(x), 1, 1e6);
 const changed = (s, to) => (Object.keys(to).some((key) => s[key] !== to[key]) ? to : null);
 const SETTING = { rule: "published", noise: 10, grad_norm: 2, batch_size: 600 };
 const PRESETS = {
-  "fifty coordinates: it never fires": (s) => changed(s, { ...SETTING, dim: 50 }),
-  "one coordinate: the published rule works": (s) => changed(s, { ...SETTING, dim: 1 }),
+  "fifty coordinates": (s) => changed(s, { ...SETTING, dim: 50 }),
+  "one coordinate": (s) => changed(s, { ...SETTING, dim: 1 }),
   "a batch that knows d": (s) => changed(s, { rule: "calibrated", batch_size: tidy(ownBatch({ ...s, rule: "calibrated" })) }),
   "a quarter of the batch": (s) => changed(s, { batch_size: tidy(s.batch_size / 4) }),
 };
@@ -176,7 +176,7 @@ export { axisOf, chiBelow, chiQuantile, compute, drawNoise, drawRuns, norms, own
 export default figure({
   name: "noise", title: "Does the trigger see the saddle through the noise?",
   state: ["rule", "batch_size", "dim", "noise", "grad_norm", "start", "seed"],
-  compute, summarize, tell, presets: PRESETS,
+  compute, summarize, tell, guess: true, presets: PRESETS,
   morePresets: { "its own batch": (s) => changed(s, { batch_size: tidy(ownBatch(s)) }),
                  "new draws": (s) => ({ seed: (s.seed + 1) % 2 ** 31 }) },
   results: ({ missed, alarms }) => ({ measured_missed: missed / DRAWS, measured_false: alarms / DRAWS }),
@@ -215,7 +215,7 @@ export default figure({
       },
     }];
   },
-  player: { label: "step", last: () => STEPS, next: (at) => at + 0.5 },
+  player: { waits: true, label: "step", last: () => STEPS, next: (at) => at + 0.5 },
   beside: (make) => [make.slider("dim", "dimension d", decades(0, 3, { tidy: Math.round }), String),
                      make.slider("batch_size", "batch size B", decades(0, 5, { tidy: Math.round }), String)],
   more: (make) => [

@@ -128,7 +128,7 @@ export default figure({
   name: "race", title: "Which method gets down first?",
   state: ["problem", "condition", "epoch_length", "maxiter", "seed", "log_calls"],
   computed: ["problem", "condition", "epoch_length", "maxiter", "seed"],
-  compute, summarize, tell, presets: PRESETS,
+  compute, summarize, tell, guess: true, presets: PRESETS,
   morePresets: { ...MORE_PRESETS, "another start": ({ seed }) => ({ seed: (seed + 1) % 2 ** 31 }) },
   // Calls are made when somebody can watch, for a few milliseconds of every frame.
   go(p, at, { play }) {
@@ -154,7 +154,7 @@ export default figure({
         failed ? "diverged" : least < Infinity ? short(least, 2) : "–"])),
     }];
   },
-  player: { label: "oracle calls", verb: "race", start: 1, last: ({ maxiter }) => maxiter, stops: ({ stops }) => stops,
+  player: { waits: true, label: "oracle calls", verb: "race", start: 1, last: ({ maxiter }) => maxiter, stops: ({ stops }) => stops,
             next: (at) => Math.max(at + 1, Math.round(1.025 * at)) },
   beside: (make) => [make.slider("epoch_length", "short steps per epoch K", decades(0, 3, { tidy: Math.round }), String),
                      make.slider("condition", "condition number κ", decades(0, 3, { per: 10 }))],

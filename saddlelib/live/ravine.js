@@ -196,7 +196,7 @@ export default figure({
           "f_star_error", "maxiter", "shown", "distance", "log_steps", "follow"],
   computed: ["problem", "steepness", "start", "step_size", "epoch_length", "growth", "polyak_factor",
              "f_star_error", "maxiter"],
-  compute, summarize, tell, presets: PRESETS, morePresets: MORE_PRESETS,
+  compute, summarize, tell, guess: true, presets: PRESETS, morePresets: MORE_PRESETS,
   results: ({ runs, measured, prediction }) => ({ best: least(runs.gdpolyak),
     measured_contraction: finite(measured.contraction), predicted_floor: prediction.floor }),
   legend: (make) => make.legend("shown", METHODS, ["law", "predicted"]),
@@ -217,7 +217,7 @@ export default figure({
         + "runs, with the predicted slopes dashed.",
     }];
   },
-  player: { label: "step", last: ({ maxiter }) => maxiter, next: (at, { maxiter }) => at + Math.max(0.5, maxiter / 600) },
+  player: { waits: true, label: "step", last: ({ maxiter }) => maxiter, next: (at, { maxiter }) => at + Math.max(0.5, maxiter / 600) },
   beside: (make) => [make.slider("epoch_length", "short steps per epoch K", COUNTS, String),
                      make.slider("step_size", "short step η", decades(-3, 0.3))],
   more: (make) => [

@@ -18,7 +18,7 @@ const RUNS = [["gd", "GD"], ["pgd", "PGD"]];
 function outcome({ trace, escape, predicted, kick }, s) {
   if (trace.diverged !== null) return "diverges";
   if (escape === 0) return "starts beyond the exit";
-  const told = predicted > 0 && predicted < Infinity ? ` (${s.noise > 0 ? "typically" : "predicted"} ${short(predicted)})` : "";
+  const told = !s.compact && predicted > 0 && predicted < Infinity ? ` (${s.noise > 0 ? "typically" : "predicted"} ${short(predicted)})` : "";
   if (escape !== null) return `leaves after ${steps(escape)}${told}`;
   if (trace.stopped !== null) return `gives up at step ${trace.stopped}`;
   if (s.stuck && !kick) return "never leaves: it starts on the stable manifold";
@@ -29,6 +29,7 @@ function summarize(s) {
   const [gd, pgd] = [outcome(s.gd, s), outcome(s.pgd, s)];
   if (gd === "diverges" && pgd === gd) return `Both methods diverge: η = ${short(s.step_size)} is too long a step.`;
   if (!s.pgd.kick && gd === pgd) return `Without a perturbation both are one: GD ${gd}.`;
+  if (s.compact) return `Gradient descent ${gd}; with one small push it ${pgd}.`;
   const kicked = s.pgd.kick ? `, perturbed at step ${s.pgd.kick.k},` : "";
   return `GD ${gd}; PGD${kicked} ${pgd}.`;
 }
@@ -107,7 +108,7 @@ function drawMap(pen, s, cursor, background) {
   const frame = mapFrame(pen, s.problem);
   background(pen, s.problem, frame, s);
   s.frame = frame;
-  const { disc, line, text } = pen;
+  const { c, disc, line, text } = pen;
   const { x, y } = frame;
   pen.inside(frame, () => {
     for (const [name, width] of [["gd", 4], ["pgd", 1.75]]) drawTrajectory(pen, frame, s[name], name, width);
@@ -119,7 +120,9 @@ function drawMap(pen, s, cursor, background) {
       disc(x(to[0]), y(to[1]), 2.5, "pgd", "bg", 1);
       const away = Math.max(r, 10) * 0.75;
       line(px + away, py - away, px + away + 14, py - away - 14, "ink");
-      text(`perturbed, k = ${k}`, px + away + 16, py - away - 16, { colour: "ink", halo: "low" });
+      const words = s.compact ? "push" : `perturbed, k = ${k}`; // on a phone it begins further left
+      const at = Math.min(px + away + 16, frame.right - c.measureText(words).width - 4);
+      text(words, at, py - away - 16, { colour: "ink", halo: "low" });
     }
     for (const [name] of RUNS) {
       const { trace, escape } = s[name];
@@ -198,11 +201,11 @@ export { compute, summarize, tell };
 export default figure({
   name: "saddle-map", title: "How long until gradient descent leaves a saddle?", compact: true,
   state: ["start", "gamma", "lam", "step_size", "perturbation_radius", "noise", "seed", "maxiter", "compact"],
-  compute, summarize, tell,
+  compute, summarize, tell, guess: true,
   results: ({ gd, pgd }) => ({ escape_gd: gd.escape, escape_pgd: pgd.escape, predicted: finite(gd.predicted),
                                predicted_pgd: pgd.kick ? finite(pgd.predicted) : null }),
-  legend: () => [["gd", "gradient descent (GD)"], ["pgd", "perturbed gradient descent (PGD)"],
-                 ["law", "predicted |y₁|"]],
+  legend: (make, { compact }) => [["gd", "gradient descent (GD)"], ["pgd", "perturbed gradient descent (PGD)"],
+                                  ...(compact ? [] : [["law", "predicted |y₁|"]])],
   views: ({ widget, write, now, play, compact }) => {
     const background = cached(drawLandscape);
     const move = (y1, y2) => write({ start: [tidy(y1, Math.min(3, now().frame.reach)), tidy(y2, now().frame.reachY)] });

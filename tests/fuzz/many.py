@@ -17,6 +17,7 @@ DEAF = 1.0
 def _work(pipe):
     """Judge the seeds that come through the pipe."""
     with contextlib.suppress(EOFError, KeyboardInterrupt):
+        pipe.send("ready")
         while True:
             seed = pipe.recv()
             try:
@@ -35,6 +36,7 @@ class _Worker:
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other,), daemon=True)
         self.process.start()
+        self.pipe.recv()  # to start and to import is no part of a call, however long it takes
         self.seed = None
 
     def begin(self, seed):

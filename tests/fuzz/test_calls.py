@@ -9,11 +9,12 @@ import sys
 import numpy as np
 import pytest
 from browser import ROOT
+from thorough import instances
 
 from . import calls, front, judge, promises, truths
 from .lies import visible
 
-CALLS = 1500
+CALLS = instances(600, 5000)
 ALL = {**calls.FAMILIES, **front.FAMILIES}
 
 

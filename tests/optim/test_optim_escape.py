@@ -289,10 +289,10 @@ def minimum():
     return params, loss
 
 
-def test_at_a_minimum_nothing_moves_in_three_hundred_looks():
+def test_at_a_minimum_nothing_moves_in_a_hundred_looks():
     params, loss = minimum()
     rng, agreed = torch.Generator().manual_seed(0), [0] * 7
-    for seed in range(300):
+    for seed in range(100):
         batch = torch.randint(200, (16,), generator=rng)
         with Evaluator(params, lambda: loss(batch)) as ask:  # noqa: B023
             found = look(ask, sizes_of(params), seed, 1)
@@ -308,13 +308,13 @@ def test_at_a_minimum_nothing_moves_in_three_hundred_looks():
             points += 3 if quiet and 0.25 < fall / found.fall < 4 else 1
         agreed[min(points, 6)] += 1
     # Mini-batches see ways that are none; a second one believes few of them, and six none.
-    assert agreed[6] == 0 and sum(agreed[1:]) <= 45 < sum(agreed)
+    assert agreed[6] == 0 and sum(agreed[1:]) <= 15 < sum(agreed), agreed
 
 
 def test_on_convex_mini_batches_nothing_moves():
     """f(x) − f(x + m) ≤ |⟨∇f(x), m⟩| for convex f, and twice that is asked for."""
     rng = torch.Generator().manual_seed(0)
-    for seed in range(200):
+    for seed in range(60):
         A = torch.randn(5, 8, dtype=torch.float64, generator=rng)
         b = torch.randn(5, dtype=torch.float64, generator=rng)
         x = nn.Parameter(torch.randn(8, dtype=torch.float64, generator=rng))
@@ -396,7 +396,9 @@ def test_a_run_goes_on_from_a_checkpoint_at_any_step_bit_for_bit(name, layers):
         task.run(optimizer, 1, first=k)
         ends.append((task.flat(), dict(optimizer.counts)))
     assert any(move for _, move, _ in states) and any(first for _, _, first in states)
-    for k in range(0, 30, 1 if name == "AdamW" else 4):
+    # With everything that may wait, and for one optimizer at every step.
+    waits = [next(k for k, state in enumerate(states) if state[held]) for held in (1, 2)]
+    for k in range(30) if name == "AdamW" else (0, *waits, 25):
         other, again = fresh()
         with torch.no_grad():
             for p, q in zip(other.params, states[k][0]["params"], strict=True):

@@ -303,7 +303,7 @@ def test_a_mid_training_trap_is_left():
     result = tasks.race(tasks.sleeping_units(), {
         "SGD": tasks.Entry(torch.optim.SGD, [0.5], elementwise=True),
         "PSGD": tasks.Entry(given(PSGD), [0.5], closure="given")},
-        samples=64 * 1500, batch_size=64, points=3, scale=0.0, seeds=[100, 101])
+        samples=64 * 1500, batch_size=64, points=3, scale=0.0, seeds=[100])
     assert result.loss["SGD"][:, -1].min() > 0.8 and result.loss["PSGD"][:, -1].max() < 0.35
 
 

@@ -5,6 +5,8 @@ ours with the next release, too.
 """
 
 import copy
+import functools
+import importlib
 import importlib.util
 import io
 import sys
@@ -18,16 +20,21 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from saddlelib.optim import PSD, PSGD, Escape, GDPolyak
 
-if importlib.util.find_spec("expecttest") is None:
-    # PyTorch's test tools import it for tests of printed text, of which there are none here.
-    sys.modules["expecttest"] = types.ModuleType("expecttest")
-    sys.modules["expecttest"].TestCase = unittest.TestCase
-from torch.testing._internal.common_optimizers import (  # noqa: E402
-    OptimizerErrorEnum,
-    optim_db,
-)
 
-INFO = {info.optim_cls.__name__: info for info in optim_db}
+@functools.cache
+def of_torch():
+    """PyTorch's module with the table; importing it takes longer than many tests."""
+    if importlib.util.find_spec("expecttest") is None:
+        # PyTorch's test tools import it for tests of printed text, of which there are none here.
+        sys.modules["expecttest"] = types.ModuleType("expecttest")
+        sys.modules["expecttest"].TestCase = unittest.TestCase
+    return importlib.import_module("torch.testing._internal.common_optimizers")
+
+
+def info(name):
+    """What the table says of an optimizer of PyTorch."""
+    [found] = [info for info in of_torch().optim_db if info.optim_cls.__name__ == name]
+    return found
 
 
 def wrapped(inner):
@@ -69,7 +76,7 @@ def excepted(name, what):
 def inputs(name):
     """The table of PyTorch for a class, without what is an exception."""
     _, like = CLASSES[name]
-    return [given for given in INFO[like].optim_inputs_func(device="cpu")
+    return [given for given in info(like).optim_inputs_func(device="cpu")
             if not any(excepted(name, key) for key in given.kwargs)]
 
 
@@ -127,10 +134,9 @@ class Line:
 
 def test_the_table_is_there_and_the_exceptions_are_real():
     """Every exception names a class and something that PyTorch's table or suite asks."""
-    assert {"SGD", "Adam"} <= INFO.keys()
-    asked = {key for info in INFO.values() for given in info.optim_inputs_func(device="cpu")
+    asked = {key for one in of_torch().optim_db for given in one.optim_inputs_func(device="cpu")
              for key in given.kwargs}
-    asked |= {"complex", "zero gradients", *INFO["SGD"].not_og_supported_flags}
+    asked |= {"complex", "zero gradients", *info("SGD").not_og_supported_flags}
     for classes, key, why in EXCEPTIONS:
         assert set(classes) <= CLASSES.keys() and key in asked and len(why) > 15
     for name in CLASSES:
@@ -159,7 +165,7 @@ def test_it_goes_in_the_right_direction(name, contiguous, foreach):
 def test_it_goes_in_the_right_direction_with_a_schedule(name):
     _, like = CLASSES[name]
     for given in inputs(name)[:3]:
-        for constructors in INFO[like].scheduler_inputs:
+        for constructors in info(like).scheduler_inputs:
             line = Line()
             optimizer = make(name, line.params, **given.kwargs)
             start = line.loss().item()
@@ -243,7 +249,7 @@ def test_an_older_state_can_be_loaded(name):
         line = Line()
         optimizer = make(name, line.params, **given.kwargs)
         line.run(optimizer, 2)
-        for flag in INFO[like].not_og_supported_flags:
+        for flag in info(like).not_og_supported_flags:
             saved = copy.deepcopy(optimizer.state_dict())
             for group in saved["param_groups"]:
                 group.pop(flag, None)
@@ -305,9 +311,9 @@ def test_a_hook_may_change_what_is_saved_and_loaded(name):
 def test_the_errors_of_the_table(name):
     _, like = CLASSES[name]
     asked = 0
-    for case in INFO[like].optim_error_inputs_func(device="cpu", dtype=torch.float32):
+    for case in info(like).optim_error_inputs_func(device="cpu", dtype=torch.float32):
         given = case.optimizer_error_input
-        if case.error_on is not OptimizerErrorEnum.CONSTRUCTION_ERROR or any(
+        if case.error_on is not of_torch().OptimizerErrorEnum.CONSTRUCTION_ERROR or any(
                 excepted(name, key) for key in given.kwargs):
             continue
         if set(given.kwargs) - {"lr", "weight_decay"} and name in OURS:

@@ -7,13 +7,14 @@ from collections import Counter
 import numpy as np
 import pytest
 from browser import ROOT
+from thorough import instances
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 planted = importlib.import_module("planted_ravines")
 sys.path.pop(0)
 
-# Three of each kind in one to four variables; the benchmark has 300 in up to twelve.
-SEEDS = [*range(0, 28), *range(7 * 36, 7 * 40)]
+# Each kind in one to four variables; the benchmark has 300 instances, in up to twelve.
+SEEDS = range(instances(28, 300))
 
 
 def test_the_instances_are_what_they_say():

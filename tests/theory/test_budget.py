@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from thorough import instances
 
 from saddlelib import Oracle, minimize
 from saddlelib.methods import PGD, PSD, RepairedPSD
@@ -180,8 +181,8 @@ def test_a_perturbation_that_is_rounded_up_is_kept():
 
 def test_no_setting_overflows():
     """Every setting is answered with numbers or with a ValueError that names an argument."""
-    rng, answered, infinite = np.random.default_rng(0), 0, 0
-    for _ in range(400):
+    rng, answered, infinite, times = np.random.default_rng(0), 0, 0, instances(120, 400)
+    for _ in range(times):
         ell, rho, delta_f, seconds = 10 ** rng.uniform(-100, 100, 4)
         setting = dict(lipschitz_grad=ell, lipschitz_hess=rho, dim=int(10 ** rng.uniform(0, 12)),
                        epsilon=10 ** rng.uniform(-150, 100), delta_f=delta_f,
@@ -197,7 +198,7 @@ def test_no_setting_overflows():
         assert not any(math.isnan(n) or n < 0 for n in numbers)
         infinite += math.inf in numbers
         assert str(table)
-    assert answered > 100 and infinite > 10
+    assert answered > times / 4 and infinite > times / 40
 
 
 def test_durations_are_said_in_the_unit_people_use():

@@ -67,15 +67,20 @@ function loop(widget, { state, name, draw }) {
 
 // The sentence under a figure. A screen reader is told of it only when the reader has asked, by a
 // control, a key or a drag, and once what that set going has come to rest. What moves by itself, as
-// when a figure comes into view, stays silent.
-function sentence(root) {
+// when a figure comes into view, stays silent. Where the text invites a guess, the result is not
+// to be seen before that either: kit.css covers it.
+function sentence(root, guess) {
   const node = h("p", { class: "lf-summary", "data-testid": "summary", "aria-live": "off",
                         "aria-atomic": "true" });
   let [said, saidAt, timer, asked] = ["", -Infinity, 0, false];
   let heard = ""; // what a screen reader was told last, or what stood there before anybody asked
   for (const kind of ["input", "change", "click", "keydown", "pointerdown"]) {
-    root.addEventListener(kind, (event) => { asked ||= event.key !== "Tab"; }, true);
+    root.addEventListener(kind, (event) => {
+      asked ||= event.key !== "Tab";
+      if (asked) root.classList.remove("lf-guess");
+    }, true);
   }
+  root.classList.toggle("lf-guess", guess);
   return {
     node, stop: () => clearTimeout(timer),
     say(words, moving) {
@@ -95,12 +100,13 @@ function sentence(root) {
 
 /* -- what goes on by itself -- */
 
-// A place between 0 and the last that plays once when somebody can watch, and that a slider and a
-// button move. With reduced motion it is at the last at once.
+// A place between 0 and the last that plays once when somebody can watch, or when it is told to, and
+// that a slider and a button move. With reduced motion it is at the last at once.
 function player({ label, last, next, stops = null, slide = true, play = true, words = String,
-                  start = 0, verb = "play" }, { invalidate }) {
+                  start = 0, verb = "play", waits = false }, { invalidate }) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const state = { at: Infinity, playing: false, seen: false, started: !play };
+  const state = { at: waits && !calm.matches ? start : Infinity, playing: false, seen: false,
+                  started: !play || waits };
   const scrub = slider(label);
   const button = h("button", { type: "button" });
   let all = 0; // the last place, as of the last frame
@@ -198,7 +204,7 @@ export function figure(spec) {
     const compact = spec.compact && widget.get("compact");
     const root = h("div", { class: `lf ${spec.name}`, role: "group", "aria-label": spec.title });
     if (compact) root.classList.add("lf-compact");
-    const words = sentence(root);
+    const words = sentence(root, Boolean(spec.guess) && !compact);
     const wheel = loop(widget, { state: spec.state, name: spec.name, draw });
     const { read, write, invalidate } = wheel;
     const initial = read();
