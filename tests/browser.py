@@ -53,6 +53,14 @@ def in_node(name, fixtures):
     return json.loads(done.stdout)
 
 
+# In a page: wait for so many frames, each half a second at most, as a browser need not draw any.
+FRAMES = """async (count) => {
+  for (; count; count -= 1) await new Promise((done) => {
+    requestAnimationFrame(done);
+    setTimeout(done, 500);
+  });
+}"""
+
 # How far everything on a page has moved by itself until now, as a browser counts it. An observer
 # says nothing where nothing has moved.
 SHIFTS = """() => new Promise((done) => {
@@ -170,15 +178,3 @@ class Visit:
 
     def __exit__(self, *exc):
         self.context.close()
-
-
-def stands_still(page, name):
-    """Whether a figure is at rest: an animation would draw in every frame of half a second.
-
-    One late redraw, after a change of size, is none; so pictures are not compared.
-    """
-    drawn = f"performance.getEntriesByName('{name}:drawn').length"
-    page.wait_for_timeout(300)
-    before = page.evaluate(drawn)
-    page.wait_for_timeout(600)
-    return page.evaluate(drawn) - before <= 1
