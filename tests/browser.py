@@ -156,11 +156,16 @@ class Visit:
             self.errors.append(f"{message.type}: {message.text}")
 
     def open(self, url):
-        """Load a page until its scripts, its fonts and its network are at rest."""
+        """Load a page until its scripts have run, its fonts are there and its figure is drawn."""
         self.page.goto(url, wait_until="load")
-        self.page.wait_for_load_state("networkidle")
-        self.page.evaluate("async () => { await document.fonts.ready; }")
+        self.page.evaluate("async () => { await document.fonts.ready; await window.liveFigures; }")
         return self.page
+
+    def forget(self):
+        """Leave the page, and with it what it asked for and complained about."""
+        self.page.goto("about:blank")
+        self.requests.clear()
+        self.errors.clear()
 
     def open_figures(self, site, name):
         """Load the live figures of a chapter, in its page but without its text and mathematics."""

@@ -80,7 +80,7 @@ LOOK = f"""(() => {{
   // the keys to itself, a slip in the words.
   async function ends(root) {{
     const sliders = seen(root, "input[type=range]"), wrong = [];
-    const named = (slider, fault) => wrong.push(`${{slider.getAttribute("aria-label")}}: ${{fault}}`);
+    const named = ({{ ariaLabel }}, fault) => wrong.push(`${{ariaLabel}}: ${{fault}}`);
     const put = (slider, value) => {{
       slider.value = value;
       slider.dispatchEvent(new Event("input", {{ bubbles: true }}));
