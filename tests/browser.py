@@ -53,6 +53,14 @@ def in_node(name, fixtures):
     return json.loads(done.stdout)
 
 
+# In a page: wait for so many frames, each half a second at most, as a browser need not draw any.
+FRAMES = """async (count) => {
+  for (; count; count -= 1) await new Promise((done) => {
+    requestAnimationFrame(done);
+    setTimeout(done, 500);
+  });
+}"""
+
 # How far everything on a page has moved by itself until now, as a browser counts it. An observer
 # says nothing where nothing has moved.
 SHIFTS = """() => new Promise((done) => {
@@ -148,11 +156,16 @@ class Visit:
             self.errors.append(f"{message.type}: {message.text}")
 
     def open(self, url):
-        """Load a page until its scripts, its fonts and its network are at rest."""
+        """Load a page until its scripts have run, its fonts are there and its figure is drawn."""
         self.page.goto(url, wait_until="load")
-        self.page.wait_for_load_state("networkidle")
-        self.page.evaluate("async () => { await document.fonts.ready; }")
+        self.page.evaluate("async () => { await document.fonts.ready; await window.liveFigures; }")
         return self.page
+
+    def forget(self):
+        """Leave the page, and with it what it asked for and complained about."""
+        self.page.goto("about:blank")
+        self.requests.clear()
+        self.errors.clear()
 
     def open_figures(self, site, name):
         """Load the live figures of a chapter, in its page but without its text and mathematics."""
@@ -170,15 +183,3 @@ class Visit:
 
     def __exit__(self, *exc):
         self.context.close()
-
-
-def stands_still(page, name):
-    """Whether a figure is at rest: an animation would draw in every frame of half a second.
-
-    One late redraw, after a change of size, is none; so pictures are not compared.
-    """
-    drawn = f"performance.getEntriesByName('{name}:drawn').length"
-    page.wait_for_timeout(300)
-    before = page.evaluate(drawn)
-    page.wait_for_timeout(600)
-    return page.evaluate(drawn) - before <= 1

@@ -1,4 +1,8 @@
-"""A chapter in JupyterLab: run all, move the controls, see page and kernel answer each other."""
+"""The chapters in JupyterLab: run all, move the controls, see page and kernel answer each other.
+
+The first chapter is whole. Of the others the text and what their figures need stand in one
+notebook, so that one page and one kernel serve them all.
+"""
 
 import ast
 import json
@@ -18,6 +22,7 @@ from browser import ROOT, Visit
 pytestmark = pytest.mark.browser
 MINUTE = 60_000
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
+LATER = "later.ipynb"
 # The live figures of the later chapters.
 FIGURES = {"psd_theory": [".lf.episode", ".lf.budget"], "psgd": [".lf.noise"],
            "fourth_order_growth": [".lf.ravine"], "gdpolyak": [".lf.race"]}
@@ -44,40 +49,46 @@ def defined_and_used(source):
 
 
 def keep_what_answers(notebook):
-    """Leave out of a copy the formulas, and the code on which no figure and no control depends.
+    """The cells without formulas, and without the code on which no figure and no control depends.
 
     nbval runs every cell, and the first chapter shows its formulas; here the rest is looked at.
     """
+    kept = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"\$\$.*?\$\$|\$[^$]+\$", "(formula)", cell.source, flags=re.S)
     wanted = set()
-    for cell in reversed([cell for cell in notebook.cells if cell.cell_type == "code"]):
-        defined, used = defined_and_used(cell.source)
-        if defined & wanted or re.search(r"saddlelib\.live|ipywidgets", cell.source):
+    for cell in reversed(notebook.cells):
+        if cell.cell_type == "code":
+            defined, used = defined_and_used(cell.source)
+            if not (defined & wanted or re.search(r"saddlelib\.live|ipywidgets", cell.source)):
+                continue
             wanted |= used
-        else:
-            cell.source = "# Left out: no figure and no control needs it."
+        kept.append(cell)
+    return kept[::-1]
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Start a JupyterLab of our own on a copy of the chapters; gives the address of its pages.
-
-    The first chapter is whole, of the others no more is left than `keep_what_answers` leaves.
-    """
+    """Start a JupyterLab of our own on a copy of the chapters; gives the address of its pages."""
     home = tmp_path_factory.mktemp("lab")
     (home / "chapters").mkdir()
+    later = nbformat.v4.new_notebook()
     for path in CHAPTERS:
         notebook = nbformat.read(path, as_version=4)
+        later.metadata = notebook.metadata
         for cell in notebook.cells:
             if cell.cell_type == "code":  # so that what stands there later was computed here
                 cell.execution_count = None
                 if "still" not in cell.metadata:
                     cell.outputs = []
-        if path.stem != "saddles":
-            keep_what_answers(notebook)
-        nbformat.write(notebook, home / "chapters" / path.name)
+        if path.stem == "saddles":
+            nbformat.write(notebook, home / "chapters" / path.name)
+        else:
+            later.cells += keep_what_answers(notebook)
+    for number, cell in enumerate(later.cells):
+        cell.id = f"cell-{number}"  # which is unique in a notebook alone
+    nbformat.write(later, home / "chapters" / LATER)
     shutil.copytree(ROOT / "figures", home / "figures")
     (home / "benchmarks").mkdir()
     shutil.copy(ROOT / "benchmarks" / "honesty.json", home / "benchmarks")  # which chapter 1 reads
@@ -133,9 +144,8 @@ def cells_of(name):
     return nbformat.read(ROOT / "chapters" / name, as_version=4).cells
 
 
-def run_all(visit, lab, name):
-    """Open a chapter in JupyterLab and run all of it; gives the page."""
-    page = visit.page
+def run_all(page, lab, name, stills):
+    """Open a notebook in JupyterLab, with so many still pictures, and run all of it."""
     page.goto(f"{lab}/lab/tree/chapters/{name}?token=letmein&reset")
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=MINUTE)
     for _ in range(240):  # JupyterLab shows "idle" even before the page has a kernel
@@ -145,8 +155,7 @@ def run_all(visit, lab, name):
             break
         page.wait_for_timeout(250)
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=MINUTE)
-    stills = [c for c in cells_of(name) if "still" in c.metadata]
-    assert page.locator(".jp-OutputArea img").count() == len(stills), "a still before the run"
+    assert page.locator(".jp-OutputArea img").count() == stills, "a still before the run"
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function("""() => {
@@ -158,17 +167,22 @@ def run_all(visit, lab, name):
 
 
 @pytest.fixture(scope="module")
-def chapter(browser, lab):
+def visit(browser):
+    with Visit(browser, width=1280, height=1000) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def chapter(visit, lab):
     """The first chapter, all of it run."""
-    with Visit(browser, width=1280, height=1000) as visit:
-        yield run_all(visit, lab, "saddles.ipynb")
+    stills = [c for c in cells_of("saddles.ipynb") if "still" in c.metadata]
+    return run_all(visit.page, lab, "saddles.ipynb", len(stills))
 
 
-@pytest.fixture(scope="module", params=sorted({path.stem for path in CHAPTERS} - {"saddles"}))
-def later_chapter(browser, lab, request):
-    """A later chapter, run, one after the other."""
-    with Visit(browser, width=1280, height=1000) as visit:
-        yield request.param, run_all(visit, lab, f"{request.param}.ipynb")
+@pytest.fixture(scope="module")
+def later(visit, lab):
+    """What is left of the later chapters, run in a second window."""
+    return run_all(visit.context.new_page(), lab, LATER, sum(map(len, FIGURES.values())))
 
 
 def text_changes(locator, before):
@@ -215,21 +229,6 @@ def test_the_first_chapter_runs_whole(chapter, record_property):
     is_whole(chapter)
     record_property("JupyterLab, slider moved to picture changed, seconds",
                     a_slider_changes_the_picture(chapter))
-
-
-def test_the_figures_and_controls_of_a_later_chapter_answer(later_chapter, record_property):
-    name, page = later_chapter
-    is_whole(page)
-    for root in FIGURES[name]:
-        figure = page.locator(root).first
-        figure.scroll_into_view_if_needed()
-        before = figure.text_content()
-        figure.locator("input[type=range]").first.focus()
-        page.keyboard.press("ArrowRight")
-        text_changes(figure, before)
-    if page.locator(".widget-image").count():  # not every chapter has a control beside its figure
-        record_property("JupyterLab, slider moved to picture changed, seconds",
-                        a_slider_changes_the_picture(page))
 
 
 def test_a_live_figure_stands_in_place_of_its_picture(chapter):
@@ -312,3 +311,21 @@ def test_python_moves_the_figure(chapter):
         arg=[start.element_handle(), place["x"], place["y"]],
         timeout=10_000,
     )
+
+
+def test_the_later_chapters_run_whole(later, record_property):
+    assert {path.stem for path in CHAPTERS} == {"saddles", *FIGURES}
+    is_whole(later)
+    if later.locator(".widget-image").count():  # not every chapter has a control beside its figure
+        record_property("JupyterLab, slider moved to picture changed, seconds",
+                        a_slider_changes_the_picture(later))
+
+
+@pytest.mark.parametrize("root", [root for roots in FIGURES.values() for root in roots])
+def test_the_figure_of_a_later_chapter_answers(later, root):
+    figure = later.locator(root).first
+    figure.scroll_into_view_if_needed()
+    before = figure.text_content()
+    figure.locator("input[type=range]").first.focus()
+    later.keyboard.press("ArrowRight")
+    text_changes(figure, before)

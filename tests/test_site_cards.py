@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from browser import ROOT, SITE, Visit, soup
+from browser import FRAMES, ROOT, SITE, Visit, soup
 from bs4 import BeautifulSoup
 
 sys.path.insert(0, str(ROOT / "_site"))
@@ -185,8 +185,7 @@ def test_a_card_says_what_the_place_says(cards):
 @pytest.fixture(scope="module")
 def desk(browser, site):
     with Visit(browser, reduced_motion="reduce") as visit:
-        visit.page.goto(f"{site}/{CHAPTER}")
-        visit.page.wait_for_load_state("load")
+        visit.open(f"{site}/{CHAPTER}")
         yield SimpleNamespace(page=visit.page, visit=visit, card=visit.page.locator(".card"))
 
 
@@ -194,8 +193,7 @@ def desk(browser, site):
 def phone(browser, site):
     with Visit(browser, width=360, height=740, has_touch=True, is_mobile=True,
                reduced_motion="reduce") as visit:
-        visit.page.goto(f"{site}/{CHAPTER}")
-        visit.page.wait_for_load_state("load")
+        visit.open(f"{site}/{CHAPTER}")
         yield SimpleNamespace(page=visit.page, visit=visit, card=visit.page.locator(".card"))
 
 
@@ -257,7 +255,8 @@ def test_no_card_is_printed():
 def test_a_card_moves_nothing_and_announces_nothing(desk):
     size = "[document.documentElement.scrollHeight, document.documentElement.scrollWidth]"
     desk.page.locator("a.symbol").first.scroll_into_view_if_needed()
-    desk.page.wait_for_timeout(500)  # a figure may begin where the page has scrolled to
+    # A figure may begin where the page has scrolled to, and has the height reserved for it then.
+    desk.page.evaluate(f"({FRAMES})(20)")
     before = desk.page.evaluate(size)
     link = hover(desk, "a.symbol")
     assert desk.page.evaluate(size) == before

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import axe_playwright_python
 import numpy as np
 import pytest
-from browser import Visit, serve, stands_still
+from browser import FRAMES, Visit, serve
 from PIL import Image
 
 from saddlelib.live import (
@@ -30,9 +30,89 @@ from saddlelib.theory.budget import _count
 pytestmark = pytest.mark.browser
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
-BAD = re.compile(r"NaN|undefined|Infinity|null|\[object")
 PHONE = {"width": 360, "height": 740, "has_touch": True, "is_mobile": True}
 ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
+# What the tests ask a page about. A figure says its sentence a few times a second; here it says it
+# at once, so that nobody has to wait for it.
+LOOK = f"""(() => {{
+  const later = setTimeout;
+  window.setTimeout = (act, ms, ...given) => later(act, ms <= 200 ? 0 : ms, ...given);
+  history.scrollRestoration = "manual";
+  const frames = {FRAMES};
+  const seen = (root, what) => [...root.querySelectorAll(what)].filter((e) => e.offsetParent);
+  const copy = document.createElement("canvas").getContext("2d", {{ willReadFrequently: true }});
+
+  // A number for the pixels of every canvas.
+  const pictures = (root) => [...root.querySelectorAll("canvas")].map((canvas) => {{
+    const {{ width, height }} = Object.assign(copy.canvas,
+      {{ width: canvas.width, height: canvas.height }});
+    if (!width || !height) return 0;
+    copy.drawImage(canvas, 0, 0);
+    let sum = width;
+    for (const pixel of new Uint32Array(copy.getImageData(0, 0, width, height).data.buffer))
+      sum = (Math.imul(sum, 31) + pixel) | 0;
+    return sum;
+  }});
+
+  // Wait until what was asked for is drawn and said; what is a slip in the words of the figure.
+  async function drawn(root) {{
+    await frames(2);
+    await new Promise((done) => later(done, 0));
+    const names = [...root.querySelectorAll("*")].flatMap((e) => [...e.attributes])
+      .filter((a) => a.name.startsWith("aria-")).map((a) => a.value);
+    const words = [root.textContent, ...names].join(" ");
+    const slip = words.match(/.{{0,40}}(NaN|undefined|Infinity|null|\\[object).{{0,40}}/s);
+    const sentence = root.querySelector(".lf-summary").textContent;
+    return [...(slip ? [slip[0]] : []), ...(sentence.split(/\\s+/).length > 20 ? [sentence] : [])];
+  }}
+
+  // An animation would draw in every frame. One late redraw, after a change of size, is none.
+  async function rests(name) {{
+    const drawn = () => performance.getEntriesByName(`${{name}}:drawn`).length;
+    await frames(3);
+    const before = drawn();
+    await frames(15);
+    return drawn() - before <= 1;
+  }}
+
+  // Move every slider to both its ends, then all of them at once, and press every box. What is
+  // wrong: an end that is not reached or has no words, a slider that changes no picture or keeps
+  // the keys to itself, a slip in the words.
+  async function ends(root) {{
+    const sliders = seen(root, "input[type=range]"), wrong = [];
+    const named = ({{ ariaLabel }}, fault) => wrong.push(`${{ariaLabel}}: ${{fault}}`);
+    const put = (slider, value) => {{
+      slider.value = value;
+      slider.dispatchEvent(new Event("input", {{ bubbles: true }}));
+    }};
+    for (const slider of sliders) {{
+      const [middle, before] = [slider.value, String(pictures(root))];
+      let changed = false;
+      for (const end of ["min", "max"]) {{
+        if (!slider.dispatchEvent(new KeyboardEvent("keydown",
+          {{ key: "Home", bubbles: true, cancelable: true }}))) named(slider, "takes a key");
+        put(slider, slider[end]);
+        wrong.push(...await drawn(root));
+        if (slider.value !== slider[end]) named(slider, `not at its ${{end}}`);
+        if (!slider.getAttribute("aria-valuetext")) named(slider, `no words at its ${{end}}`);
+        changed ||= String(pictures(root)) !== before;
+      }}
+      if (!changed) named(slider, "changes nothing");
+      put(slider, middle);
+      await drawn(root);
+    }}
+    for (const box of root.querySelectorAll("[type=checkbox], [type=radio]")) {{
+      box.click();
+      wrong.push(...await drawn(root));
+    }}
+    for (const end of ["min", "max"]) {{
+      for (const slider of sliders) if (slider.offsetParent) put(slider, slider[end]);
+      wrong.push(...await drawn(root));
+    }}
+    return wrong;
+  }}
+  window.look = {{ seen, frames, pictures, drawn, rests, ends }};
+}})();"""
 # What a person or a program that reads the page aloud is told, counted from the call on.
 LISTEN = """() => { window.said = []; new MutationObserver((changes) => {
   for (const { target } of changes) {
@@ -85,15 +165,29 @@ def pages(tmp_path_factory):
         yield address
 
 
+@pytest.fixture(scope="module")
+def screens(browser):
+    """A desk and a phone for all tests: a page is loaded anew much sooner than made anew."""
+    with Visit(browser) as desk, Visit(browser, **PHONE) as phone:
+        for visit in (desk, phone):
+            visit.page.add_init_script(LOOK)
+        yield SimpleNamespace(desk=desk, phone=phone)
+
+
 @pytest.fixture
-def shown(browser, pages):
+def shown(screens, pages):
     """Show a figure by its name; hand back its page, its root and what is asked for most."""
     visits = []
 
-    def show(name, **options):
-        visit = Visit(browser, **({"reduced_motion": "reduce"} | options))
+    def show(name, phone=False, width=1280, height=900, reduced_motion="reduce"):
+        visit = screens.phone if phone else screens.desk
         visits.append(visit)
         page = visit.page
+        page.emulate_media(color_scheme="light", forced_colors="none",
+                           reduced_motion=reduced_motion)
+        if not phone:
+            page.set_viewport_size({"width": width, "height": height})
+            page.mouse.move(0, 0)
         page.goto(f"{pages}/{name}/index.html")
         page.wait_for_function("document.querySelector('.lf-summary')?.textContent")
         root = page.locator(".lf")
@@ -102,26 +196,26 @@ def shown(browser, pages):
                                summary=root.get_by_test_id("summary"))
 
     yield show
+    found = [visit.errors + visit.foreign(pages) for visit in visits]
     for visit in visits:
-        assert visit.errors == [] and visit.foreign(pages) == []
-        visit.context.close()
+        visit.errors.clear()
+        visit.requests.clear()
+    assert not any(found), found
 
 
 def drawn(live):
-    """Wait until what was asked for is drawn; nothing that the figure says is a slip."""
-    live.page.wait_for_timeout(50)
-    words = live.root.evaluate(
-        "e => e.textContent + [...e.querySelectorAll('*')].flatMap((n) => [...n.attributes]"
-        ".filter((a) => a.name.startsWith('aria-')).map((a) => a.value)).join(' ')")
-    assert not BAD.search(words), words
-    assert len(live.summary.text_content().split()) <= 20, live.summary.text_content()
+    """Wait until what was asked for is drawn and said; nothing that the figure says is a slip."""
+    assert live.root.evaluate("e => look.drawn(e)") == []
 
 
 def said(live):
     """The sentence of a figure, once it has been said; it is short."""
-    live.page.wait_for_timeout(220)
     drawn(live)
     return live.summary.text_content()
+
+
+def stands_still(page, name):
+    return page.evaluate("name => look.rests(name)", name)
 
 
 def press(live, name):
@@ -130,9 +224,8 @@ def press(live, name):
 
 
 def pictures(live):
-    """The pixels of every canvas."""
-    return live.root.evaluate(
-        "e => [...e.querySelectorAll('canvas')].map((c) => c.toDataURL())")
+    """A number for the pixels of every canvas."""
+    return live.root.evaluate("e => look.pictures(e)")
 
 
 def centre(locator):
@@ -146,11 +239,12 @@ def open_all(live):
 
 def fits(live, width):
     """Nothing sticks out of a page of this width."""
-    boxes = live.root.evaluate("""e => [e, ...e.querySelectorAll('button, input, canvas, p, table')]
-      .filter((n) => n.offsetParent).map((n) => n.getBoundingClientRect())
-      .map((b) => [b.left, b.right])""")
-    assert min(left for left, _ in boxes) >= 0 and max(right for _, right in boxes) <= width
-    assert live.page.evaluate("document.documentElement.scrollWidth") <= width
+    left, right, wide = live.root.evaluate("""e => {
+      const boxes = [e, ...look.seen(e, "button, input, canvas, p, table")]
+        .map((n) => n.getBoundingClientRect());
+      return [Math.min(...boxes.map((b) => b.left)), Math.max(...boxes.map((b) => b.right)),
+              document.documentElement.scrollWidth]; }""")
+    assert left >= 0 and right <= width and wide <= width
 
 
 @every_figure
@@ -159,26 +253,14 @@ def test_every_control_answers_the_keyboard_at_its_ends(shown, name):
     fits(live, 1280)
     assert live.root.bounding_box()["width"] >= 1000
     open_all(live)
-    sliders = live.root.locator("input[type=range]").all()
-    for slider in [s for s in sliders if s.is_visible()]:
-        middle, before = slider.input_value(), pictures(live)
-        changed = False
-        for key, end in (("Home", "min"), ("End", "max")):
-            slider.press(key)
-            drawn(live)
-            assert slider.input_value() == slider.get_attribute(end)
-            assert slider.get_attribute("aria-valuetext")
-            changed = changed or pictures(live) != before
-        assert changed, slider.get_attribute("aria-label")
-        slider.fill(middle)
-    for box in live.root.locator("[type=checkbox], [type=radio]").all():
-        box.press("Space")
-        drawn(live)
-    for key in ("Home", "End"):  # all at their ends at once
-        for slider in [s for s in sliders if s.is_visible()]:
-            slider.press(key)
-        drawn(live)
-        said(live)
+    slider = live.root.locator("input[type=range]:visible").first
+    middle = slider.input_value()
+    for key, end in (("Home", "min"), ("End", "max")):  # as all others do, being of one kind
+        slider.press(key)
+        assert slider.input_value() == slider.get_attribute(end)
+    slider.fill(middle)
+    drawn(live)
+    assert live.root.evaluate("e => look.ends(e)") == []
     if live.root.get_by_role("button", name="start over").count():
         press(live, "start over")
 
@@ -207,11 +289,15 @@ def test_few_controls_stand_beside_the_plot_and_presets_change_it(shown, name):
     assert changes >= len(pressed) - 1 and len(pressed) >= len(buttons) / 2
     live.root.locator(".lf-more > summary").click()
     start_over = live.root.get_by_role("button", name="start over")
-    for button in live.root.locator(".lf-more button").all():
-        button.press("Enter")
-        drawn(live)
+    assert live.root.evaluate("""async (e) => {
+      const wrong = [];
+      for (const button of e.querySelectorAll(".lf-more button")) {
+        button.click();
+        wrong.push(...await look.drawn(e));
+      }
+      return wrong; }""") == []
     start_over.press("Enter")
-    said(live)
+    drawn(live)
     # A button that would change nothing says so, and does nothing.
     for button in live.root.locator("button[aria-disabled=true]").all():
         before = pictures(live)
@@ -242,7 +328,7 @@ def test_the_start_answers_keys_mouse_and_finger(shown, name):
     drawn(live)
     assert "= 0," in live.start.get_attribute("aria-valuetext")
 
-    phone = shown(name, **PHONE)
+    phone = shown(name, phone=True)
     place, scroll = centre(phone.start), phone.page.evaluate("() => scrollY")
     touch = phone.page.context.new_cdp_session(phone.page)
     for kind, points in [("touchStart", [place]), ("touchMove", [place + [-15, 20]]),
@@ -256,21 +342,23 @@ def test_the_start_answers_keys_mouse_and_finger(shown, name):
 
 @every_figure
 def test_on_a_phone_the_plot_stays_in_view_of_every_slider(shown, name):
-    live = shown(name, **PHONE)
+    live = shown(name, phone=True)
     fits(live, 360)
     open_all(live)
     fits(live, 360)
-    plot = live.root.locator(".lf-bench > .lf-view")
-    for slider in [s for s in live.root.locator("input[type=range]").all() if s.is_visible()]:
-        slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
-        slider.focus()
-        above, box = plot.bounding_box(), slider.bounding_box()
-        label = slider.get_attribute("aria-label")
-        assert above["y"] >= 0 and above["y"] + above["height"] <= box["y"] + 1, label
-        assert box["y"] + box["height"] <= 740 and box["height"] >= 44, label
-    for button in live.root.locator("button").all():
-        if button.is_visible():
-            assert button.bounding_box()["height"] >= 44
+    places = live.root.evaluate("""e => look.seen(e, "input[type=range]").map((slider) => {
+      slider.scrollIntoView({ block: "center", behavior: "instant" });
+      slider.focus();
+      const [plot, own] = [e.querySelector(".lf-bench > .lf-view"), slider]
+        .map((n) => n.getBoundingClientRect());
+      return [slider.getAttribute("aria-label"), plot.top, plot.bottom, own.top, own.bottom]; })""")
+    assert places
+    for label, top, bottom, above, below in places:
+        assert top >= 0 and bottom <= above + 1, label
+        assert below <= 740 and below - above >= 44, label
+    small = live.root.evaluate("""e => look.seen(e, "button")
+      .filter((b) => b.getBoundingClientRect().height < 44).map((b) => b.textContent)""")
+    assert small == []
 
 
 CONTRAST = """(root, names) => {
@@ -295,8 +383,10 @@ LOOKS = """(all) => all.map((e) => {
 })"""
 
 
-def brightness(live):
-    return np.asarray(Image.open(io.BytesIO(live.root.screenshot())).convert("L")).mean()
+def greys(locator):
+    """The pixels of an element as they are shown."""
+    shot = locator.screenshot(type="jpeg", quality=90)
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("L"))
 
 
 @every_figure
@@ -305,12 +395,14 @@ def test_it_can_be_read_in_light_dark_and_forced_colours(shown, name):
     open_all(live)
     live.page.evaluate(AXE)
     seen = {}
-    for scheme in ("light", "dark"):
+    # Nothing but colours is another in the dark.
+    for scheme, asked in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
         live.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        live.page.wait_for_timeout(150)
-        seen[scheme] = brightness(live)
+        drawn(live)
+        seen[scheme] = greys(live.root).mean()
         found = live.page.evaluate(
-            "() => axe.run('.lf', { preload: false }).then((r) => r.violations)")
+            "(asked) => axe.run('.lf', { preload: false, resultTypes: ['violations'], ...asked })"
+            ".then((r) => r.violations)", asked)
         assert [v["id"] for v in found] == []
         # What is drawn on a canvas axe cannot see: text 4.5, marks 3.
         assert live.root.evaluate(CONTRAST, ["soft"])[0] >= 4.5
@@ -321,40 +413,38 @@ def test_it_can_be_read_in_light_dark_and_forced_colours(shown, name):
     at_once = live.root.evaluate("""async (e) => {
       document.documentElement.dataset.theme = 'light';
       await null;
-      return [...e.querySelectorAll('canvas')].map((c) => c.toDataURL());
+      return look.pictures(e);
     }""")
-    live.page.wait_for_timeout(150)
+    drawn(live)
     assert at_once == pictures(live)
-    assert abs(brightness(live) - seen["light"]) < 5
+    assert abs(greys(live.root).mean() - seen["light"]) < 5
 
     live.page.emulate_media(color_scheme="light", forced_colors="active", reduced_motion="reduce")
-    live.page.wait_for_timeout(150)
+    drawn(live)
     looks = live.root.locator("[class*=lf-legend] .lf-swatch").evaluate_all(LOOKS)
     assert len(set(looks)) == len(looks), looks
     # What shows a value by its colour alone shows nothing here: every canvas has dark on light.
     for canvas in live.root.locator("canvas").all():
-        grey = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("L"))
-        assert 0.005 < (grey < 100).mean() < 0.5
+        assert 0.005 < (greys(canvas) < 100).mean() < 0.5
 
 
 @every_figure
 def test_nothing_is_announced_unasked(shown, name):
     live = shown(name, reduced_motion="no-preference")
     live.page.evaluate(LISTEN)
-    live.page.wait_for_timeout(1500)
+    live.page.evaluate("look.frames(40)")
     live.page.mouse.move(640, 300)
     live.page.keyboard.press("Tab")
-    live.page.wait_for_timeout(300)
+    live.page.evaluate("look.frames(10)")
     assert live.page.evaluate("window.said") == []
     slider = live.root.locator(".lf-sliders input").first
     slider.press("Home")
     play = live.root.get_by_role("button", name="pause")
     if play.count():
         play.press("Enter")  # what still plays is told of when it has come to rest
-    live.page.wait_for_timeout(400)
-    assert live.page.evaluate("window.said.length") >= 1
+    live.page.wait_for_function("window.said.length")
     live.page.emulate_media(reduced_motion="reduce")
-    live.page.wait_for_timeout(200)
+    drawn(live)
     assert live.root.get_by_role("button", name=re.compile("play|pause|race")).count() == 0
     assert live.root.evaluate("e => e.getAnimations({ subtree: true }).length") == 0
     assert stands_still(live.page, live.figure.mark)
@@ -372,7 +462,7 @@ def test_a_figure_far_below_waits_and_its_state_travels(browser, pages, tmp_path
     with serve(tmp_path) as address, Visit(browser) as visit:
         visit.page.goto(f"{address}/two.html")
         visit.page.wait_for_function("document.querySelectorAll('.lf').length === 2")
-        visit.page.wait_for_timeout(500)
+        visit.page.evaluate(f"({FRAMES})(20)")
         first, second = visit.page.get_by_test_id("summary").all()
         assert "GD" in first.text_content() and second.text_content() == ""
         assert visit.page.get_by_label("step size η").first.get_attribute(
@@ -384,16 +474,22 @@ def test_a_figure_far_below_waits_and_its_state_travels(browser, pages, tmp_path
         assert visit.errors == []
 
 
+@pytest.fixture(scope="module")
+def without_scripts(browser):
+    with Visit(browser, java_script_enabled=False) as visit:
+        yield visit
+
+
 @pytest.mark.parametrize("page", ["saddles", "psd_theory", "psgd", "fourth_order_growth",
                                   "gdpolyak"])
-def test_in_the_book_a_picture_stands_in_where_scripts_do_not_run(browser, site, page):
-    address = f"{site}/chapters/{page}.html"
-    with Visit(browser, java_script_enabled=False) as visit:
-        visit.page.goto(address)
-        stills = visit.page.locator(".no-script img:not(.on-dark)").all()
-        for picture in stills:
-            assert picture.is_visible() and len(picture.get_attribute("alt")) > 20
+def test_in_the_book_a_picture_stands_in_where_scripts_do_not_run(
+        browser, without_scripts, site, page):
+    without_scripts.open_figures(site, f"chapters/{page}.html")
+    stills = without_scripts.page.locator(".no-script img:not(.on-dark)").all()
+    for picture in stills:
+        assert picture.is_visible() and len(picture.get_attribute("alt")) > 20
     with Visit(browser, width=360, reduced_motion="reduce") as visit:
+        visit.page.add_init_script(LOOK)
         visit.open_figures(site, f"chapters/{page}.html")
         wanted = ".live-figure:not([data-figure=AnswerBox])"
         for box in visit.page.locator(wanted).all():  # they start where they are near
@@ -404,12 +500,13 @@ def test_in_the_book_a_picture_stands_in_where_scripts_do_not_run(browser, site,
         assert figures.count() == len(stills) >= 1
         assert not any(s.is_visible() for s in visit.page.locator(".no-script").all())
         for figure in figures.all():  # the plot sticks among whatever the book puts around it
-            figure.evaluate("e => e.querySelectorAll('details').forEach((d) => { d.open = true })")
-            plot = figure.locator(".lf-bench > .lf-view")
-            slider = figure.locator(".lf-more input[type=range]:visible").last
-            slider.evaluate("e => e.scrollIntoView({ block: 'center', behavior: 'instant' })")
-            above, box = plot.bounding_box(), slider.bounding_box()
-            assert above["y"] > 0 and above["y"] + above["height"] <= box["y"] + 1
+            above, below, slider = figure.evaluate("""e => {
+              e.querySelectorAll("details").forEach((d) => { d.open = true; });
+              const slider = look.seen(e, ".lf-more input[type=range]").at(-1);
+              slider.scrollIntoView({ block: "center", behavior: "instant" });
+              const plot = e.querySelector(".lf-bench > .lf-view").getBoundingClientRect();
+              return [plot.top, plot.bottom, slider.getBoundingClientRect().top]; }""")
+            assert above > 0 and below <= slider + 1
         assert visit.errors == []
 
 
@@ -677,7 +774,7 @@ def finished(live):
     calls = live.root.get_by_label("oracle calls", exact=True)
     live.page.wait_for_function("e => e.value === e.max", arg=calls.element_handle())
     while not stands_still(live.page, "race"):
-        live.page.wait_for_timeout(100)
+        pass
     drawn(live)
     return {cells[0]: cells[1:] for cells in live.root.get_by_test_id("table").evaluate(
         "e => [...e.tBodies[0].rows].map((r) => [...r.cells].map((c) => c.textContent))")}
@@ -686,7 +783,6 @@ def finished(live):
 def raced(live, name):
     """Press a button and wait for the end of its race."""
     live.root.get_by_role("button", name=name, exact=True).press("Enter")
-    live.page.wait_for_timeout(60)
     return finished(live)
 
 
@@ -759,6 +855,7 @@ def test_no_call_of_the_race_is_made_before_it_is_seen_and_then_few_in_a_frame(b
     (tmp_path / "index.html").write_text(
         page.replace("<div data", "<div style='height: 1000px'></div><div data"), "utf-8")
     with serve(tmp_path) as address, Visit(browser, reduced_motion="reduce") as visit:
+        visit.page.add_init_script(LOOK)
         visit.page.goto(address)
         visit.page.wait_for_function("document.querySelector('.lf-summary')?.textContent")
         live = SimpleNamespace(page=visit.page, root=visit.page.locator(".lf"),
