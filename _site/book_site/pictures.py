@@ -75,10 +75,10 @@ def show_both(html, sizes):
         before, folder, name, after = found.groups()
         width, height, least = sizes[name]
         rest = re.sub(r'\b(?:class|width|height|style)="[^"]*"', "", before + after)
-        eager = "" if "no-script" in before + after else ' loading="lazy"'
         return "".join(
             f'<img {" ".join(rest.split())} class="picture on-{paper}{least}" '
-            f'src="{folder}{name}.{paper}.svg" width="{width}" height="{height}"{eager}>'
+            f'src="{folder}{name}.{paper}.svg" width="{width}" height="{height}" '
+            'loading="lazy">'
             for paper in PAPER)
 
     return IMAGE.sub(one, html)

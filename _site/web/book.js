@@ -183,7 +183,7 @@ function boxes() {
     if (scrolls === box.hasAttribute("tabindex")) return;
     if (scrolls) {
       box.setAttribute("tabindex", "0");
-      box.setAttribute("role", "group");
+      if (box.localName !== "figure") box.setAttribute("role", "group"); // which it is by itself
       box.setAttribute("aria-label", "Wide content, scrolls sideways");
     } else {
       for (const name of ["tabindex", "role", "aria-label"]) box.removeAttribute(name);

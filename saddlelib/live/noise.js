@@ -4,6 +4,7 @@
 import { axes, linear } from "./kit/axes.js";
 import { h, swatch } from "./kit/controls.js";
 import { figure } from "./kit/figure.js";
+import { cached } from "./kit/landscape.js";
 import { clamp, decades, range, short } from "./kit/numbers.js";
 import { fun, minimizer } from "./model.js";
 import { axisOf, chiBelow, chiQuantile, compute, DELTA, DRAWS, drawNoise, drawRuns, EPSILON, lens,
@@ -80,12 +81,13 @@ function mark({ disc, path, fill }, kind, x, y, size = 3.5) {
 const bare = (low, high) => ({ ...linear(low, high), ticks: null }); // a scale without ticks
 
 // One coordinate has no x2: there every run has a row of its own.
-function drawMap(pen, p, step) {
-  const flat = p.dim === 1;
-  const frame = { left: 1, right: pen.width - 1, top: 24, bottom: pen.height - 22 };
-  const plot = axes(pen, frame, { x: bare(-MAP.x1, MAP.x1), y: flat ? bare(RUNS, 0) : bare(MAP.low, MAP.high) });
-  p.plot = plot;
-  const zero = flat ? RUNS / 2 : 0;
+const isFlat = ({ dim }) => dim === 1;
+const plotOf = (pen, p) => axes(pen, { left: 1, right: pen.width - 1, top: 24, bottom: pen.height - 22 },
+  { x: bare(-MAP.x1, MAP.x1), y: isFlat(p) ? bare(RUNS, 0) : bare(MAP.low, MAP.high) });
+
+// What stands on the map before a run has made a step.
+function drawGround(pen, p) {
+  const [flat, plot] = [isFlat(p), plotOf(pen, p)];
   const dotted = { width: 1, dash: [2, 4] };
   const halves = (piece) => [1, -1].map((side) => piece.map(([a, b]) => [a, side * b]));
   for (const piece of small(1, p.dim, MAP.x1)) {
@@ -102,6 +104,13 @@ function drawMap(pen, p, step) {
     else for (const [a] of [piece[0], piece.at(-1)]) if (Math.abs(a) < MAP.x1) plot.down(a, "false", dotted);
   }
   plot.down(0, "soft", dotted);
+}
+
+function drawMap(pen, p, step, ground) {
+  ground(pen, [p.dim, p.grad_norm], p);
+  const [flat, plot] = [isFlat(p), plotOf(pen, p)];
+  const [zero, { frame }] = [flat ? RUNS / 2 : 0, plot];
+  p.plot = plot;
   const places = p.runs.map((run, j) => run.slice(0, step + 1).map(({ x1, x2 }) => [x1, flat ? j + 0.5 : x2]));
   for (const points of places) plot.line(points, "sgd", { width: 1.25 });
   plot.within(() => {
@@ -188,8 +197,9 @@ export default figure({
     const move = (a, b) => write({ start: [round(a, -MAP.x1, MAP.x1), round(b, MAP.low, MAP.high)] });
     const where = ({ start: [a, b], dim }) => `x₁ = ${short(a)}${dim > 1 ? `, x₂ = ${short(b)}` : ", one coordinate"}`;
     const lines = ERRORS.map(() => h("span"));
+    const ground = cached(drawGround);
     return [{
-      name: "map", draw: drawMap, height: (width, wide) => (wide ? 400 : 310),
+      name: "map", draw: (...given) => drawMap(...given, ground), height: (width, wide) => (wide ? 400 : 310),
       drag: { label: "start of the runs", move, point: () => widget.get("start"),
         drop(x, y) {
           const { plot, dim, start } = now();

@@ -3,8 +3,9 @@
 
 import { axes, linear, log, logCounts } from "./kit/axes.js";
 import { figure } from "./kit/figure.js";
+import { cached } from "./kit/landscape.js";
 import { clamp, decades, finite, range, short, steps } from "./kit/numbers.js";
-import { compute, METHODS, panelsOf, scaleAt } from "./ravine_ball_model.js";
+import { compute, mapFrame, METHODS, panelsOf, scaleAt } from "./ravine_ball_model.js";
 import { levelPoint } from "./ravine_model.js";
 
 const REACH = 1.5; // how far the start may be from 0 in each coordinate
@@ -82,34 +83,27 @@ function tell(p) {
 
 /* -- the map -- */
 
-// A point drawn at scale s: t in units of s and the coordinate across in units of s^2. In these
-// units the function is s^4 times itself, so that level lines look the same at every scale.
-function mapFrame({ width, height }, p, scale) {
-  const { window: [x0, x1, y0, y1] } = PLACES[p.problem];
-  const [left, right, top, bottom] = [1, width - 1, 22, height - 20];
-  const [sx, sy] = p.f.swap ? [scale * scale, scale] : [scale, scale * scale];
-  return { left, right, top, bottom, sx, sy,
-           x: (v) => clamp(left + ((right - left) * (v / sx - x0)) / (x1 - x0), -1e4, 1e4),
-           y: (v) => clamp(bottom - ((bottom - top) * (v / sy - y0)) / (y1 - y0), -1e4, 1e4),
-           atX: (x) => sx * (x0 + ((x1 - x0) * (x - left)) / (right - left)),
-           atY: (y) => sy * (y0 + ((y1 - y0) * (bottom - y)) / (bottom - top)) };
-}
-
-function drawMap(pen, p, step) {
-  p.scale = p.follow ? scaleAt(p, step) : 1;
-  p.frame = mapFrame(pen, p, p.scale);
-  const { path, text, disc } = pen;
-  const { frame, f: { bend, swap } } = p;
-  const [st, sw] = swap ? [frame.sy, frame.sx] : [frame.sx, frame.sy];
-  const at = (t, w) => (swap ? [frame.x(w), frame.y(t)] : [frame.x(t), frame.y(w)]);
-  const place = (run, k) => at(run.t[k], run.n[k] + bend * run.t[k] ** 2);
-  pen.inside(frame, () => {
+// The function, without the runs.
+function drawGround(pen, p) {
+  const { at, st, sw } = p.frame;
+  pen.inside(p.frame, () => {
     for (let i = 16; i > 0; i -= 1) { // the widest first
       const line = range(97, (j) => levelPoint(p.f, 0.15 * i, (2 * Math.PI * j) / 96)).map(([t, w]) => at(st * t, sw * w));
       pen.fill(line, "shade", 0.07);
-      path(line, "contour");
+      pen.path(line, "contour");
     }
-    path(range(81, (i) => (i - 40) / 25).map((t) => at(st * t, sw * bend * t * t)), "soft", { width: 1.5, dash: [2, 4] });
+    pen.path(range(81, (i) => (i - 40) / 25).map((t) => at(st * t, sw * p.f.bend * t * t)), "soft", { width: 1.5, dash: [2, 4] });
+  });
+}
+
+function drawMap(pen, p, step, ground) {
+  p.scale = p.follow ? scaleAt(p, step) : 1;
+  p.frame = mapFrame(pen, PLACES[p.problem].window, p.f, p.scale);
+  ground(pen, [p.problem, p.steepness, p.scale], p);
+  const { path, text, disc } = pen;
+  const { frame, frame: { at } } = p;
+  const place = (run, k) => at(run.t[k], run.n[k] + p.f.bend * run.t[k] ** 2);
+  pen.inside(frame, () => {
     const shown = NAMES.filter((name) => p.shown.includes(name)).map((name) => [name, p.runs[name]]);
     for (const [name, run] of shown) {
       const to = Math.min(step, run.nit);
@@ -203,8 +197,9 @@ export default figure({
   views: ({ widget, write, now }) => {
     const round = (v) => Number(clamp(v, -REACH, REACH).toPrecision(12));
     const move = (x, y) => write({ start: [round(x), round(y)] });
+    const ground = cached(drawGround);
     return [{
-      name: "map", draw: drawMap, height: (width, wide) => (wide ? clamp(0.85 * width, 300, 470) : 300),
+      name: "map", draw: (...given) => drawMap(...given, ground), height: (width, wide) => (wide ? clamp(0.85 * width, 300, 470) : 300),
       drag: { label: "start of the runs", move, point: () => widget.get("start"),
         drop: (x, y) => { if (now().scale === 1) move(now().frame.atX(x), now().frame.atY(y)); },
         place: ({ frame, scale, problem, start: [a, b] }) => ({ x: frame.x(a), y: frame.y(b), frame, value: a,

@@ -1,6 +1,7 @@
 // What the figure of the ravine computes: three runs, what was predicted for them, and the curves
 // of its plots.
 
+import { clamp } from "./kit/numbers.js";
 import { functionOf, measure, predict, run, slide } from "./ravine_model.js";
 
 export const METHODS = { gd: "constant steps", polyak: "Polyak steps alone", gdpolyak: "GDPolyak" };
@@ -65,4 +66,20 @@ export function panelsOf(p) {
       marks: dashed ? runs.gdpolyak.jumps.map((k) => [k, runs.gdpolyak.step[k]]) : [],
       laws: laws(to(prediction.step, (a) => a)) },
   ];
+}
+
+/* -- the map -- */
+
+// A point drawn at scale s: t in units of s and the coordinate across in units of s^2. In these
+// units the function is s^4 times itself, so that level lines look the same at every scale.
+export function mapFrame({ width, height }, [x0, x1, y0, y1], { swap }, scale) {
+  const [left, right, top, bottom] = [1, width - 1, 22, height - 20];
+  const [st, sw] = [scale, scale * scale]; // of t and of the coordinate across
+  const [sx, sy] = swap ? [sw, st] : [st, sw];
+  const x = (v) => clamp(left + ((right - left) * (v / sx - x0)) / (x1 - x0), -1e4, 1e4);
+  const y = (v) => clamp(bottom - ((bottom - top) * (v / sy - y0)) / (y1 - y0), -1e4, 1e4);
+  return { left, right, top, bottom, sx, sy, st, sw, x, y,
+           at: (t, w) => (swap ? [x(w), y(t)] : [x(t), y(w)]),
+           atX: (px) => sx * (x0 + ((x1 - x0) * (px - left)) / (right - left)),
+           atY: (py) => sy * (y0 + ((y1 - y0) * (bottom - py)) / (bottom - top)) };
 }

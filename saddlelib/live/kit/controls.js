@@ -13,6 +13,11 @@ export const h = (tag, attributes = {}, ...children) =>
 export const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
+// Writes words where they are others: the same ones again would make the browser lay out the page.
+export const say = (node, words) => {
+  if (node.textContent !== words) node.textContent = words;
+};
+
 // The shapes of marks on a plot, and whether they are filled.
 const MARKS = { disc: ["M8.5 6a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0", true], cross: ["M9 2l8 8m0-8l-8 8"],
                 ring: ["M10 6a3 3 0 1 0 6 0a3 3 0 1 0-6 0"], triangle: ["M13 1l6 10h-12z", true],
@@ -42,19 +47,29 @@ export function swatch(name, { bar = false, mark = null, dash = null, width = nu
 export const legend = (entries) => h("ul", { class: "lf-legend" },
   ...entries.map(([name, words, options]) => h("li", {}, swatch(name, options), words)));
 
-// A table that is written only when one of its cells is another: rows are [method, name, ...cells].
+// A table of which only those cells are written that are others: rows are [method, name, ...cells].
 export function table({ caption, head }) {
   const body = h("tbody");
   const node = h("div", { class: "lf-table" }, h("table", { "data-testid": "table" },
     h("caption", {}, caption),
     h("thead", {}, h("tr", {}, ...head.map((words) => h("th", { scope: "col" }, words)))), body));
-  let shown = "";
+  const heads = []; // what the rows are about
   return { node, update(rows) {
-    if (JSON.stringify(rows) === shown) return;
-    shown = JSON.stringify(rows);
-    body.replaceChildren(...rows.map(([method, name, ...cells]) => h("tr", {},
-      h("th", { scope: "row" }, ...(method ? [swatch(method)] : []), name),
-      ...cells.map((cell) => h("td", {}, cell)))));
+    rows.forEach(([method, name, ...cells], i) => {
+      const about = JSON.stringify([method, name, cells.length]);
+      if (heads[i] !== about) {
+        const row = h("tr", {}, h("th", { scope: "row" }, ...(method ? [swatch(method)] : []), name),
+                      ...cells.map(() => h("td")));
+        if (i < heads.length) body.rows[i].replaceWith(row);
+        else body.append(row);
+        heads[i] = about;
+      }
+      cells.forEach((cell, j) => say(body.rows[i].cells[j + 1], String(cell)));
+    });
+    while (heads.length > rows.length) {
+      heads.pop();
+      body.lastChild.remove();
+    }
   } };
 }
 
@@ -73,7 +88,7 @@ export function slider(label, attributes = {}) {
   const show = (value, words) => {
     input.value = value;
     input.setAttribute("aria-valuetext", words);
-    output.textContent = words;
+    say(output, words);
   };
   return { input, node, show };
 }

@@ -2,7 +2,7 @@
 // the widget's model (get, set, on, off and save_changes, nothing else), so that the same module
 // runs in Jupyter, where the model talks to Python, and on a page, where it talks to nobody.
 
-import { controls, DRAG_KEYS, draggable, h, legend, slider } from "./controls.js";
+import { controls, DRAG_KEYS, draggable, h, legend, say, slider } from "./controls.js";
 import { stopOf } from "./numbers.js";
 import { penOn } from "./pen.js";
 import { onTheme, palette } from "./theme.js";
@@ -161,7 +161,7 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
       scrub.input.max = places ? places.length - 1 : all;
       scrub.show(places ? stopOf(places, known) : Math.floor(known), words(Math.floor(known), current));
       button.hidden = calm.matches;
-      button.textContent = state.playing ? "pause" : verb;
+      say(button, state.playing ? "pause" : verb);
     },
     get goes() { return state.playing && state.seen; },
     get started() { return state.started; }, // somebody has seen it
@@ -206,12 +206,17 @@ export function figure(spec) {
     if (compact) root.classList.add("lf-compact");
     const words = sentence(root, Boolean(spec.guess) && !compact);
     const wheel = loop(widget, { state: spec.state, name: spec.name, draw });
-    const { read, write, invalidate } = wheel;
+    const { read, write } = wheel;
+    let ticks = false; // whether nothing but the player has asked for the next frame
+    const invalidate = () => {
+      ticks = false;
+      wheel.invalidate();
+    };
     const initial = read();
     const morePresets = (given) => (typeof given === "function"
       ? (s) => ({ ...given(s), "start over": initial }) : { ...given, "start over": initial });
     const play = spec.player ? player(spec.player, { invalidate }) : null;
-    let [colours, current, keyOf, shown] = [null, null, "", null];
+    let [colours, current, keyOf, drawnOf, shown, whole] = [null, null, "", "", null, false];
     const fig = { root, widget, read, write, invalidate, play, compact, now: () => current };
     const { make, update } = controls({ read, write, name: spec.name, chosen: () => play?.toEnd() });
     const views = spec.views(fig).filter((view) => !compact || !view.full);
@@ -254,24 +259,44 @@ export function figure(spec) {
       if (fig.ratio !== devicePixelRatio && !layout()) return false;
       colours ??= palette(root);
       const s = read();
-      const name = JSON.stringify(spec.computed ? spec.computed.map((key) => s[key]) : s);
+      const state = JSON.stringify(s);
+      const name = spec.computed ? JSON.stringify(spec.computed.map((key) => s[key])) : state;
+      const begins = current === null;
       if (name !== keyOf) current = compute(s, current, fig);
       else Object.assign(current, s);
       keyOf = name;
+      if (begins) { // on a phone to compute and to draw at once would hold up the page
+        invalidate();
+        return false;
+      }
+      const before = shown;
       shown = play ? play.frame(current) : null;
+      if (ticks && play.goes && shown === before && state === drawnOf) { // the same picture
+        wheel.invalidate();
+        return false;
+      }
+      drawnOf = state;
       const going = spec.go?.(current, shown, fig) ?? false; // a piece of long work, or none
       for (const view of views) {
-        if (!view.canvas) view.update(current, shown);
-        else view.draw(penOn(view.canvas, view.size, colours), current, shown);
-        if (view.canvas) view.canvas.setAttribute("aria-label", view.words(current));
+        const away = view.away && !whole;
+        if (!view.canvas) {
+          if (!away || !play?.goes) view.update(current, shown); // words are right when it rests
+          continue;
+        }
+        view.canvas.setAttribute("aria-label", view.words(current));
+        if (away) continue;
+        view.draw(penOn(view.canvas, view.size, colours), current, shown);
         view.point?.place(view.drag.place(current));
       }
       play?.show(shown, current);
       update(s);
-      tell.textContent = spec.tell?.(current, shown) ?? "";
+      say(tell, spec.tell?.(current, shown) ?? "");
       words.say(spec.summarize(current, shown), going || Boolean(play?.goes));
       wheel.publish(results(current, shown));
-      if (going || play?.goes) invalidate();
+      if (going || play?.goes) {
+        ticks = !going;
+        wheel.invalidate();
+      }
       return true;
     }
 
@@ -283,20 +308,31 @@ export function figure(spec) {
     const watched = new IntersectionObserver((entries) => play?.saw(entries.at(-1).isIntersecting),
                                              { threshold: 0.3 });
     watched.observe(holders[0]);
+    // Of the views after the first only those near the screen are drawn.
+    const passing = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) views[holders.indexOf(target)].away = !isIntersecting;
+      invalidate();
+    }, { rootMargin: "50%" });
+    views.forEach((view, i) => {
+      view.away = i > 0;
+      if (view.away) passing.observe(holders[i]);
+    });
     const resized = new ResizeObserver(() => {
       if (layout()) invalidate();
     });
     resized.observe(root);
     const unthemed = onTheme(root, () => {
       colours = null;
+      whole = true; // paper may come next
       wheel.now();
+      whole = false;
     });
     if (root.isConnected) layout(); // so that nothing moves when it is drawn
     if (first) wheel.begin();
     else near.observe(root);
 
     return () => {
-      for (const observer of [near, watched, resized]) observer.disconnect();
+      for (const observer of [near, watched, passing, resized]) observer.disconnect();
       unthemed();
       play?.end();
       words.stop();
