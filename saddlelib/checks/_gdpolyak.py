@@ -32,7 +32,7 @@ def _gdpolyak_1():
                                         "power."),
             (near(falls, factor**-4, 1e-3), "it falls, so its factor is below one."),
             (near(falls, published**4), "81/256 belongs to λ = 1."),
-        ], "the distance is multiplied by ρ, and f = cv⁴."),
+        ], "the distance is multiplied by 1 − λ/p, and f = cv⁴."),
     ], "Correct. 1 − λ/p = ½, so the steps grow by (½)⁻² = 4 and f falls by (½)⁴ = 1/16.")
 
 
@@ -124,7 +124,7 @@ def _gdpolyak_5():
             (near(factor, rho**4), "f is the third power of the distance here."),
             (near(factor, ravine.contraction(4.0) ** 4), "81/256 belongs to order 4."),
         ], "the distance is multiplied by 1 − 1/p, and f = cv^p."),
-    ], f"Correct. p = 3 and (2/3)³ = {rho**order:.3f}, the true rate of the two neurons.")
+    ], f"Correct. p = 3 and (2/3)³ = {rho**order:.3f}.")
 
 
 def _gdpolyak_7():
