@@ -51,7 +51,7 @@ WRONG = {
                  ((-0.75, -0.25), "¼ for ⅛"), ((-0.75, 1.71875), "D³f[v, v, ·] is 6v²."),
                  ((-0.75, 46.875), "divides it by 24"), ((-0.75, 5), "put u"),
                  (0.875, "2 numbers")],
-    "growth-4": [(2, "That is a²"), (2.8284, "Your b(v)"), (1, "H is 1"), (-1.4142, "sign of a"),
+    "growth-4": [(2, "That is s²"), (2.8284, "Your β(v)"), (1, "H is 1"), (-1.4142, "sign of s"),
                  (0, "positive bound"), (5, "-11.5"), (1.3, "0.155"),
                  ("root 2", "wants a number")],
     "growth-5": [(lambda r, f: 1 / slope(r, f), "Exchange"), (lambda r, f: -slope(r, f), "sign"),

@@ -66,9 +66,9 @@ def _growth_3():
     return Exercise(("c₂", "c₄"), [
         *first(near(bend, -3 / 4), "c₂: ", [
             (near(bend, 3 / 4, 1e-3), "the size is right. 3uv² pushes u to the negative side."),
-            (near(bend, -6 / 4, 1e-3), "that is −b(v)/H. The formula has a factor ½, because "
-                                       "b(v) = D³f[v, v, ·] is twice the coefficient of u."),
-            (near(bend, -3 / 8, 1e-3), "your b(v) is 3v². b(v) = D³f[v, v, ·] differentiates "
+            (near(bend, -6 / 4, 1e-3), "that is −β(v)/H. The formula has a factor ½, because "
+                                       "β(v) = D³f[v, v, ·] is twice the coefficient of u."),
+            (near(bend, -3 / 8, 1e-3), "your β(v) is 3v². β(v) = D³f[v, v, ·] differentiates "
                                        "3uv² twice in v, which makes it 6v²."),
         ], "for a fixed v, which u makes 2u² + 3uv² least?"),
         *first(near(form, 2 - 9 / 8), "c₂ is right. c₄: ", [
@@ -77,7 +77,7 @@ def _growth_3():
                                           "to be lower."),
             (near(form, 2 - 9 / 4, 1e-3), "that takes ¼ for ⅛. It would make 0 no minimizer at "
                                           "all."),
-            (near(form, 2 - 9 / 32, 1e-3), "your b(v) is 3v². b(v) = D³f[v, v, ·] is 6v²."),
+            (near(form, 2 - 9 / 32, 1e-3), "your β(v) is 3v². β(v) = D³f[v, v, ·] is 6v²."),
             (near(form, 48 - 9 / 8, 1e-3), "D⁴f[v⁴] of 2v⁴ is 48, and the formula divides it by "
                                            "24."),
         ], "put u = −¾v² into f."),
@@ -85,20 +85,20 @@ def _growth_3():
 
 
 def _growth_4():
-    """The least a at which ½u² + a·u(v₁² − v₂²) + (v₁² + v₂²)² loses fourth-order growth."""
+    """The least s at which ½u² + s·u(v₁² − v₂²) + (v₁² + v₂²)² loses fourth-order growth."""
     x, right = part(0), math.sqrt(2)
     worst = 1 - x * x / 2
-    return Exercise(("a",), [
-        (near(x, right, 5e-3), "Correct. Q = (v₁² + v₂²)² − ½a²(v₁² − v₂²)², and on the axes it "
-                               "is 1 − ½a²."),
-        (near(x, right**2, 1e-3), "That is a². It is a that was asked."),
-        (near(x, 2 * right, 1e-3), "Your b(v) is a(v₁² − v₂²). b(v) = D³f[v, v, ·] is twice that."),
+    return Exercise(("s",), [
+        (near(x, right, 5e-3), "Correct. Q = (v₁² + v₂²)² − ½s²(v₁² − v₂²)², and on the axes it "
+                               "is 1 − ½s²."),
+        (near(x, right**2, 1e-3), "That is s². It is s that was asked."),
+        (near(x, 2 * right, 1e-3), "Your β(v) is s(v₁² − v₂²). β(v) = D³f[v, v, ·] is twice that."),
         (near(x, right / math.sqrt(2), 1e-3), "H is 1, since ½u² has the second derivative 1; that "
-                                              "makes ⅛⟨b, H†b⟩ = ½a²(v₁² − v₂²)²."),
-        (near(x, -right, 1e-3), "The size is right. The growth does not depend on the sign of a; "
+                                              "makes ⅛⟨b, H†b⟩ = ½s²(v₁² − v₂²)²."),
+        (near(x, -right, 1e-3), "The size is right. The growth does not depend on the sign of s; "
                                 "give the positive one."),
-        (x <= 0, "At a = 0 the growth is of order 4. Give the positive bound."),
-    ], f"For your a the form is {worst:.3g} at v = (1, 0). Where is that zero?")
+        (x <= 0, "At s = 0 the growth is of order 4. Give the positive bound."),
+    ], f"For your s the form is {worst:.3g} at v = (1, 0). Where is that zero?")
 
 
 def _order(answer):
