@@ -551,17 +551,17 @@ def test_presets_of_the_ravine_tell_their_story(shown):
     live = shown("ravine")
     open_all(live)
     tell = live.root.locator(".lf-tell")
-    press(live, "constant steps crawl")
+    press(live, "constant steps")
     found, told = re.search(r"f = (\S+) after 1000 steps, predicted (\S+)\.$",
                             tell.text_content()).groups()
     assert number(found) == pytest.approx(number(told), rel=0.2) and number(found) > 1e-6
     best = {}
-    for name in ("K too small", "K right: steps grow", "K too large", "K that grows"):
+    for name in ("K too small", "K right", "K too large", "K that grows"):
         words = press(live, name)
         best[name] = number(re.search(r"GDPolyak (\S+?)[;.](?: |$)", words)[1])
         ratio, told = re.search(r"by (\S+) \(predicted (\S+)\)", tell.text_content()).groups()
         assert number(ratio) == pytest.approx(number(told), abs=0.01) and told == "0.75"
-    assert max(best["K right: steps grow"], best["K that grows"]) < 1e-8 * min(
+    assert max(best["K right"], best["K that grows"]) < 1e-8 * min(
         best["K too small"], best["K too large"])
     assert "too low" in press(live, "f* a little too low")
 

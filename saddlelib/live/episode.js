@@ -148,7 +148,7 @@ export { compute, count, summarize, tell };
 export default figure({
   name: "episode", title: "When is the run out, and by when must it be?",
   state: ["dim", "gamma", "step_factor", "perturbation_radius", "failure_prob", "runs", "seed", "draw", "on_manifold"],
-  compute, summarize, tell,
+  compute, summarize, tell, guess: true,
   // Runs are made when somebody can watch, a few milliseconds at a time.
   go: (p, at, { play }) => play.started && p.batch.grow(at),
   results: (p, at) => {
@@ -173,7 +173,7 @@ export default figure({
       update: (p, at) => readout.replaceChildren(...measured(p, counted(p, at)).map((words) => h("span", {}, words))),
     }];
   },
-  player: { label: "runs", slide: false, verb: "grow", last: ({ runs }) => runs, next: (at, { runs }) => at + runs / 200 },
+  player: { waits: true, label: "runs", slide: false, verb: "grow", last: ({ runs }) => runs, next: (at, { runs }) => at + runs / 200 },
   beside: (make) => [
     make.slider("perturbation_radius", "perturbation radius r", decades(-8, 0)),
     make.slider("dim", "dimension d", [2, 3, 4, 5, 6, 8, ...decades(1, 6, { per: 10 })],

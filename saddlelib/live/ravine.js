@@ -169,10 +169,10 @@ const STORY = { problem: "rosenbrock", steepness: 10, start: [0.6, 0.9], step_si
                 epoch_length: 30, growth: 0, polyak_factor: 1, f_star_error: 0, maxiter: 1000,
                 follow: false };
 const PRESETS = {
-  "constant steps crawl": { ...STORY, shown: ["gd"] },
+  "constant steps": { ...STORY, shown: ["gd"] },
   "Polyak alone bounces": { ...STORY, shown: ["gd", "polyak"] },
   "K too small": { ...STORY, epoch_length: 8, shown: ["gd", "gdpolyak"] },
-  "K right: steps grow": { ...STORY, shown: ["gd", "polyak", "gdpolyak"] },
+  "K right": { ...STORY, shown: ["gd", "polyak", "gdpolyak"] },
 };
 const MORE_PRESETS = {
   "K too large": { ...STORY, epoch_length: 120, shown: ["gd", "gdpolyak"] },

@@ -106,7 +106,7 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
                   start = 0, verb = "play", waits = false }, { invalidate }) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const state = { at: waits && !calm.matches ? start : Infinity, playing: false, seen: false,
-                  started: !play || waits };
+                  started: !play };
   const scrub = slider(label);
   const button = h("button", { type: "button" });
   let all = 0; // the last place, as of the last frame
@@ -130,7 +130,7 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
     node: h("div", { class: "lf-player" }, ...(slide ? [scrub.node] : []), ...(play ? [button] : [])),
     saw(seen) {
       state.seen = seen;
-      if (seen && !state.started && !calm.matches) {
+      if (seen && !state.started && !waits && !calm.matches) {
         Object.assign(state, { at: start, playing: true });
       }
       state.started ||= seen;
