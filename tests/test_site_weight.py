@@ -44,7 +44,8 @@ def test_pictures_wait_until_somebody_comes_near(name):
 FAR = """() => {
   const all = [...document.querySelectorAll(".bd-article > section > section")];
   const far = all.filter((e) => e.getBoundingClientRect().top > 4 * innerHeight);
-  const seen = far.filter((e) => e.firstElementChild.checkVisibility({contentVisibilityAuto: true}));
+  const drawn = (e) => e.firstElementChild.checkVisibility({ contentVisibilityAuto: true });
+  const seen = far.filter(drawn);
   const high = () => far.reduce((sum, e) => sum + e.getBoundingClientRect().height, 0);
   const estimated = high();
   for (const e of far) e.style.contentVisibility = "visible";

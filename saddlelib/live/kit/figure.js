@@ -275,12 +275,14 @@ export function figure(spec) {
         wheel.invalidate();
         return false;
       }
+      const fresh = drawnOf === "";
       drawnOf = state;
       const going = spec.go?.(current, shown, fig) ?? false; // a piece of long work, or none
       for (const view of views) {
         const away = view.away && !whole;
         if (!view.canvas) {
-          if (!away || !play?.goes) view.update(current, shown); // words are right when it rests
+          // Out of sight words follow when it rests; the first time they take their room.
+          if (fresh || !away || !play?.goes) view.update(current, shown);
           continue;
         }
         view.canvas.setAttribute("aria-label", view.words(current));
