@@ -20,18 +20,18 @@ from ._table import Exercise, equal, near, part, term, whole, within
 
 
 def _saddles_1():
-    """f(x, y) = x² + y³ at the origin."""
+    """f(x₁, x₂) = x₁² + x₂³ at the origin."""
     word = part(0)
     return Exercise(("kind",), choices=(
         "minimizer", "strict saddle", "degenerate saddle", "not stationary"), rows=[
         (equal(word, "degenerate saddle"),
-         "Correct. The Hessian is diag(2, 0): nothing below zero, yet f falls along −y."),
+         "Correct. The Hessian is diag(2, 0): nothing below zero, yet f falls along −x₂."),
         (equal(word, "minimizer"),
-         "The Hessian has no negative eigenvalue, but that is not enough: walk along the y axis "
+         "The Hessian has no negative eigenvalue, but that is not enough: walk along the x₂ axis "
          "to both sides and look at f."),
         (equal(word, "strict saddle"),
-         "Strict means λ_min < 0. Work out the second derivative in y at the origin."),
-    ], last="Both partial derivatives, 2x and 3y², vanish at the origin.")
+         "Strict means λ_min < 0. Work out the second derivative in x₂ at the origin."),
+    ], last="Both partial derivatives, 2x₁ and 3x₂², vanish at the origin.")
 
 
 def _saddles_2():
@@ -55,7 +55,7 @@ def _saddles_3():
     steps = math.ceil(exact)
     return Exercise(("steps",), [
         (equal(x, steps) | near(x, exact, 1e-3),
-         f"Correct. ln(10⁶)/ln(1.1) is a little under {steps} steps."),
+         f"Correct. ln(10⁶)/ln(1.1) = {exact:.2f}, so it arrives with step {steps}."),
         (equal(x, steps - 1), f"{steps - 1} is just short: ln(10⁶)/ln(1.1) = {exact:.2f}. Round "
                               "up, since there are no parts of a step."),
         (within(x, log / 0.1, 1.5),
@@ -80,7 +80,7 @@ def _saddles_4():
         (near(x, 2 / 0.5), "That is 2/γ with the negative curvature γ = 0.5. Along that direction "
                            "f falls at any step; look at the other eigenvalue."),
         (near(x, 2 / 4.5), "Do not add the two curvatures: each coordinate lives by itself."),
-    ], "For each eigenvalue λ the coordinate is multiplied by 1 − ηλ.")
+    ], "For each eigenvalue w the coordinate is multiplied by 1 − ηw.")
 
 
 def _product(answer):
@@ -157,6 +157,10 @@ def _saddles_6():
                        "a minimizer it would undo the work of many steps. Stay within 0.1."),
         (window > 200, f"Each run waits {window} steps before it believes in a minimizer. Stay "
                        "within 200."),
+        ((escaped >= 20) & (window > needed + 20),
+         "All 20 runs leave the saddle, but the window is more than 20 steps longer than the "
+         "slowest needs. A run pays for the whole window, also at its end, at a minimizer: shorten "
+         "it."),
         (escaped >= 20, f"Correct. All 20 runs leave the saddle, the slowest after {needed:.0f} "
                         "steps."),
     ], f"{escaped} of 20 runs leave. From a radius of {radius} in 1000 dimensions the unluckiest "
