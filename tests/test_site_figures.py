@@ -393,6 +393,7 @@ def greys(locator):
 def test_it_can_be_read_in_light_dark_and_forced_colours(shown, name):
     live = shown(name)
     open_all(live)
+    live.root.locator(".lf-sliders input").first.press("Shift")  # nothing waits for a guess
     live.page.evaluate(AXE)
     seen = {}
     # Nothing but colours is another in the dark.
@@ -520,9 +521,11 @@ def number(words):
 def test_the_ball_rolls_once_and_can_be_paused_and_rolled_by_hand(shown):
     live = shown("ravine", reduced_motion="no-preference")
     step = live.root.get_by_label("step", exact=True)
+    play = live.root.get_by_role("button", name="play")
+    assert stands_still(live.page, "ravine") and step.input_value() == "0", "it waits for a guess"
+    play.press("Enter")
     live.page.wait_for_function("e => 10 < e.value && e.value < 990", arg=step.element_handle())
     live.root.get_by_role("button", name="pause").press("Enter")
-    play = live.root.get_by_role("button", name="play")
     play.wait_for()
     assert stands_still(live.page, "ravine")
     for key, words in (("Home", "0"), ("ArrowRight", "1")):
@@ -578,6 +581,7 @@ def test_presets_of_the_trigger_tell_their_story_in_counts_and_predictions(shown
     live = shown("noise")
     open_all(live)
     readout = live.root.get_by_test_id("readout")
+    assert not readout.is_visible() and not live.summary.is_visible(), "the guess comes first"
     story = {
         "one coordinate": {"dim": 1},
         "fifty coordinates": {"dim": 50},
@@ -610,6 +614,7 @@ def test_rules_of_the_trigger_are_one_group_of_radios_and_runs_walk_by_hand(show
     live = shown("noise", reduced_motion="no-preference")
     open_all(live)
     step = live.root.get_by_label("step", exact=True)
+    live.root.get_by_role("button", name="play").press("Enter")
     live.page.wait_for_function("e => 3 < e.value && e.value < 117", arg=step.element_handle())
     live.root.get_by_role("button", name="pause").press("Enter")
     assert stands_still(live.page, "noise")
@@ -642,8 +647,9 @@ def readout(live):
 def test_runs_of_the_episode_grow_to_what_was_predicted_and_can_be_paused(shown):
     live, python = shown("episode", reduced_motion="no-preference"), EscapeEpisode()
     pause = live.root.get_by_role("button", name="pause")
-    pause.press("Enter")  # nobody started it
     grow = live.root.get_by_role("button", name="grow", exact=True)
+    grow.press("Enter")
+    pause.press("Enter")
     grow.wait_for()
     assert stands_still(live.page, "episode")
     early = readout(live)[1][3]
@@ -821,6 +827,7 @@ def test_the_table_of_the_race_ranks_by_calls_and_presets_tell_their_story(shown
 def test_the_race_runs_once_and_can_be_paused_and_run_by_hand(shown):
     live = shown("race", reduced_motion="no-preference")
     calls = live.root.get_by_label("oracle calls", exact=True)
+    live.root.get_by_role("button", name="race", exact=True).press("Enter")
     live.page.wait_for_function("e => 2 < +e.value && +e.value < e.max - 2",
                                 arg=calls.element_handle())
     live.root.get_by_role("button", name="pause").press("Enter")

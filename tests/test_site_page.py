@@ -20,7 +20,8 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 # Pages that are made alike have the longest one or two looked at: of the API reference, of the
 # claims, of the appendices.
 ALIKE = {"api": ["saddlelib", "theory"], "claims": ["saddles"], "checking": ["psd_theory"]}
-SEEN = [name for name in [TOC["root"], *(chapter["file"] for chapter in TOC["chapters"]), "search"]
+NAMES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
+SEEN = [name for name in [*NAMES, "search"]
         if name.split("/")[-1] in ALIKE.get(name.split("/")[0], [name.split("/")[-1]])]
 # One style sheet gives every page its colours, and to check them takes axe most of the time. What a
 # phone shows otherwise than a desk, axe sees on the same pages.

@@ -180,7 +180,7 @@ export default figure({
     make.slider("gradient_seconds", "one gradient", decades(-9, 2), time),
     make.slider("price_per_hour", "one hour costs", [0, ...decades(-2, 3)], (x) => (x ? short(x) : "no price"))],
   caption: "Bars are upper bounds, not what happens: a diamond marks what a run took, where one was made at this "
-    + "setting. The bound of PSD has a gap in its proof, which the repaired one closes.",
+    + "setting. The published bound of PSD has a gap in its proof; the bound of repaired PSD is proved.",
   notes: [
     "Every row is an upper bound that its theory proves or claims, for the same ℓ, ρ, ε, δ, Δf and "
     + "d: ∇f is ℓ-Lipschitz, ∇²f is ρ-Lipschitz, and the start lies at most Δf above the infimum. "

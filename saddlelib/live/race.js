@@ -82,7 +82,7 @@ function drawRace(pen, p, at) {
     plot.across(value, "soft", { width: 1.5 });
     pen.text(`finish ${finish(value)}`, left + 6, plot.y(value) - 5, { colour: "ink" });
   }
-  if (p.floor) pen.text("below the rounding floor, predicted", left + 6, plot.y(p.floor) + 14, { colour: "ink" });
+  if (p.floor) pen.text("GDPolyak’s rounding floor, predicted", left + 6, plot.y(p.floor) + 14, { colour: "ink" });
   const running = p.racers.filter(({ n }) => Math.min(n, head) > 0);
   const callsAt = (column) => plot.atX(left + column) + 1e-6;
   const ways = running.map((racer) => stairs(racer, head, callsAt, right - left)
@@ -93,7 +93,7 @@ function drawRace(pen, p, at) {
   for (const k of jumpsBefore(p, head)) plot.dot(k + 1, leastOf(p.racers.at(-1), k + 1), 4, "bg", "order", 2);
   plot.line(predict(p).filter(([n]) => n <= head), "law", { width: 1.25 });
   running.forEach(({ name }, i) => pen.disc(ends[i].x, ends[i].y, 4, name, "bg", 1.5));
-  drawNames(pen, p, running, ends, ways, frame);
+  if (head > 4) drawNames(pen, p, running, ends, ways, frame); // before that they stand on one spot
 }
 
 // Each line is named at its end, where there is room for it.
@@ -162,8 +162,8 @@ export default figure({
     make.radios("problem", "problem", Object.fromEntries(Object.entries(COURSES).map(([name, [words]]) => [name, words]))),
     make.check("log_calls", "log axis for calls"),
     make.slider("maxiter", "oracle calls in all", [500, 1000, 2000, 5000, 10000, 20000, 50000], String)],
-  caption: "The order-aware method wins by its jumps, which rings mark. GDPolyak falls along the predicted curve where K "
-    + "grows, and stalls where K is too small.",
+  caption: "Rings mark the jumps of the order-aware method. Where K grows, GDPolyak follows the predicted curve unless "
+    + "the walls are badly conditioned; it stalls where K is too small.",
   notes: [
     "Every method starts at the same point and pays one call for one value and one gradient; the plot "
     + "shows the least value that it has met. f* is 0 and known. The short step η, also that of gradient "

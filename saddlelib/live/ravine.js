@@ -150,7 +150,8 @@ function drawPanel(pen, box, p, step, { title, lines, laws, marks = [], floor = 
     if (drawn([0, values[to]])) plot.dot(to, values[to], 3.5, name, "bg", 1);
   }
   for (const [k, v] of marks) if (k <= step) plot.dot(k, v, 2.2, "bg", "gdpolyak", 1.5);
-  for (const points of laws) plot.line(points.filter(drawn), "law", { width: 1.25 });
+  const seen = (point) => drawn(point) && point[0] <= step;
+  for (const points of laws) plot.line(points.filter(seen), "law", { width: 1.25 });
   if (!floor) return;
   plot.across(floor.value, "law", { dash: [2, 4] }, floor.k);
   const at = plot.y(floor.value);
@@ -228,18 +229,18 @@ export default figure({
   caption: "Constant steps slow down for ever. GDPolyak’s long steps, ringed, grow as it comes nearer, as long as its K "
     + "short ones bring it back to the ravine.",
   notes: [
-  "All functions are t⁴ + α(w − bt²)². The ravine is w = bt²; along it f = t⁴, across it the "
-  + "curvature is μ = 2α. Each run takes one gradient per step. GDPolyak takes K short steps η∇f, "
+  "All functions are x⁴ + a(y − bx²)². The ravine is y = bx²; along it f = x⁴, across it the "
+  + "curvature is μ = 2a. Each run takes one gradient per step. GDPolyak takes K short steps η∇f, "
   + "then one long step λ(f − f*)/‖∇f‖² ∇f, where f* is off by the error of the slider.",
-  "Predicted, dashed, derived for these functions: a constant step adds 8η to 1/t² (on a bent ravine a "
-  + "little less), so the distance falls like 1/√(8ηk). A long step multiplies t by 1 − λ/4: 3/4 for "
+  "Predicted, dashed, derived for these functions: a constant step adds 8η to 1/x² (on a bent ravine a "
+  + "little less), so the distance falls like 1/√(8ηk). A long step multiplies x by 1 − λ/4: 3/4 for "
   + "λ = 1, so f falls by 81/256 and the next step is 16/9 as long. It multiplies the distance n from the ravine "
-  + "by |1 − λμ/(16t²)|, and a short step by |1 − ημ|; besides, whatever slides down a bent ravine keeps 4bt⁴/α aside. The dashed line begins at the first long step and "
-  + "ends where these rules say that the walls’ slope μn passes the ravine’s 4t³.",
+  + "by |1 − λμ/(16x²)|, and a short step by |1 − ημ|; besides, whatever slides down a bent ravine keeps 4bx⁴/a aside. The dashed line begins at the first long step and "
+  + "ends where these rules say that the walls’ slope μn passes the ravine’s 4x³.",
   "Too low an f* makes the long steps too long; predicted to overshoot where f < λ|error|/(8 − λ). A "
   + "run that meets a value below the f* it is told ends.",
-  "Distance from the ravine is measured across it, |w − bt²|. The zoom follows GDPolyak: t is drawn "
-  + "in units of s and w in units of s². In these units f is s⁴ times itself, so the landscape repeats, "
+  "Distance from the ravine is measured across it, |y − bx²|. The zoom follows GDPolyak: x is drawn "
+  + "in units of s and y in units of s². In these units f is s⁴ times itself, so the landscape repeats, "
   + "and a constant step covers less and less of it.",
   ],
 });

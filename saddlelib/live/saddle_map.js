@@ -237,8 +237,8 @@ export default figure({
     "another draw": ({ seed, noise, perturbation_radius: r }) => (noise || r ? { seed: (seed + 1) % 2 ** 31 } : null),
   },
   morePresets: { "theory's η": (s) => ({ step_size: 1 / model.lipschitzGrad(s) }) },
-  caption: "Drag the start: the nearer it is to the stable manifold, the longer both methods stay. A perturbation "
-    + "makes the wait short wherever the run began.",
+  caption: "Drag the start: the nearer it is to the stable manifold, the longer gradient descent stays. A "
+    + "perturbation makes the wait short wherever the run began.",
   notes: [
     "f(y) = −(γ/2)y₁² + y₁⁴/4 + (λ/2)y₂² has a saddle at 0 and minimizers at (±√γ, 0). A run has left "
     + "when |y₁| ≥ √γ/2. Near the saddle a step multiplies y₁ by 1 + ηγ, so from step k₀ on that takes "

@@ -110,14 +110,16 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
   const scrub = slider(label);
   const button = h("button", { type: "button" });
   let all = 0; // the last place, as of the last frame
+  let untouched = waits; // what waits shows its end once anything else has been moved
   let places = null;
   scrub.input.addEventListener("input", () => {
     state.at = places ? places[scrub.input.valueAsNumber] : scrub.input.valueAsNumber;
-    state.playing = false;
+    state.playing = untouched = false;
     invalidate();
   });
   button.addEventListener("click", () => {
     state.playing = !state.playing;
+    untouched = false;
     if (state.playing && state.at >= all) state.at = start;
     invalidate();
   });
@@ -135,6 +137,10 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
       }
       state.started ||= seen;
       invalidate();
+    },
+    moved() {
+      if (untouched) state.at = Infinity;
+      untouched = false;
     },
     // From the beginning, as after a change of what is played; a still figure stays at its end.
     restart() {
@@ -206,7 +212,7 @@ export function figure(spec) {
     if (compact) root.classList.add("lf-compact");
     const words = sentence(root, Boolean(spec.guess) && !compact);
     const wheel = loop(widget, { state: spec.state, name: spec.name, draw });
-    const { read, write } = wheel;
+    const { read } = wheel;
     let ticks = false; // whether nothing but the player has asked for the next frame
     const invalidate = () => {
       ticks = false;
@@ -216,6 +222,10 @@ export function figure(spec) {
     const morePresets = (given) => (typeof given === "function"
       ? (s) => ({ ...given(s), "start over": initial }) : { ...given, "start over": initial });
     const play = spec.player ? player(spec.player, { invalidate }) : null;
+    const write = (changes) => {
+      play?.moved();
+      wheel.write(changes);
+    };
     let [colours, current, keyOf, drawnOf, shown, whole] = [null, null, "", "", null, false];
     const fig = { root, widget, read, write, invalidate, play, compact, now: () => current };
     const { make, update } = controls({ read, write, name: spec.name, chosen: () => play?.toEnd() });
