@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from style import INK, SOFT
 
-WIDTH, LINE, GAP = 440, 22, 16
+WIDTH, LINE, GAP = 456, 22, 16
 SPINE, TEXT = 16, 44
 TAKE = "#0072b2"
 # Each question, and where its answers lead; an answer without a word continues the last one.
@@ -42,7 +42,7 @@ def ladder():
         for said, leads in answers:
             if said:
                 parts.append(text(TEXT + 12, y, f"{said} →", SOFT))
-            parts.append(text(TEXT + 60, y, leads, TAKE, ' font-weight="bold"'))
+            parts.append(text(TEXT + 64, y, leads, TAKE, ' font-weight="bold"'))
             y += LINE
         y -= LINE
     circles = [f'<circle cx="{SPINE}" cy="{place}" r="13" fill="none" stroke="{SOFT}"/>'
