@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from style import INK, SOFT
 
-WIDTH, LINE, GAP = 420, 22, 16
+WIDTH, LINE, GAP = 456, 22, 16
 SPINE, TEXT = 16, 44
 TAKE = "#0072b2"
-# Each question, and where its answers lead.
+# Each question, and where its answers lead; an answer without a word continues the last one.
 QUESTIONS = [
     (["Do you train a model on mini-batches?"], [("no", "to question 4")]),
     (["Is the loss falling?"], [("yes", "keep your optimizer")]),
     (["Has it stood still from the first step, or", "are some gradients exactly zero?"],
-     [("yes", "Escape(optimizer, loss=loss)"), ("no", "optimizer.certify(loss, batches)")]),
+     [("yes", "Escape(optimizer, loss=loss)"), ("no", "optim.certify(params, loss_of, batches)"),
+      ("", "if it finds nothing: question 6")]),
     (["Bounds, constraints, or a global minimum?"], [("yes", "another book")]),
     (["A sum too large to evaluate at every step?"], [("yes", "minimize(terms, x0, “psgd”)")]),
     (["Many digits, and ever slower progress?"],
@@ -39,8 +40,9 @@ def ladder():
             parts.append(text(TEXT, y, words, INK))
             y += LINE
         for said, leads in answers:
-            parts.append(text(TEXT + 12, y, f"{said} →", SOFT))
-            parts.append(text(TEXT + 60, y, leads, TAKE, ' font-weight="bold"'))
+            if said:
+                parts.append(text(TEXT + 12, y, f"{said} →", SOFT))
+            parts.append(text(TEXT + 64, y, leads, TAKE, ' font-weight="bold"'))
             y += LINE
         y -= LINE
     circles = [f'<circle cx="{SPINE}" cy="{place}" r="13" fill="none" stroke="{SOFT}"/>'

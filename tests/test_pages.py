@@ -31,23 +31,10 @@ def rows(page):
 @pytest.fixture(scope="module")
 def session():
     """What the tables of the page on methods speak of, as its program leaves it."""
-    import saddlelib
-    from saddlelib.oracle import FiniteSum
-
     found = {}
     for block in blocks("which_method.md"):
         exec(block, found)
-    shifts = np.random.default_rng(0).normal(scale=0.5, size=(50, 2))
-    shifts -= shifts.mean(axis=0)
-    inputs, targets = found["inputs"], found["targets"]
-    found |= {
-        "x": np.array([1.0, 0.0]),
-        "terms": FiniteSum(lambda x: found["f"](x), lambda x, i: found["g"](x) + shifts[i], 50, 2),
-        "loss_of": lambda a, b: torch.nn.functional.mse_loss(found["model"](a), b),
-        "batches": list(zip(inputs.split(8), targets.split(8), strict=True)),
-        "saddlelib": saddlelib,
-    }
-    return found
+    return found | {"x": np.array([1.0, 0.0])}
 
 
 @pytest.mark.parametrize("call", sorted(set(CALL.findall(text("which_method")))))
