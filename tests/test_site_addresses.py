@@ -16,7 +16,7 @@ from book_site import pages  # noqa: E402
 
 MOVED = json.loads((SITE / made.MOVED).read_text("utf8")) if (SITE / made.MOVED).exists() else {}
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-NAMES = [chapter["file"] for chapter in TOC["chapters"]]
+NAMES = [page["file"] for part in TOC["parts"] for page in part["chapters"]]
 
 
 def test_every_old_address_leads_to_an_anchor():
