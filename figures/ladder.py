@@ -23,9 +23,9 @@ QUESTIONS = [
 ]
 
 
-def text(x, y, words, colour, more=""):
+def text(x, y, words, colour, font="15px", more=""):
     """A line of words."""
-    return (f'<text x="{x}" y="{y}" fill="{colour}" font-family="sans-serif" font-size="15"'
+    return (f'<text x="{x}" y="{y}" fill="{colour}" style="font: {font} sans-serif"'
             f'{more}>{words}</text>')
 
 
@@ -35,14 +35,14 @@ def ladder():
     for number, (question, answers) in enumerate(QUESTIONS, 1):
         y += LINE + GAP
         places.append(y - 5)
-        parts.append(text(SPINE, y, number, INK, ' text-anchor="middle" font-weight="bold"'))
+        parts.append(text(SPINE, y, number, INK, "bold 15px", ' text-anchor="middle"'))
         for words in question:
             parts.append(text(TEXT, y, words, INK))
             y += LINE
         for said, leads in answers:
             if said:
                 parts.append(text(TEXT + 12, y, f"{said} →", SOFT))
-            parts.append(text(TEXT + 64, y, leads, TAKE, ' font-weight="bold"'))
+            parts.append(text(TEXT + 64, y, leads, TAKE, "bold 15px"))
             y += LINE
         y -= LINE
     circles = [f'<circle cx="{SPINE}" cy="{place}" r="13" fill="none" stroke="{SOFT}"/>'

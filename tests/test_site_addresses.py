@@ -109,15 +109,15 @@ def test_of_the_heights_of_boxes_a_wider_window_names_those_that_differ():
 
 
 def test_on_paper_a_chapter_its_appendix_and_its_claims_are_three_places():
-    places = [edition.mark(name, "x") for name in edition.reading_order()]
+    places = [edition.mark(name, "x") for name in edition.printed_names()]
     assert len(set(places)) == len(places)
-    names = edition.reading_order()
+    names = edition.printed_names()
     assert edition.target("chapters/saddles", "../checking/saddles.html#thm-lanczos", names) == (
         "#checking-saddles--thm-lanczos")
 
 
 def test_on_paper_solutions_stand_at_the_end_of_their_chapter():
-    text = edition.article(SITE, "chapters/saddles", edition.reading_order())
+    text = edition.article(SITE, "chapters/saddles", edition.printed_names())
     last = text.find(id="chapters-saddles--solutions")
     assert last.h2.string == "Solutions"
     assert len(last.select(".solution")) == len(text.select(".solution")) == 8

@@ -192,13 +192,12 @@ def test_a_box_answers_the_keyboard(browser, page_of_boxes):
         field.press("Enter")
         says(page, "saddles-2", "Correct.")
         assert solution.count() == 0
-        page.get_by_label("γ").fill(".2")
-        page.get_by_label("γ").press("Enter")
-        assert says(page, "psd-1", "η is empty")
-        page.get_by_label("η").fill("1/10")
-        page.get_by_label("r", exact=True).fill("0.025")
+        page.get_by_label("N", exact=True).fill("5e4")
+        page.get_by_label("N", exact=True).press("Enter")
+        assert says(page, "psd-1", "J is empty")
+        page.get_by_label("J", exact=True).fill("24000/2")
         page.get_by_role("button", name="Check").last.click()
-        assert says(page, "psd-1", "γ/8") == check("psd-1", (0.2, 0.1, 0.025)).message
+        assert says(page, "psd-1", "Correct.") == check("psd-1", (50000, 12000)).message
         link = page.locator(".answer-code").get_by_role("link")
         assert link.get_attribute("href") == "https://mybinder.org/v2/gh/here"
 

@@ -12,6 +12,7 @@ import io
 import sys
 import types
 import unittest
+import warnings
 
 import pytest
 import torch
@@ -24,11 +25,13 @@ from saddlelib.optim import PSD, PSGD, Escape, GDPolyak
 @functools.cache
 def of_torch():
     """PyTorch's module with the table; importing it takes longer than many tests."""
-    if importlib.util.find_spec("expecttest") is None:
+    if "expecttest" not in sys.modules and importlib.util.find_spec("expecttest") is None:
         # PyTorch's test tools import it for tests of printed text, of which there are none here.
         sys.modules["expecttest"] = types.ModuleType("expecttest")
         sys.modules["expecttest"].TestCase = unittest.TestCase
-    return importlib.import_module("torch.testing._internal.common_optimizers")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what these tools import is not ours to mend
+        return importlib.import_module("torch.testing._internal.common_optimizers")
 
 
 def info(name):
