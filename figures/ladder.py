@@ -6,7 +6,6 @@ from style import INK, SOFT
 
 WIDTH, LINE, GAP = 456, 22, 16
 SPINE, TEXT = 16, 44
-TAKE = "#0072b2"
 # Each question, and where its answers lead; an answer without a word continues the last one.
 QUESTIONS = [
     (["Do you train a model on mini-batches?"], [("no", "to question 4")]),
@@ -42,7 +41,7 @@ def ladder():
         for said, leads in answers:
             if said:
                 parts.append(text(TEXT + 12, y, f"{said} →", SOFT))
-            parts.append(text(TEXT + 64, y, leads, TAKE, "bold 15px"))
+            parts.append(text(TEXT + 64, y, leads, INK, "bold 15px"))
             y += LINE
         y -= LINE
     circles = [f'<circle cx="{SPINE}" cy="{place}" r="13" fill="none" stroke="{SOFT}"/>'

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import yaml
-from browser import ROOT, SITE, Visit, soup
+from browser import PAGES, ROOT, SITE, Visit, soup
 
 sys.path.insert(0, str(ROOT / "_site"))
 import boxes  # noqa: E402
@@ -15,8 +15,6 @@ from book_site import cards as made  # noqa: E402
 from book_site import pages  # noqa: E402
 
 MOVED = json.loads((SITE / made.MOVED).read_text("utf8")) if (SITE / made.MOVED).exists() else {}
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-NAMES = [page["file"] for part in TOC["parts"] for page in part["chapters"]]
 
 
 def test_every_old_address_leads_to_an_anchor():
@@ -27,9 +25,9 @@ def test_every_old_address_leads_to_an_anchor():
 
 
 def test_what_moved_to_a_page_of_claims_or_to_an_appendix_is_found_by_its_name():
-    claims = {row["id"] for name in NAMES if name.startswith("claims/")
+    claims = {row["id"] for name in PAGES if name.startswith("claims/")
               for row in soup(name).select("tr[id]")}
-    checked = {box["id"] for name in NAMES if name.startswith("checking/")
+    checked = {box["id"] for name in PAGES if name.startswith("checking/")
                for box in soup(name).select(".proof[id]")}
     assert len(claims) > 150 and len(checked) > 30
     assert claims | checked <= set(MOVED)

@@ -11,15 +11,12 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-import yaml
-from browser import FRAMES, ROOT, SITE, Visit, soup
+from browser import FRAMES, PAGES, ROOT, SITE, Visit, soup
 from bs4 import BeautifulSoup
 
 sys.path.insert(0, str(ROOT / "_site"))
 from book_site import cards as made  # noqa: E402
 
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
 CHAPTERS = [name for name in PAGES if name.startswith("chapters/")]
 CHAPTER = "chapters/fourth_order_growth.html"
 CITATION = 'a.has-card[href$="#cite-davis2024"]'

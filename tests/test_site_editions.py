@@ -13,17 +13,15 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 import yaml
-from browser import HOW_TO, ROOT, SITE, Visit, _Quiet, _Server, chromium, soup
+from browser import HOW_TO, PAGES, ROOT, SITE, Visit, _Quiet, _Server, chromium, soup
 from PIL import Image
 
 sys.path.insert(0, str(ROOT / "_site"))
 from book_site import policy, sharing  # noqa: E402
 
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-NAMES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
 # The API reference is for a screen alone.
-PRINTED = [name for name in NAMES if not name.startswith("api/")]
+PRINTED = [name for name in PAGES if not name.startswith("api/")]
 BASE = CONFIG["html"]["baseurl"]
 PATH = urlsplit(BASE).path
 
@@ -51,13 +49,13 @@ def in_site(address):
 # Sharing
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_says_once_what_and_where_it_is(name):
     told = sharing.descriptions()[name]
     assert 70 <= len(told) <= 160
     assert values(name, name="description") == [told] == values(name, property="og:description")
     assert values(name, name="viewport") == ["width=device-width, initial-scale=1.0"]
-    address = BASE if name == TOC["root"] else f"{BASE}{name}.html"
+    address = BASE if name == PAGES[0] else f"{BASE}{name}.html"
     assert values(name, rel="canonical") == [address] == values(name, property="og:url")
     assert soup(name).title.string.count(CONFIG["title"]) == 1
     assert len(values(name, name="twitter:card")) == 1
@@ -71,14 +69,14 @@ def test_a_page_says_once_what_and_where_it_is(name):
 
 def test_no_two_pages_are_described_alike():
     told = sharing.descriptions()
-    assert set(told) == set(NAMES)
-    assert len(set(told.values())) == len(NAMES)
-    assert soup(TOC["root"]).title.string == CONFIG["title"]
+    assert set(told) == set(PAGES)
+    assert len(set(told.values())) == len(PAGES)
+    assert soup(PAGES[0]).title.string == CONFIG["title"]
 
 
 def test_the_list_of_pages_is_complete_and_found():
     listed = re.findall("<loc>(.*)</loc>", (SITE / "sitemap.xml").read_text())
-    assert listed == [BASE, *(f"{BASE}{name}.html" for name in NAMES[1:])]
+    assert listed == [BASE, *(f"{BASE}{name}.html" for name in PAGES[1:])]
     assert f"Sitemap: {BASE}sitemap.xml" in (SITE / "robots.txt").read_text()
     for name in ("search", "404"):
         assert values(name, name="robots") == ["noindex"]
@@ -86,7 +84,7 @@ def test_the_list_of_pages_is_complete_and_found():
 
 
 def test_there_is_an_icon_for_every_shelf():
-    for name in (*NAMES, "search"):
+    for name in (*PAGES, "search"):
         for kind in ("icon", "apple-touch-icon", "manifest"):
             found = values(name, rel=kind)
             assert found
@@ -112,7 +110,7 @@ def test_the_page_of_no_address_works_at_any_depth():
                 assert target.startswith(PATH), tag
                 assert in_site(urljoin(BASE, target)).is_file(), tag
     links = {tag["href"] for tag in page.article.find_all("a")}
-    assert links >= {f"{PATH}{name}.html" for name in NAMES}
+    assert links >= {f"{PATH}{name}.html" for name in PAGES}
     assert page.article.form["action"] == f"{PATH}search.html"
     assert page.html["data-content_root"] == PATH
 
@@ -144,7 +142,7 @@ def test_the_policy_lets_no_program_run_inside_a_page():
     assert not re.search(r"https?:|\*|unsafe-eval", policy.POLICY)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "search", "404"])
+@pytest.mark.parametrize("name", [*PAGES, "search", "404"])
 def test_no_page_has_a_program_inside(name):
     page = soup(name)
     for script in page.find_all("script"):

@@ -12,20 +12,17 @@ from types import SimpleNamespace
 
 import axe_playwright_python
 import pytest
-import yaml
-from browser import FRAMES, ROOT, SHIFTS, SITE, Visit, soup
+from browser import FRAMES, PAGES, SHIFTS, SITE, Visit, soup
 
 CHAPTERS = ["saddles", "psd_theory", "psgd", "fourth_order_growth", "gdpolyak"]
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 # Pages that are made alike have the longest one or two looked at: of the API reference, of the
 # claims, of the appendices.
 ALIKE = {"api": ["saddlelib", "theory"], "claims": ["saddles"], "checking": ["psd_theory"]}
-NAMES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
-SEEN = [name for name in [*NAMES, "search"]
+SEEN = [name for name in [*PAGES, "search"]
         if name.split("/")[-1] in ALIKE.get(name.split("/")[0], [name.split("/")[-1]])]
 # One style sheet gives every page its colours, and to check them takes axe most of the time. What a
 # phone shows otherwise than a desk, axe sees on the same pages.
-COLOURED = [TOC["root"], "chapters/saddles", "claims/saddles", "search"]
+COLOURED = [PAGES[0], "chapters/saddles", "claims/saddles", "search"]
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 every_chapter = pytest.mark.parametrize("name", CHAPTERS)
 seen_pages = pytest.mark.parametrize("name", SEEN)

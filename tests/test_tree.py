@@ -6,7 +6,7 @@ import sys
 import tomllib
 
 import yaml
-from browser import ROOT
+from browser import PAGES, ROOT
 
 import saddlelib
 
@@ -55,9 +55,7 @@ def test_no_file_names_a_machine_or_a_package_host():
 
 
 def test_every_page_of_the_toc_exists():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    pages = [page["file"] for part in toc["parts"] for page in part["chapters"]]
-    for name in [toc["root"], *pages]:
+    for name in PAGES:
         assert any((ROOT / f"{name}{suffix}").is_file() for suffix in (".md", ".ipynb")), name
 
 
