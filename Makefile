@@ -9,6 +9,8 @@ FRAMEWORKS := .venv-frameworks
 
 # Nothing from the caller's own set-up may change what the notebooks print.
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
+# Kernels and child processes of tests would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_USER := 0
 # One thread for linear algebra: sums come out the same on any number of cores, and two test
 # workers do not fight over two cores.

@@ -8,11 +8,11 @@ WIDTH, LINE, GAP = 456, 22, 16
 SPINE, TEXT = 16, 44
 # Each question, and where its answers lead; an answer without a word continues the last one.
 QUESTIONS = [
-    (["Do you train a model on mini-batches?"], [("no", "to question 4")]),
-    (["Is the loss falling?"], [("yes", "keep your optimizer")]),
+    (["Do you train a model on mini-batches,", "in PyTorch?"], [("no", "to question 4")]),
+    (["Is the loss falling?"], [("yes", "keep your optimizer"), ("up", "the step is too long")]),
     (["Has it stood still from the first step, or", "are some gradients exactly zero?"],
      [("yes", "Escape(optimizer, loss=loss)"), ("no", "optim.certify(params, loss_of, batches)"),
-      ("", "if it finds nothing: question 6")]),
+      ("", "if it finds nothing: table for models")]),
     (["Bounds, constraints, or a global minimum?"], [("yes", "another book")]),
     (["A sum too large to evaluate at every step?"], [("yes", "minimize(terms, x0, “psgd”)")]),
     (["Many digits, and ever slower progress?"],

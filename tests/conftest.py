@@ -1,9 +1,21 @@
 """Fixtures of all tests: the browser and the built site. Also prints what the tests measured."""
 
+import gc
 import os
 
 import pytest
 from browser import ARGS, HOW_TO, SITE, chromium, serve
+
+
+# Ten thousand tests are collected, and none of what that makes is garbage: looking for some takes
+# nearly half of the time, and later a good part of every test's.
+gc.disable()
+
+
+def pytest_collection_finish():
+    """From here on only what tests leave behind is looked through for garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header():
