@@ -24,7 +24,18 @@ MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 HOW_TO = (
     "the browser tests need a Chromium: run apt-get install chromium, or set CHROMIUM=/path/to/it"
 )
+# Every context has a window of its own, and for each a Chromium makes two pages that it would show
+# below its bar of addresses: a second of work, most of what a window costs. Of two such lists the
+# last counts, so what Playwright switches off is here, too.
+SWITCHED_OFF = [
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup",
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding",
+    "ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints",
+    "NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch",
+]
 ARGS = [
+    f"--disable-features={','.join(SWITCHED_OFF)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-software-rasterizer",  # no page of ours has WebGL; painting is a fifth cheaper
