@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import http.server
 import json
 import os
@@ -23,9 +24,21 @@ MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 HOW_TO = (
     "the browser tests need a Chromium: run apt-get install chromium, or set CHROMIUM=/path/to/it"
 )
+# Every context has a window of its own, and for each a Chromium makes two pages that it would show
+# below its bar of addresses: a second of work, most of what a window costs. Of two such lists the
+# last counts, so what Playwright switches off is here, too.
+SWITCHED_OFF = [
+    "WebUIOmniboxPopup", "WebUIOmniboxAimPopup",
+    "AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding",
+    "ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints",
+    "NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch",
+]
 ARGS = [
+    f"--disable-features={','.join(SWITCHED_OFF)}",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-software-rasterizer",  # no page of ours has WebGL; painting is a fifth cheaper
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
@@ -101,10 +114,25 @@ def serve(folder):
         server.shutdown()
 
 
+def parsed(path):
+    """The tree of an HTML file, made without a break: nothing in it becomes garbage.
+
+    Python would look for some after every few thousand of its hundred thousand objects, and needs
+    longer for that than for the tree.
+    """
+    gc.disable()
+    try:
+        return BeautifulSoup(path.read_text("utf8"), "html.parser")
+    finally:
+        gc.enable()
+
+
 @functools.cache
 def soup(name):
     """A built page, read once for all tests of a process: nobody changes it."""
-    return BeautifulSoup((SITE / f"{name}.html").read_text("utf8"), "html.parser")
+    page = parsed(SITE / f"{name}.html")
+    gc.freeze()  # it stays to the end
+    return page
 
 
 @functools.cache
@@ -114,7 +142,7 @@ def only_figures(name):
     The tests of a figure load its page many times, and most of a chapter is text. That the figures
     work among all of it is what test_site and test_site_timing look at.
     """
-    page = BeautifulSoup((SITE / name).read_text("utf8"), "html.parser")
+    page = parsed(SITE / name)
     article = page.select_one("article.bd-article")
     kept = article.select(".no-script") + [
         view.find_parent(class_="cell")

@@ -292,6 +292,11 @@ def test_the_pdf_is_the_whole_book(book):
     outline = [(squeezed(item.title), book.get_destination_page_number(item))
                for item in entries(book.outline)]
     assert len(outline) > 6 * len(PRINTED)
+    listed = "".join(text(number) for number in range(outline[0][1]))
+    for item in book.outline:
+        if not isinstance(item, list):
+            entry = f"{item.title}{book.get_destination_page_number(item) + 1}"
+            assert squeezed(entry) in listed, "not in the list of contents with its page"
     assert 60 < len(book.pages) < 400
     assert min(len(re.findall(rb"\bT[jJ]\b", page.get_contents().get_data()))
                for page in book.pages) > 20, "an empty page"

@@ -324,6 +324,14 @@ def order_aware(s, x0, known, rng=None):
     return values
 
 
+def more_and_more(s, x0, known):
+    """The calls of runs whose gradients have other last bits: of one, of two, … of twenty."""
+    drawn = []
+    for k in range(20):
+        drawn.append(calls(order_aware(s, x0, known, np.random.default_rng(k)), MARKS))
+        yield drawn
+
+
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("problem", ["rosenbrock", "convex", "factorization"])
 def test_the_order_aware_method_is_that_of_saddlelib(js, problem, known):
@@ -338,9 +346,8 @@ def test_the_order_aware_method_is_that_of_saddlelib(js, problem, known):
         assert None not in there and None not in here, (traits, there, here)
         off += np.subtract(here, there).tolist()
         if here != there:  # only where the last bits of a gradient decide there, too
-            drawn = [calls(order_aware(s, x0, known, np.random.default_rng(k)), MARKS)
-                     for k in range(20)]
-            assert (np.min(drawn, 0) <= here).all() and (here <= np.max(drawn, 0)).all(), traits
+            assert any((np.min(drawn, 0) <= here).all() and (here <= np.max(drawn, 0)).all()
+                       for drawn in more_and_more(s, x0, known)), traits
     assert np.mean(np.array(off) == 0) >= (1 if problem == "rosenbrock" else 0.9), off
 
 
