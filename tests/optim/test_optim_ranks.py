@@ -1,7 +1,7 @@
 """Many processes: replicas and shards decide as one, and a rank that fails ends the others.
 
-One program imports torch and forks four processes and another two; these run all scenarios and leave
-their results in files. The tests compare them with each other and with a run on one process.
+One program imports torch and forks four processes and another two; these run all scenarios and
+leave their results in files. The tests compare them with each other and with a run on one process.
 """
 
 import contextlib
