@@ -9,6 +9,7 @@ import scipy.optimize
 import scipy.sparse
 from scipy.optimize import rosen, rosen_der, rosen_hess
 from scipy.sparse.linalg import aslinearoperator
+from thorough import instances
 
 import saddlelib
 from saddlelib import Oracle, Verdict, certify
@@ -169,10 +170,17 @@ def functions(seed, dim):
             lambda x: A - c * (K.T * np.sin(K @ x)) @ K, x)
 
 
-@pytest.mark.parametrize("kind, times", [("2-point", 3), ("3-point", 3), ("cs", 30)])
-def test_the_error_of_a_gradient_is_bounded_and_not_by_much(kind, times):
+def draws(usual, thorough, tightest):
+    """Seeds, among them the tightest: of all ``thorough`` the errors nearest to their bounds."""
+    return sorted({*range(instances(usual, thorough)), *tightest})
+
+
+@pytest.mark.parametrize("kind, times, tightest", [
+    ("2-point", 3, [216, 287, 206, 79]), ("3-point", 3, [69, 247, 57, 128]),
+    ("cs", 30, [112, 156, 251, 200])])
+def test_the_error_of_a_gradient_is_bounded_and_not_by_much(kind, times, tightest):
     ratios = []
-    for seed in range(300):
+    for seed in draws(60, 300, tightest):
         fun, grad, _, x = functions(seed, 1 + seed % 12)
         oracle = Oracle(fun, jac=kind)
         g = oracle.grad(x)
@@ -206,10 +214,14 @@ def test_a_witness_learns_nothing_from_gradients_that_are_made_of_the_values():
         heard.clear()
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 8, 30])
-def test_the_error_of_a_hessian_from_values_is_bounded_and_not_by_much(dim):
+@pytest.mark.parametrize("dim, usual, thorough, tightest", [
+    (1, 120, 1200, [823, 649, 48, 832]), (2, 120, 1200, [1064, 896, 68, 941]),
+    (3, 120, 1200, [884, 56, 315, 600]), (8, 40, 320, [290, 164, 200, 129]),
+    (30, 8, 40, [17, 6, 38, 24])])
+def test_the_error_of_a_hessian_from_values_is_bounded_and_not_by_much(
+        dim, usual, thorough, tightest):
     ratios = []
-    for seed in range({30: 40, 8: 320}.get(dim, 1200)):
+    for seed in draws(usual, thorough, tightest):
         fun, _, hess, x = functions(seed, dim)
         products = SecondDifferences(Oracle(fun, jac="2-point"), x, 10.0**-(seed % 4),
                                      lambda size: 0.1)
@@ -269,8 +281,8 @@ def test_a_function_and_a_start_are_enough_for_the_default(fun, x0, jac):
 
 def test_no_verdict_on_values_alone_is_wrong():
     """Rotated quadratics and quartics with constants that swallow digits, in float32, noisy."""
-    told = {}
-    for seed in range(250):
+    told, calls = {}, instances(100, 250)
+    for seed in range(calls):
         rng = np.random.default_rng(seed)
         d = int(rng.integers(1, 9))
         Q = np.linalg.qr(rng.standard_normal((d, d)))[0]
@@ -294,7 +306,8 @@ def test_no_verdict_on_values_alone_is_wrong():
     assert (Verdict.SOSP, False) not in told and (Verdict.NEGATIVE_CURVATURE, True) not in told
     assert not {verdict for verdict, _ in told} & {Verdict.NOT_STATIONARY,
                                                   Verdict.WRONG_DERIVATIVES}
-    assert told[Verdict.SOSP, True] >= 15 and told[Verdict.NEGATIVE_CURVATURE, False] >= 120
+    assert told[Verdict.SOSP, True] >= 0.06 * calls
+    assert told[Verdict.NEGATIVE_CURVATURE, False] >= 0.4 * calls
 
 
 def test_errors_that_are_too_large_name_the_remedy():

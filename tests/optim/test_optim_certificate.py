@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from thorough import instances
 from torch import nn
 
 from saddlelib.curvature.certificate import Verdict
@@ -45,8 +46,8 @@ def test_gamma_is_too_small_as_often_as_two_to_the_minus_k(failure_prob):
 
 def test_both_verdicts_err_seldom_over_many_draws():
     rng, wrong, decided = torch.Generator().manual_seed(2), 0, 0
-    x = point()
-    for seed in range(48):
+    x, draws = point(), instances(15, 48)
+    for seed in range(draws):
         shift = 0.5 * (seed % 3)  # λ_min is -0.5, 0 or 0.5
         seen = certify([x], lambda z: quadratic(x, z + shift), batches(rng, 8), seed=seed)  # noqa: B023
         low = shift - 0.5
@@ -54,7 +55,7 @@ def test_both_verdicts_err_seldom_over_many_draws():
         wrong += seen.gamma < -low - 1e-9
         decided += seen.verdict is not Verdict.CANNOT_TELL
         assert seen.groups == 8 and seen.nsamples == 32
-    assert wrong <= 1 and decided >= 46  # δ = 0.01
+    assert wrong <= 1 and decided >= draws - 2  # δ = 0.01
 
 
 def test_a_saddle_is_named_by_its_curvature_and_a_minimum_by_its_bound():
@@ -155,7 +156,7 @@ def test_heavy_tails_keep_the_premise_and_rare_samples_break_it_as_is_said():
         return certify([x], lambda z: (z * x * x).mean() / 2, groups,
                        curvature_tol=1e-3).gamma < 0.5 - 1e-9
 
-    for lowest in range(8):
+    for lowest in instances((0, 7), range(8)):
         z, *rest = torch.randn(3, 8, dtype=torch.float64, generator=rng)
         above = (z / torch.stack(rest).square().mean(0).sqrt()).abs()
         rare = torch.zeros(8, dtype=torch.float64)
@@ -180,7 +181,7 @@ def test_every_group_draws_its_own_dropout():
 def test_no_verdict_is_a_bound_beyond_all_curvature():
     """Groups that are as often positive as negative leave no choice but a bound of their size."""
     rng, x = torch.Generator().manual_seed(0), point(2)
-    for seed in range(25):
+    for seed in range(instances(10, 25)):
         data = [10 * torch.randn(1, 2, dtype=torch.float64, generator=rng) for _ in range(8)]
         seen = certify([x], lambda z: (z * x * x).sum() / 2, data, seed=seed)
         low = min(float(z.min()) for z in data)

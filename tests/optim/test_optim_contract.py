@@ -1,6 +1,7 @@
 """What torch promises of an optimizer, held by each of ours: one table, one set of tests."""
 
 import copy
+import functools
 import io
 import math
 import subprocess
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from thorough import instances
 from torch import nn
 
 from saddlelib.optim import PSD, PSGD, GDPolyak
@@ -104,26 +106,39 @@ def numbers(optimizer):
             if not isinstance(value, torch.Tensor)}
 
 
-@ALL
-@pytest.mark.parametrize("closure", [True, False])
-@pytest.mark.parametrize("cut", [2, 5, 8])
-def test_a_saved_run_goes_on_bit_for_bit(kind, settings, closure, cut):
-    params = tensors()
+CUTS, END = (2, 5, 8), 40
+
+
+@functools.cache
+def run_with_cuts(name, closure):
+    """A run to the end, and the files that it saved on its way."""
+    kind, settings = TABLE[name]
+    params, files = tensors(), {}
     optimizer = kind(params, lr=0.05, **settings)
-    run(optimizer, params, cut, closure=closure)
-    if cut == 8:
-        assert 0 < optimizer.counts["left"] < 12  # in the middle of an episode or epoch
-    file = io.BytesIO()
-    torch.save({"params": params, "optimizer": optimizer.state_dict()}, file)
-    file.seek(0)
-    saved = torch.load(file, weights_only=True)
+    for step in range(END):
+        if step in CUTS:
+            files[step] = io.BytesIO()
+            torch.save({"params": params, "optimizer": optimizer.state_dict()}, files[step])
+        if step == CUTS[-1]:
+            assert 0 < optimizer.counts["left"] < 12  # in the middle of an episode or epoch
+        run(optimizer, params, 1, closure=closure)
+    return params, optimizer, files
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("closure", [True, False])
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_saved_run_goes_on_bit_for_bit(name, closure, cut):
+    kind, settings = TABLE[name]
+    params, optimizer, files = run_with_cuts(name, closure)
+    files[cut].seek(0)
+    saved = torch.load(files[cut], weights_only=True)
     others = [nn.Parameter(p.detach().clone()) for p in saved["params"]]
     changed = ({"epoch_length": 99, "gain": 0.9} if kind is GDPolyak
                else {"seed": 5, "episode_length": 99})
     other = kind(others, lr=7.0, **{**settings, **changed})
     other.load_state_dict(saved["optimizer"])
-    run(optimizer, params, 60, closure=closure)
-    run(other, others, 60, closure=closure)
+    run(other, others, END - cut, closure=closure)
     assert torch.equal(flat(params), flat(others))
     assert numbers(optimizer) == numbers(other) and events(optimizer) >= 1
     other.add_param_group({"params": [nn.Parameter(torch.zeros(2))]})  # with what was loaded
@@ -139,8 +154,8 @@ def test_groups_are_one_vector_with_their_own_lr(kind, settings):
     one = kind(params, lr=0.05, **settings)
     many = kind([{"params": grouped[:1]}, {"params": grouped[1:2]}], lr=0.05, **settings)
     many.add_param_group({"params": grouped[2:], "foreach": False})
-    run(one, params, 80)
-    run(many, grouped, 80)
+    run(one, params, 40)
+    run(many, grouped, 40)
     assert torch.equal(flat(params), flat(grouped)) and events(one) == events(many) >= 1
     still = grouped[1].detach().clone()
     many.param_groups[1]["lr"] = 0.0
@@ -168,11 +183,16 @@ def schedules():
             "none": lambda o: s.LambdaLR(o, lambda k: 1.0)}
 
 
+FORMS = [(True, torch.float32), (False, torch.bfloat16), (None, torch.float64)]
+
+
 @ALL
 @pytest.mark.parametrize("schedule", schedules())
 @pytest.mark.parametrize("lr", [0.03, torch.tensor(0.03, dtype=torch.float64)], ids=["float", "t"])
 def test_outside_episodes_a_step_is_that_of_sgd_bit_for_bit(kind, settings, schedule, lr):
-    for foreach, dtype in ((True, torch.float32), (False, torch.bfloat16), (None, torch.float64)):
+    """Each form with either kind of rate; every form with every schedule too where thorough."""
+    first = (list(schedules()).index(schedule) + isinstance(lr, float)) % 3
+    for foreach, dtype in instances(FORMS[first:first + 1], FORMS):
         params, others = tensors(1.3, dtype), tensors(1.3, dtype)
         params[1].data, others[1].data = params[1].data.float(), others[1].data.float()
         ours = kind(params, lr=copy.deepcopy(lr), **quiet(kind, settings), foreach=foreach)
@@ -197,8 +217,8 @@ def test_maximizing_is_minimizing_the_negative(kind, settings):
         a = kind(down, lr=0.05, **{**settings, **more})
         negative = {"f_star": -1e-9} if kind is GDPolyak else {}
         b = kind(up, lr=0.05, maximize=True, **{**settings, **more, **negative})
-        run(a, down, 80)
-        run(b, up, 80, loss=lambda p, loss=loss: -loss(p))
+        run(a, down, 40)
+        run(b, up, 40, loss=lambda p, loss=loss: -loss(p))
         assert torch.equal(flat(down), flat(up)) and events(a) == events(b) >= 1
 
 
@@ -212,8 +232,8 @@ def test_frozen_parameters_stay_and_layout_does_not_matter(kind, settings):
     others[0] = strided
     a = kind(params, lr=0.05, **settings)
     b = kind([frozen, *others[:1], unused, *others[1:]], lr=0.05, **settings)
-    run(a, params, 80)
-    run(b, others, 80)
+    run(a, params, 40)
+    run(b, others, 40)
     torch.testing.assert_close(flat(params), flat(others), rtol=1e-9, atol=0)
     assert events(a) == events(b) >= 1
     assert torch.equal(frozen, torch.ones_like(frozen)) and torch.equal(unused, frozen)

@@ -10,6 +10,7 @@ import warnings
 
 import pytest
 import torch
+from thorough import instances
 from torch import nn
 
 from saddlelib.optim import PSD, PSGD, Escape
@@ -107,19 +108,22 @@ def test_every_optimizer_stays_at_a_saddle_and_wrapped_leaves_it(name, layers, c
     if name not in ("PSD", "PSGD"):  # which leave some saddles by themselves
         alone = Task(layers)
         kind, settings = INNERS[name]
-        alone.run(kind(alone.params, **settings), 25, closure=closure)
+        alone.run(kind(alone.params, **settings), 5, closure=closure)
         assert not alone.flat().any()
     task = Task(layers)
     optimizer = wrapped(task, name)
     if closure:
         optimizer.loss = None
     before = task.whole()
-    task.run(optimizer, 25, closure=closure)
+    for k in range(25):
+        task.run(optimizer, 1, closure=closure, first=k)
+        if task.whole() < 0.9 * before:
+            break
     assert task.whole() < 0.9 * before
     assert optimizer.counts["moves"] >= 1 or name in ("PSD", "PSGD")
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(instances(15, 40)))
 def test_a_saddle_is_left_within_twenty_batches_whatever_the_seed(seed):
     for layers in (2, 3):
         task = Task(layers)
@@ -171,10 +175,9 @@ def test_dead_units_wake_in_a_network_that_trains():
         task.params[0][0] = torch.randn(6, generator=rng)
         task.params[1][:, 0] = torch.randn(4, generator=rng)
     alone = copy.deepcopy(task)
-    alone.run(torch.optim.Adam(alone.params, lr=0.02), 1500)
+    alone.run(torch.optim.Adam(alone.params, lr=0.05), 300)
     assert not alone.params[0][1:].any()
-    optimizer = wrapped(task, "Adam")
-    task.run(optimizer, 1500)
+    task.run(Escape(torch.optim.Adam(task.params, lr=0.05), loss=task.loss), 300)
     assert task.whole() < 0.2 * alone.whole() and task.params[0][1:].all(1).any()
 
 
@@ -205,11 +208,11 @@ def test_near_a_strict_saddle_that_the_inner_leaves_nobody_looks(lr):
 
 
 def test_looks_in_vain_keep_their_budget():
-    for overhead in (0.02, 0.2):
+    for overhead, steps in ((0.02, 1000), (0.2, 400)):
         task = Task(2, start=0.3, noise=1.0)  # SGD is soon lost in noise, and looks in vain
         optimizer = wrapped(task, overhead=overhead)
         worst = 0
-        for k in range(1500):
+        for k in range(steps):
             before = optimizer.counts["evaluations"]
             task.run(optimizer, 1, first=k)
             c = optimizer.counts
@@ -278,7 +281,7 @@ def minimum():
         return (h - y[batch]).square().mean() + 1e-2 * sum(p.square().sum() for p in params)
 
     solver = torch.optim.LBFGS(params, max_iter=3000, line_search_fn="strong_wolfe",
-                               tolerance_grad=1e-10, tolerance_change=0)
+                               tolerance_grad=1e-7, tolerance_change=0)
 
     def closure():
         solver.zero_grad()
@@ -289,10 +292,10 @@ def minimum():
     return params, loss
 
 
-def test_at_a_minimum_nothing_moves_in_a_hundred_looks():
+def test_at_a_minimum_nothing_moves_however_often_one_looks():
     params, loss = minimum()
-    rng, agreed = torch.Generator().manual_seed(0), [0] * 7
-    for seed in range(100):
+    rng, agreed, looks = torch.Generator().manual_seed(0), [0] * 7, instances(40, 100)
+    for seed in range(looks):
         batch = torch.randint(200, (16,), generator=rng)
         with Evaluator(params, lambda: loss(batch)) as ask:  # noqa: B023
             found = look(ask, sizes_of(params), seed, 1)
@@ -308,13 +311,13 @@ def test_at_a_minimum_nothing_moves_in_a_hundred_looks():
             points += 3 if quiet and 0.25 < fall / found.fall < 4 else 1
         agreed[min(points, 6)] += 1
     # Mini-batches see ways that are none; a second one believes few of them, and six none.
-    assert agreed[6] == 0 and sum(agreed[1:]) <= 15 < sum(agreed), agreed
+    assert agreed[6] == 0 and sum(agreed[1:]) <= 0.15 * looks, agreed
 
 
 def test_on_convex_mini_batches_nothing_moves():
     """f(x) − f(x + m) ≤ |⟨∇f(x), m⟩| for convex f, and twice that is asked for."""
     rng = torch.Generator().manual_seed(0)
-    for seed in range(60):
+    for seed in range(instances(20, 60)):
         A = torch.randn(5, 8, dtype=torch.float64, generator=rng)
         b = torch.randn(5, dtype=torch.float64, generator=rng)
         x = nn.Parameter(torch.randn(8, dtype=torch.float64, generator=rng))
@@ -389,12 +392,12 @@ def test_a_run_goes_on_from_a_checkpoint_at_any_step_bit_for_bit(name, layers):
         return task, wrapped(task, name)
 
     task, optimizer = fresh()
-    states, ends = [], []
+    states, ends = [], {}
     for k in range(30):
         states.append((saved(task, optimizer), optimizer._held["move"] is not None,
                        optimizer._held["first"] is not None))
         task.run(optimizer, 1, first=k)
-        ends.append((task.flat(), dict(optimizer.counts)))
+        ends[k + 1] = task.flat(), str(optimizer.counts)
     assert any(move for _, move, _ in states) and any(first for _, _, first in states)
     # With everything that may wait, and for one optimizer at every step.
     waits = [next(k for k, state in enumerate(states) if state[held]) for held in (1, 2)]
@@ -404,9 +407,9 @@ def test_a_run_goes_on_from_a_checkpoint_at_any_step_bit_for_bit(name, layers):
             for p, q in zip(other.params, states[k][0]["params"], strict=True):
                 p.copy_(q)
         again.load_state_dict(states[k][0]["optimizer"])
-        other.run(again, 30 - k, first=k)
-        assert torch.equal(other.flat(), ends[-1][0])
-        assert str(again.counts) == str(ends[-1][1])
+        for end in (min(k + 10, 30), *([30] if k == 0 else [])):
+            other.run(again, end - again.counts["steps"], first=again.counts["steps"])
+            assert torch.equal(other.flat(), ends[end][0]) and str(again.counts) == ends[end][1]
 
 
 @SOME

@@ -1,6 +1,6 @@
 """Escape on many processes: replicas and shards watch, look, move and refuse as one.
 
-Built as test_optim_ranks.py: one program forks four processes and then two, which run everything
+Built as test_optim_ranks.py: one program forks four processes and another two, which run everything
 and leave their results in files.
 """
 
@@ -80,7 +80,7 @@ RUNS = {"SGD": ("SGD", "zero", "loss"), "AdamW": ("AdamW", "zero", "closure"),
         "Muon": ("Muon", "zero", "loss"), "trap": ("slow SGD", "trap", "loss"),
         "trap, closure": ("slow SGD", "trap", "closure"),
         "LBFGS": ("LBFGS", "zero", "closure")}
-STEPS = range(16)
+STEPS = range(12)
 # torch's Muon cannot add its update to a shard, and L-BFGS would flatten one.
 REPLICAS, SHARDS = list(RUNS), ["SGD", "AdamW", "trap"]
 # Where a run of "SGD" stops: a move waits for its judgement; it was made, and the momentum is to be

@@ -10,6 +10,7 @@ import importlib.util
 import pytest
 import torch
 from stacks import FRAMEWORKS, STAND_INS, Job, error
+from thorough import instances
 from torch import nn
 
 from saddlelib.optim import PSD, PSGD, Escape, GDPolyak
@@ -73,8 +74,8 @@ def test_a_framework_is_here(name):
 
 
 @LOOPS
-@pytest.mark.parametrize("accumulate", [1, 3])
-@pytest.mark.parametrize("clip", [None, 0.1])
+@pytest.mark.parametrize("accumulate, clip", instances(
+    [(1, None), (3, 0.1)], [(1, None), (1, 0.1), (3, None), (3, 0.1)]))
 def test_a_run_leaves_the_saddle_where_the_bare_one_stays(loop, accumulate, clip):
     data = batches(60)
     still = at_saddle()
@@ -148,12 +149,12 @@ def test_a_run_goes_on_from_a_checkpoint_as_if_never_stopped(loop, accumulate, c
     """Also where the checkpoint lies between a move and its judgement: after the first step."""
     data = batches(accumulate if cut == 1 else 6)
     whole = at_saddle()
-    run = loop(Job(whole, wrapped(), data, epochs=cut + 40, accumulate=accumulate))
+    run = loop(Job(whole, wrapped(), data, epochs=cut + 10, accumulate=accumulate))
     model = at_saddle()
     path = tmp_path / "saved"
     loop(Job(model, wrapped(), data, epochs=cut, accumulate=accumulate, save=path))
     again = at_saddle()
-    other = loop(Job(again, wrapped(), data, epochs=cut + 40, first=cut,
+    other = loop(Job(again, wrapped(), data, epochs=cut + 10, first=cut,
                      accumulate=accumulate, resume=path))
     assert torch.equal(flat(whole), flat(again))
     assert run.optimizer.counts == other.optimizer.counts

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from thorough import instances
 from torch import nn
 
 from saddlelib.optim import EpochStatus as S
@@ -17,7 +18,9 @@ X0, LR = (1.0, 0.5), 0.0125
 
 def rosenbrock(x, a=10.0):
     """x⁴ + a(y − x²)²: a curved ravine, least at 0."""
-    return x[0] ** 4 + a * (x[1] - x[0] ** 2) ** 2
+    x, y = x.unbind()
+    square = x * x
+    return square * square + a * (y - square) ** 2
 
 
 class Run:
@@ -118,7 +121,8 @@ def test_long_steps_contract_by_3_4_and_grow_by_16_9():
 @pytest.mark.parametrize("f_star", [0.0, None, -1e-3, -1e-6, 1e-6, 1e-3])
 def test_safe_arrives_whatever_f_star_it_is_told(f_star):
     run = Run(f_star=f_star)
-    run.steps(480)
+    while min(run.losses, default=1.0) >= 1e-12 and len(run.losses) < 480:
+        run.steps(20)
     assert min(run.losses) < 1e-12
     assert math.isnan(run.counts["f_star"]) == (f_star is None or abs(f_star) > 1e-9)
 
@@ -126,18 +130,21 @@ def test_safe_arrives_whatever_f_star_it_is_told(f_star):
 def walls(condition):
     """½Σ hᵢuᵢ² + ¼Σ vᵢ⁴ with h from 1 to 1/condition."""
     h = torch.tensor([condition ** (-i / 3) for i in range(4)], dtype=torch.float64)
-    return lambda x: (h * x[:4] ** 2).sum() / 2 + (x[4:] ** 4).sum() / 4
+
+    def loss(x):
+        u, v = (part * part for part in x.split([4, 2]))
+        return h @ u / 2 + v @ v / 4
+    return loss
 
 
 @pytest.mark.parametrize("f_star", [0.0, None])
-@pytest.mark.parametrize("condition, lr", [(30.0, 0.5), (100.0, 0.5), (10.0, 0.075)])
+@pytest.mark.parametrize("condition, lr", instances(
+    [(30.0, 0.5), (6.0, 0.075)], [(30.0, 0.5), (6.0, 0.075), (100.0, 0.5), (10.0, 0.075)]))
 def test_safe_arrives_where_walls_are_slow_and_keeps_a_right_f_star(f_star, condition, lr):
     """In one short step κ changes by a part lr·μ at most; that is no sign of a ravine."""
     run = Run([0.4, -0.3, 0.5, 0.2, 0.6, -0.5], loss=walls(condition), lr=lr, f_star=f_star)
-    for _ in range(50):
-        run.steps(int(5 * condition / lr / 50) + 60)
-        if min(run.losses) < 1e-10:
-            break
+    while min(run.losses, default=1.0) > 1e-10 and len(run.losses) < 5 * condition / lr + 3000:
+        run.steps(20)
     assert min(run.losses) < 1e-10 and run.optimizer._scalars["without"] == (f_star is None)
 
 
@@ -167,9 +174,11 @@ def test_a_plane_is_no_rounding_floor():
 
 def test_training_that_ends_within_a_trial_can_settle_at_the_last_look():
     kept = went = 0
-    for budget in range(20, 120):
-        run = Run(f_star=0.0, factor=7.0, epoch_length=4)
-        run.steps(budget)
+    training = Run(f_star=0.0, factor=7.0, epoch_length=4)
+    training.steps(19)
+    for _ in range(20, 120):
+        training.steps(1)
+        run = copy.deepcopy(training)
         before, trial = run.x.detach().clone(), run.optimizer._scalars["trial"]
         loss = rosenbrock(run.x.detach()).item()
         if run.optimizer.settle(loss):
@@ -203,8 +212,7 @@ def test_groups_with_an_lr_each_are_the_method_in_other_coordinates():
             loss = rosenbrock(torch.cat(x))
             loss.backward()
             optimizer.step(loss=loss)
-            torch.testing.assert_close(torch.cat(x).detach(), w.sqrt() * z.x.detach(), rtol=1e-6,
-                                       atol=1e-9)
+            assert torch.allclose(torch.cat(x), w.sqrt() * z.x, rtol=1e-6, atol=1e-9)
         assert optimizer.counts["epochs"] == z.counts["epochs"] >= 3
 
 

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from thorough import instances
 from torch import nn
 
 from saddlelib import tasks
@@ -35,7 +36,7 @@ def test_it_leaves_an_exact_saddle_with_no_more_samples_than_the_peer(name, reco
     make, lr, peer = EXACT[name]
     result = tasks.race(make(), {"x": tasks.Entry(given(PSGD), [lr], closure="given")},
                         samples=peer, batch_size=64, points=peer // 64 + 1, scale=0.0,
-                        seeds=range(100, 105))
+                        seeds=range(100, instances(103, 105)))
     samples = float(np.median(result.leaves("x")))
     record_property(f"samples to leave {name}, PSGD and its authors' package",
                     f"{samples:.0f} and {peer}")
@@ -152,12 +153,12 @@ def test_an_episode_takes_the_place_of_a_step_and_is_judged_ten_steps_later():
 @BOTH
 def test_what_has_not_helped_is_undone_to_the_last_bit(kind):
     rng = np.random.default_rng(0)
-    for _ in range(10):
+    for _ in range(instances(4, 10)):
         x0 = 1e-4 * rng.standard_normal(6)
         run = Run(kind, well, x0, check_every=1, window=1) if kind is PSGD else Run(
             kind, well, x0, check_every=1)
         before, undone = run.x.detach().clone(), 0
-        for _ in range(60):
+        for _ in range(40):
             at_start = run.optimizer.counts["episodes"]
             last = run.x.detach().clone()
             counts = run.steps(1)
@@ -260,11 +261,11 @@ def test_a_degenerate_saddle_is_left_where_the_published_rule_stays(kind):
 @BOTH
 def test_a_minimum_is_certified_and_rests_become_long(kind):
     run = Run(kind, well, [0.0] * 5, **({"window": 1} if kind is PSGD else {}))
-    counts = run.steps(3000)
+    counts = run.steps(1500)
     assert counts["status"] in (Status.NO_NEGATIVE_CURVATURE, Status.UNDONE, Status.EPISODE)
     assert counts["min_eig"] == pytest.approx(1.0) and counts["kept"] == 0
     # A climb of at most 4 kicks and a look, after rests of 100, 200, 400, ...
-    assert counts["checks"] <= 1 + math.log2(3000 / 100) and counts["episodes"] <= 4 * 6
+    assert counts["checks"] <= 1 + math.log2(1500 / 100) and counts["episodes"] <= 4 * 5
 
 
 def test_after_a_saddle_rests_are_short_again():
@@ -278,7 +279,7 @@ def test_after_a_saddle_rests_are_short_again():
     assert run.optimizer.counts["grad_norm"] > 1e-3 and run.s["pause"] == 5
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(instances(1, 4)))
 def test_at_a_noisy_minimum_the_loss_is_that_of_sgd(seed):
     rng = np.random.default_rng(seed)
     x0, h = 0.05 * rng.standard_normal(30), torch.from_numpy(rng.uniform(0.1, 2, 30))
@@ -303,7 +304,7 @@ def test_a_mid_training_trap_is_left():
     result = tasks.race(tasks.sleeping_units(), {
         "SGD": tasks.Entry(torch.optim.SGD, [0.5], elementwise=True),
         "PSGD": tasks.Entry(given(PSGD), [0.5], closure="given")},
-        samples=64 * 1500, batch_size=64, points=3, scale=0.0, seeds=[100])
+        samples=64 * 600, batch_size=64, points=3, scale=0.0, seeds=[100])
     assert result.loss["SGD"][:, -1].min() > 0.8 and result.loss["PSGD"][:, -1].max() < 0.35
 
 
