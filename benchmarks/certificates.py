@@ -292,7 +292,7 @@ def main(quick=False, epsilon=1e-3, seeds=5, repeats=500):
     """Print all tables."""
     ours, theirs = list(psd_scipy.problems()), outside.problems()
     if quick:
-        seeds, repeats = 1, 20
+        seeds, repeats = 1, 6
         ours, theirs = ([p for p in ps if p.dim <= 40] for ps in (ours, theirs))
     # With few coordinates a certificate takes d products by any rule.
     tried = ours + [p for p in theirs if p.dim >= 20]

@@ -51,8 +51,10 @@ def test_every_bare_inner_stays_where_every_part_sleeps_and_nobody_has_left(name
 def test_a_wrapped_inner_leaves_where_the_bare_one_stays_and_its_looks_are_on_the_bill(task):
     entries = optim_peer.entries()
     for inner in ("SGD", "Adam", "Muon", "L-BFGS"):
-        bare = optim_peer.compete(task, entries[inner], 0.0, 2560, seeds=1)
-        result = optim_peer.compete(task, entries[f"Escape({inner})"], 0.0, 2560, seeds=1)
+        rates = entries[inner].lrs[1:2]
+        bare = optim_peer.compete(task, entries[inner], 0.0, 2560, seeds=1, lrs=rates)
+        result = optim_peer.compete(task, entries[f"Escape({inner})"], 0.0, 2560, seeds=1,
+                                    lrs=rates)
         assert np.isinf(bare.leaves("")).all() and np.isfinite(result.leaves("")).all()
         if inner != "L-BFGS":
             assert result.steps[""] < bare.steps[""] == 40

@@ -311,7 +311,8 @@ def faults(fun, grad, product, x, curvature):
 def test_faults_at_a_minimum_are_noticed(name, record_property):
     """In many directions and points; with products, and with differences of gradients."""
     fun, grad, product, minimizer = MINIMA[name]
-    seeds, missed = instances(100, 200), {}
+    rough = name == "constant 1e6"  # so large that 1 % may be missed
+    seeds, missed = instances(100 if rough else 20, 200), {}
     curvature = float(np.mean([np.linalg.norm(product(minimizer, e))
                                for e in np.eye(minimizer.size)]))
     for kind, *wrong in faults(fun, grad, product, minimizer, curvature):
@@ -324,7 +325,7 @@ def test_faults_at_a_minimum_are_noticed(name, record_property):
                 said, _ = ask(*wrong[:2], wrong[2] if given else None, x, rng)
                 missed[kind] = missed.get(kind, 0) + (not said)
     record_property(f"faults missed at {name}, of {seeds}", missed)
-    allowed = 0.02 * seeds if name == "constant 1e6" else 0  # of twice as many
+    allowed = 0.02 * seeds if rough else 0  # of twice as many
     assert max(missed.values()) <= allowed, missed
 
 
@@ -431,7 +432,7 @@ def disguised(rng, fun, grad, product, x):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_check_never_calls_right_derivatives_wrong():
     rng, answers = np.random.default_rng(0), []
-    while len(answers) < instances(150, 500):
+    while len(answers) < instances(60, 500):
         kind, *function = right(rng)
         how, fun, grad, product, x = disguised(rng, *function)
         if x.size > 100 or (kind == "ripple" and "float32" in how) or (
@@ -519,7 +520,7 @@ def test_ordinary_runs_are_never_accused(monkeypatch, method):
 
 
 def test_steps_that_leap_over_the_structure_of_f_are_no_evidence():
-    for seed in range(200):
+    for seed in range(instances(60, 200)):
         rng = np.random.default_rng(seed)
         omega, step = 10.0**rng.uniform(-1, 1, 2), 10.0**rng.uniform(-2, 2)
         witness, x = Witness(), rng.standard_normal(2)

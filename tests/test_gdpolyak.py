@@ -1,10 +1,12 @@
 """Long and short steps: what each method promises, and what it does when f* or f is not as told."""
 
+import functools
 import math
 import pickle
 
 import numpy as np
 import pytest
+from thorough import instances
 
 from saddlelib import Oracle, Status, minimize
 from saddlelib.methods import (
@@ -115,13 +117,15 @@ def test_two_short_steps_hold_the_rate_and_one_does_not():
 
 def test_growing_epochs_follow_the_near_linear_law_within_5_per_cent():
     """N = 3139 + the first lengths, for f ≤ 1e-28; slopes 1 and 4 need more."""
-    spent = {slope: run(GDPolyak(0.0125, 5, growth=slope), ROSENBROCK, X0, 1e-28, 8000)[0]
-             for slope in (1.0, 2.0, 4.0)}
+    def spent(slope, most):
+        return run(GDPolyak(0.0125, 5, growth=slope), ROSENBROCK, X0, 1e-28, most)[0]
+
     slope = ravine.growth(0.0125, 20.0)
     epochs = math.log(1e7) / math.log(1 / ravine.contraction())
     law = ravine.calls(1e-7, 0.0125, 20.0) + 5 * epochs
-    assert slope == pytest.approx(2.0) and spent[2.0] == pytest.approx(law, rel=0.05)
-    assert spent[2.0] < 0.8 * min(spent[1.0], spent[4.0])
+    least = spent(2.0, 4000)
+    assert slope == pytest.approx(2.0) and least == pytest.approx(law, rel=0.05)
+    assert all(spent(other, least / 0.8) == math.inf for other in (1.0, 4.0))
 
 
 @pytest.mark.parametrize("problem, x0, eta, lengths, straight", [
@@ -166,13 +170,18 @@ def test_polyak_alone_and_short_steps_alone_are_left_far_behind():
     assert ROSENBROCK.fun(polyak.x) > 1e-13 and ROSENBROCK.fun(short.x) > 1e-7
 
 
+@functools.cache
+def published():
+    """Calls of the published length."""
+    return run(GDPolyak(0.0125, 100), ROSENBROCK, X0, 1e-12)[0]
+
+
 @pytest.mark.parametrize("method", [
     CurvatureSwitch(0.0125), CurvatureSwitch(0.0125, factor=2.0),
     PlateauSwitch(0.0125, factor=2.0), SafeGDPolyak(0.0125), GDPolyak(0.0125, 5, growth=2.0)],
     ids=repr)
 def test_adaptive_epochs_need_a_third_of_the_calls_of_the_published_length(method):
-    published, _ = run(GDPolyak(0.0125, 100), ROSENBROCK, X0, 1e-12)
-    assert published == 2021 and run(method, ROSENBROCK, X0, 1e-12)[0] < published / 2.9
+    assert published() == 2021 and run(method, ROSENBROCK, X0, 1e-12)[0] < published() / 2.9
 
 
 def test_the_curvature_along_the_ravine_gives_the_step_of_polyak_without_f_star():
@@ -208,7 +217,8 @@ CASES = {"Rosenbrock": (ROSENBROCK, X0, 0.0125), "half": (HALF, HALF0, 1.0),
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("error", [-math.inf, -1e-3, -1e-6, 0.0, 1e-6, 1e-3])
+@pytest.mark.parametrize("error", instances(
+    [-math.inf, -1e-3, 0.0, 1e-3], [-math.inf, -1e-3, -1e-6, 0.0, 1e-6, 1e-3]))
 def test_safe_arrives_whatever_f_star_it_is_told(name, error):
     problem, x0, eta = CASES[name]
     calls, state = run(SafeGDPolyak(eta, f_star=error), problem, x0, 1e-12, 4000)
@@ -314,7 +324,7 @@ def to_the_mark(fun, grad, x0, method, most, mark=1e-12):
 
 # η = 1/L for all; budgets are twice what is needed here, which rounding may change.
 TABLE = [(name, share, (4000 if name == "spread" else 1500) / share) for name in CASES
-         for share in (1.0, 0.4, 0.15)]
+         for share in instances((1.0, 0.15), (1.0, 0.4, 0.15))]
 
 
 @pytest.mark.parametrize("f_star", [0.0, -math.inf])
@@ -328,8 +338,8 @@ def test_safe_arrives_with_short_steps_too_and_never_halves_them(name, share, mo
 
 
 @pytest.mark.parametrize("f_star", [0.0, -math.inf])
-@pytest.mark.parametrize("condition", [30.0, 100.0])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("condition, seed", instances(
+    [(30.0, 0), (100.0, 1)], [(walls, seed) for walls in (30.0, 100.0) for seed in range(3)]))
 def test_safe_arrives_where_the_walls_are_slow(condition, seed, f_star):
     fun, grad, x0 = bent(5, 4, condition, seed)
     calls, state = to_the_mark(fun, grad, x0, SafeGDPolyak(0.5, f_star=f_star), 200 * condition)
@@ -497,11 +507,11 @@ def test_restarts_answer_with_the_best_point_whatever_ends_them(most):
 
 @every_rule
 def test_every_rule_ends_certified_where_the_gradient_is_small(rule):
-    result = through(rule, HALF, HALF0, epsilon=1e-4, curvature_tol=0.1)
+    result = through(rule, HALF, HALF0, epsilon=1e-3, curvature_tol=0.1)
     if rule == "restarts":  # a budget that is spent is no success
         assert result.status == Status.MAXITER and "all 6 restarts are used" in result.message
         return
-    assert result.success and np.linalg.norm(result.jac) <= 1e-4
+    assert result.success and np.linalg.norm(result.jac) <= 1e-3
     assert result.fun == HALF.fun(result.x)
 
 

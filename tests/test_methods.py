@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from thorough import instances
 
 from saddlelib import Oracle, Status, minimize
 from saddlelib.methods import PGD, GradientDescent, PGDli, PSDProbe, gd_step
@@ -82,13 +83,12 @@ def test_one_step_of_gradient_descent_decreases_as_the_descent_lemma_says(proble
 
 
 @pytest.mark.parametrize("dim", [2, 10, 100])
-@pytest.mark.parametrize("c", [1.0, 0.1])
-def test_the_constants_of_2017_escape_within_their_window(dim, c):
+@pytest.mark.parametrize("c, gamma, usual, thorough", [(1.0, 0.1, 10, 30), (0.1, 0.5, 1, 3)])
+def test_the_constants_of_2017_escape_within_their_window(dim, c, gamma, usual, thorough):
     """From a strict saddle, f falls by f_thres within t_thres steps in every one of many trials.
 
     Lemma 10 promises probability 1 − (dℓ/√(ρε))e^{−χ}, which is above 1 − 10⁻³ here.
     """
-    gamma = 0.1
     problem = QuarticSaddle.spread(dim, gamma)
     ell, rho = problem.lipschitz_grad, problem.lipschitz_hess
     epsilon = gamma**2 / rho
@@ -97,7 +97,7 @@ def test_the_constants_of_2017_escape_within_their_window(dim, c):
     chi = jin2017.pgd_constants(ell, rho, epsilon, dim, gamma**2 / 4, 0.1, c).chi
     assert dim * ell / gamma * math.exp(-chi) < 1e-3
     rng, oracle = np.random.default_rng(dim), Oracle(problem)
-    for _ in range(30 if c == 1 else 3):
+    for _ in range(instances(usual, thorough)):
         state = method.init(oracle, np.zeros(dim), rng)
         for _ in range(method.episode_length):
             state = method.step(oracle, state)
@@ -247,12 +247,15 @@ def test_theorem_8_runs_in_float64_on_the_smallest_factorization():
         return np.array([(s - 2) * x[0], s * x[1]])
     for x in np.random.default_rng(0).standard_normal((5, 2)):
         assert grad(x) == pytest.approx(problem.grad(x))
-    result = minimize(problem.fun, np.zeros(2), "pgd", rule="jin2017", jac=grad, hessp=problem.hvp,
-                      epsilon=k.epsilon, lipschitz_grad=k.lipschitz_grad, failure_prob=0.1,
-                      lipschitz_hess=k.lipschitz_hess, delta_f=k.delta_f, beta=k.beta,
-                      local_iterations=steps, maxiter=200_000, rng=0)
     given = (k.lipschitz_grad, k.lipschitz_hess, k.epsilon, 2, k.delta_f, 0.1)
-    T = jin2017.pgd_constants(*given).episode_length
+    names = ("lipschitz_grad", "lipschitz_hess", "epsilon", "dim", "delta_f", "failure_prob")
+    method = PGDli(PGD.jin2017(**dict(zip(names, given, strict=True))), k.beta, steps)
+    oracle = Oracle(problem.fun, jac=grad)
+    state = method.init(oracle, np.zeros(2), 0)
+    while state.finished is None:
+        state = method.step(oracle, state)
+    T = method.search.episode_length
+    result = minimize(problem, state=state, method=method, epsilon=k.epsilon)
     assert result.success and result.perturbed_at == (0, T + 1)
     assert result.nit == 2 * T + 1 + steps < 1e-13 * jin2017.iteration_bound(*given)
     assert problem.distance(result.x) <= 1e-9

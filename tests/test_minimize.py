@@ -6,11 +6,14 @@ import re
 import numpy as np
 import pytest
 import scipy.optimize
+from thorough import instances
 
 import saddlelib
 from saddlelib import Oracle, SampleCertificate, Status, Verdict, minimize
 from saddlelib.oracle import FiniteSum
 from saddlelib.problems import (
+    DraggedSaddle,
+    MatrixFactorization,
     MonkeySaddle,
     QuadraticSaddle,
     QuarticSaddle,
@@ -20,6 +23,8 @@ from saddlelib.problems import (
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
 BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star) and len(p.saddles)]
+# Of two of them ones with a smaller condition number: the rules of papers take fewer steps there.
+MILD = [MatrixFactorization.from_eigenvalues([1.0, 0.8], 3, rng=0), DraggedSaddle(0.3, pull=0.25)]
 RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017")),
          ("pgd", dict(rule="jin2021")), ("pgd", dict(beta=100.0, local_iterations=5)), ("psd", {}),
          ("psd", dict(use_direction=False)), ("psd", dict(rule="published")),
@@ -29,11 +34,13 @@ NAMES = ["gd", "pgd", "pgd-jin2017", "pgd-jin2021", "pgdli", "psd", "psd-random"
 
 
 def epsilon_for(problem):
-    """An ε at which every saddle of the problem is seen: √(ρε) is half its curvature."""
-    return (0.5 * max(problem.saddle_min_eigs)) ** 2 / problem.lipschitz_hess
+    """An ε at which every saddle of the problem is seen: √(ρε) is 0.9 of its curvature."""
+    return (0.9 * max(problem.saddle_min_eigs)) ** 2 / problem.lipschitz_hess
 
 
-@pytest.mark.parametrize("problem", BOUNDED, ids=lambda p: p.name)
+@pytest.mark.parametrize("problem", instances(
+    [p for p in BOUNDED if p.name not in {mild.name for mild in MILD}] + MILD, BOUNDED),
+    ids=lambda p: p.name)
 @pytest.mark.parametrize("method, options", RULES, ids=NAMES)
 def test_every_method_on_every_problem_tells_the_truth(problem, method, options):
     """From a saddle: gd stops there and says so, the others end without negative curvature."""
@@ -76,7 +83,7 @@ class Counting:
 @pytest.mark.parametrize("trace", [(), ("fun", "x", "grad_norm")])
 def test_every_call_is_counted_those_of_the_certificate_too(method, options, trace):
     books = Counting(QUARTIC)
-    result = minimize(books, np.zeros(3), method, rng=0, trace=trace, **options)
+    result = minimize(books, np.zeros(3), method, rng=0, trace=trace, epsilon=0.02, **options)
     assert (result.nfev, result.njev, result.nhvp, result.nhev) == tuple(books.count.values())
     assert result.nhvp >= result.certificate.nhvp > 0
     # The start, every step, and where it stops; "gd" and "repaired" stop with a step.
@@ -123,7 +130,7 @@ def test_scipys_conventions_jac_true_args_tol_and_integers():
             scipy.optimize.minimize(QUARTIC.fun, np.zeros(3), jac=QUARTIC.grad,
                                     method=saddlelib.pgd, **extra)
     by_values = scipy.optimize.minimize(
-        QUARTIC.fun, np.zeros(3), method=saddlelib.pgd,
+        QUARTIC.fun, np.zeros(3), method=saddlelib.pgd, tol=1e-2,
         options=dict(step_size=0.2, lipschitz_hess=QUARTIC.lipschitz_hess, rng=0))
     assert by_values.success and "differences of fun" in by_values.message
 
@@ -175,7 +182,7 @@ def test_a_run_cut_short_goes_on_bit_for_bit(method, options, noise):
     assert part.status == Status.MAXITER and part.nit == 4 and not part.success
     state = pickle.loads(pickle.dumps(part.state))
     while part.status == Status.MAXITER and part.nit < 300:
-        part = minimize(QUARTIC, state=state, maxiter=min(7, 300 - part.nit), **options)
+        part = minimize(QUARTIC, state=state, maxiter=min(29, 300 - part.nit), **options)
         state = part.state
     assert part.nit == whole.nit and (part.x == whole.x).all() and part.status == whole.status
     assert part.perturbed_at == whole.perturbed_at
@@ -248,8 +255,8 @@ def test_a_state_goes_on_with_a_rule_that_knows_no_delta_f():
 
 
 def test_a_certificate_that_cannot_tell_is_no_success():
-    wide = QuadraticSaddle(np.append(0.0, np.geomspace(1e-7, 1e3, 1199)))
-    result = minimize(wide, np.zeros(1200), "gd", epsilon=1e-3, curvature_tol=1e-8, rng=0)
+    wide = QuadraticSaddle(np.append(0.0, np.geomspace(1e-7, 1e3, 299)))
+    result = minimize(wide, np.zeros(300), "gd", epsilon=1e-3, curvature_tol=1e-8, rng=0)
     assert result.status == Status.CANNOT_TELL and not result.success
     assert "error" in result.message
 
@@ -426,20 +433,23 @@ def test_budgets_are_in_samples_and_a_spent_one_is_no_success(method, options, s
     assert shorter.nsamples - of_f < 120
 
 
-@pytest.mark.parametrize("replacement", [False, True])
+ON_TERMS = dict(sample_noise=0.02 * 3**0.5, hess_noise=0.0)
+
+
+@pytest.mark.parametrize("problem, replacement, more", [
+    (QUARTIC, None, dict(grad_noise=0.1)), (QUARTIC, None, dict(grad_noise=0.1, noise_df=3)),
+    (TERMS, False, ON_TERMS), (TERMS, True, ON_TERMS)],
+    ids=["Gaussian noise", "noise of three moments", "terms", "terms with replacement"])
 @pytest.mark.parametrize("check", ["calibrated", "bounded", "robust"])
-def test_psgd_ends_certified_on_noise_and_on_terms(check, replacement):
-    for problem, more in ((QUARTIC, dict(grad_noise=0.1)),
-                          (QUARTIC, dict(grad_noise=0.1, noise_df=3)),
-                          (TERMS, dict(sample_noise=0.02 * 3**0.5, hess_noise=0.0))):
-        if problem is TERMS:
-            problem.replacement = replacement
-        result = minimize(problem, np.zeros(3), "psgd", check=check, **NOISE, **more)
-        assert result.success and result.certificate is result.state.certificate
-        assert isinstance(result.certificate, SampleCertificate)
-        assert np.linalg.norm(QUARTIC.grad(result.x)) <= 0.03 and abs(result.x[0]) > 0.5
-        assert result.perturbed_at[0] == 0 and result.nsamples > result.certificate.nsamples
-        assert result.certificate.failure_prob <= 1e-4 / 6  # the second of the run
+def test_psgd_ends_certified_on_noise_and_on_terms(check, problem, replacement, more):
+    if problem is TERMS:
+        problem.replacement = replacement
+    result = minimize(problem, np.zeros(3), "psgd", check=check, **NOISE, **more)
+    assert result.success and result.certificate is result.state.certificate
+    assert isinstance(result.certificate, SampleCertificate)
+    assert np.linalg.norm(QUARTIC.grad(result.x)) <= 0.03 and abs(result.x[0]) > 0.5
+    assert result.perturbed_at[0] == 0 and result.nsamples > result.certificate.nsamples
+    assert result.certificate.failure_prob <= 1e-4 / 6  # the second of the run
 
 
 def test_a_mini_batch_gradient_never_reaches_the_certificate():

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
+from thorough import instances
 
 import saddlelib
 from saddlelib import Oracle
@@ -166,9 +167,10 @@ def test_it_reads_the_order_and_without_f_star_f_star(order, known):
 
 def test_order_six_without_f_star_is_read_right_in_most_ravines():
     """Of points far apart some lie where it is not yet 6, and which, rounding decides."""
-    orders = [read_at_the_end(6, seed, False)["order"] for seed in range(20)]
+    seeds = instances(10, 20)
+    orders = [read_at_the_end(6, seed, False)["order"] for seed in range(seeds)]
     assert np.median(orders) == pytest.approx(6, rel=0.1)
-    assert sum(4.5 < order < 14 for order in orders) >= 16
+    assert sum(4.5 < order < 14 for order in orders) >= 0.8 * seeds
 
 
 def test_a_quadratic_has_no_order_and_is_solved_all_the_same():
@@ -471,7 +473,8 @@ def test_inside_the_driver_it_takes_its_own_options_and_no_others():
 
 def test_a_budget_cuts_it_anywhere_with_the_best_point():
     values = [saddlelib.minimize(RavineRosenbrock(), [0.6, 0.9], "ravine", epsilon=1e-12,
-                                 maxiter=steps, certificate=False).fun for steps in range(1, 60)]
+                                 maxiter=steps, certificate=False).fun
+              for steps in range(1, 60, instances(4, 1))]
     assert all(b <= a for a, b in zip(values, values[1:], strict=False))
     assert saddlelib.minimize(RavineRosenbrock(), [0.6, 0.9], "ravine", epsilon=1e-12,
                               maxiter=5).status == Status.MAXITER

@@ -32,19 +32,27 @@ def test_public_names_exist_and_are_documented():
         assert (getattr(saddlelib, name).__doc__ or "").strip(), name
 
 
+ROOT = pathlib.Path(saddlelib.__file__).parent
+
+
+@functools.cache
+def trees():
+    """File → its syntax."""
+    return {path: ast.parse(path.read_text(encoding="utf8")) for path in sorted(ROOT.rglob("*.py"))}
+
+
 def test_rooms_import_only_rooms_below_them():
     """The order of the rooms in CONTRIBUTING.md is the order of the imports."""
     rooms = ["_norm", "_arguments", "problems", "differences", "oracle", "perturbation",
              "derivatives", "curvature", "theory", "sampling", "methods", "certified", "given",
              "loop", "watch", "report", "ensemble", "ravine", "optim", "doors", "tasks", "figures",
              "live", "checks"]
-    root = pathlib.Path(saddlelib.__file__).parent
-    for path in root.rglob("*.py"):
-        room = path.relative_to(root).parts[0].removesuffix(".py")
+    for path, tree in trees().items():
+        room = path.relative_to(ROOT).parts[0].removesuffix(".py")
         if room == "__init__":
             continue
-        level = len(path.relative_to(root).parts)
-        for node in ast.walk(ast.parse(path.read_text())):
+        level = len(path.relative_to(ROOT).parts)
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level == level and node.module:
                 other = node.module.split(".")[0]
                 assert rooms.index(other) < rooms.index(room), f"{path.name} imports {other}"
@@ -52,16 +60,16 @@ def test_rooms_import_only_rooms_below_them():
 
 def test_no_two_files_import_each_other():
     """Not even by way of others; a package's face, which hands names on, is no file here."""
-    root = pathlib.Path(saddlelib.__file__).parent
-    graph = {}
-    for path in root.rglob("*.py"):
-        here = path.relative_to(root).with_suffix("").parts
-        for node in ast.walk(ast.parse(path.read_text())):
+    graph, files = {}, {path.relative_to(ROOT).with_suffix("").parts for path in trees()}
+    for path, tree in trees().items():
+        here = path.relative_to(ROOT).with_suffix("").parts
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level and here[-1] != "__init__":
                 base = here[:len(here) - node.level] + tuple((node.module or "").split("."))
                 for name in [base, *(base + (alias.name,) for alias in node.names)]:
-                    if (root.joinpath(*filter(None, name)).with_suffix(".py")).is_file():
-                        graph.setdefault(here, set()).add(tuple(filter(None, name)))
+                    other = tuple(filter(None, name))
+                    if other in files:
+                        graph.setdefault(here, set()).add(other)
     order = list(graphlib.TopologicalSorter(graph).static_order())
     assert len(order) > 60
 
@@ -72,14 +80,21 @@ MOST_LINES, MOST_PARAMETERS = 60, 12
 
 
 @functools.cache
+def lines_of_code(path):
+    """Numbers of the lines that are neither blank nor a comment alone."""
+    text = path.read_text(encoding="utf8")
+    return {line for token in tokenize.generate_tokens(io.StringIO(text).readline)
+            if token.type not in BLANK for line in range(token.start[0], token.end[0] + 1)}
+
+
+@functools.cache
 def functions():
-    """(file, name of its door or "", function, words of its docstrings, lines of code) of each."""
-    found, root = [], pathlib.Path(saddlelib.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        text = path.read_text(encoding="utf8")
-        tree = ast.parse(text)
-        code = {line for token in tokenize.generate_tokens(io.StringIO(text).readline)
-                if token.type not in BLANK for line in range(token.start[0], token.end[0] + 1)}
+    """(file, name of its door or "", function, words of its docstrings, lines) of each.
+
+    Blank lines and comments count only where there are few enough lines with them.
+    """
+    found = []
+    for path, tree in trees().items():
         public = {name.value for node in tree.body if isinstance(node, ast.Assign)
                   and getattr(node.targets[0], "id", "") == "__all__"
                   for name in node.value.elts}
@@ -89,8 +104,10 @@ def functions():
                 if isinstance(node, ast.FunctionDef):
                     said = (ast.get_docstring(node) or "") + of_class
                     start = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
-                    head = range(node.lineno, node.body[0].lineno)
-                    lines = code.intersection((*head, *range(start + 1, node.end_lineno + 1)))
+                    lines = {*range(node.lineno, node.body[0].lineno),
+                             *range(start + 1, node.end_lineno + 1)}
+                    if len(lines) > MOST_LINES:
+                        lines &= lines_of_code(path)
                     door = getattr(outer, "name", "") in public and node in (
                         outer, *getattr(outer, "body", ()))
                     words = set(re.findall(r"\w+", said))

@@ -1,5 +1,6 @@
 """`analyze` on functions whose growth is known by construction: never a wrong yes or no."""
 
+import functools
 import importlib
 import sys
 from collections import Counter
@@ -13,8 +14,15 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 planted = importlib.import_module("planted_ravines")
 sys.path.pop(0)
 
-# Each kind in one to four variables; the benchmark has 300 instances, in up to twelve.
-SEEDS = range(instances(28, 300))
+# The kinds in one and in two variables, two in four; the benchmark has 300, in up to twelve.
+SEEDS = instances([*range(6), *range(7, 14), 21, 23], range(300))
+
+
+@functools.cache
+def asked(seed):
+    """What `analyze` says of an instance: asked once for all tests."""
+    f = planted.Planted(seed)
+    return f, *f.ask()
 
 
 def test_the_instances_are_what_they_say():
@@ -43,8 +51,7 @@ def test_the_instances_are_what_they_say():
 def test_no_planted_function_is_judged_wrongly(record_property):
     said, wrong = Counter(), []
     for seed in SEEDS:
-        f = planted.Planted(seed)
-        verdict, found = f.ask()
+        f, verdict, found = asked(seed)
         said[f.kind.startswith("order 6"), verdict] += 1
         if planted.wrong(f, verdict):
             wrong.append((seed, f.kind, verdict, str(found)))
@@ -55,10 +62,9 @@ def test_no_planted_function_is_judged_wrongly(record_property):
     assert untold <= 0.05 * sum(clear)
 
 
-@pytest.mark.parametrize("seed", [0, 7, 9, 15, 21, 23])
+@pytest.mark.parametrize("seed", [0, 7, 8, 9, 21, 23])
 def test_the_stated_error_holds_for_the_form(seed):
-    f = planted.Planted(seed)
-    verdict, found = f.ask()
+    f, verdict, found = asked(seed)
     assert f.grows and verdict == "yes"
     for w in np.random.default_rng(seed).standard_normal((10, found.kernel.shape[1])):
         v = found.kernel @ (w / np.linalg.norm(w))
