@@ -6,7 +6,6 @@ import os
 import pytest
 from browser import ARGS, HOW_TO, SITE, chromium, serve
 
-
 # Ten thousand tests are collected, and none of what that makes is garbage: looking for some takes
 # nearly half of the time, and later a good part of every test's.
 gc.disable()
