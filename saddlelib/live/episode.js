@@ -51,12 +51,11 @@ function tell(p) {
 
 function measured(p, { n, median, share }) {
   if (n === 0) return ["median: no run yet", "late: no run yet"];
-  const error = Math.sqrt((1 - p.failure_prob) / (n * p.failure_prob));
   const ratio = p.median > 0 ? ` = ${(median / p.median).toFixed(2)}` : "";
   return [
     `median: ${number(median, 4)} measured / ${p.median} predicted${ratio}`,
-    `late: ${percent(share)} measured / δ = ${number(p.failure_prob)}: `
-      + `${(share / p.failure_prob).toFixed(2)} ± ${error.toFixed(2)}`,
+    `late: ${percent(share)} measured / ${percent(p.failure_prob)} predicted = `
+      + (share / p.failure_prob).toFixed(2),
   ];
 }
 
@@ -126,7 +125,7 @@ function drawHistogram(pen, p, at) {
     const px = plot.x(p.escape + 0.5);
     pen.fill([[px, top + 11], [px - 6, top + 1], [px + 6, top + 1]], "gd");
   }
-  if (beyond) pen.text(`${beyond} later →`, right - 4, bottom - 8, { align: "right" });
+  if (beyond) pen.text(`${beyond} runs later →`, right - 4, bottom - 8, { align: "right" });
 }
 
 /* -- the page -- */
