@@ -47,12 +47,16 @@ def merged(outputs):
 
 
 def small(png):
-    """A picture with a palette, as base64: lines and areas need no more."""
+    """A picture with a palette, as base64: lines and areas need no more.
+
+    The octree keeps the colour of a single marker; Pillow's default blends it with others.
+    """
     image = Image.open(io.BytesIO(png)).convert("RGBA")
     paper = Image.new("RGBA", image.size, "white")
     paper.alpha_composite(image)
     buffer = io.BytesIO()
-    paper.convert("RGB").quantize(64, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+    palette = paper.convert("RGB").quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette.save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -123,3 +123,13 @@ def test_all_pages_are_renumbered(tmp_path):
     assert (tmp_path / "a.md").read_text() == "[Theorem 1](b.ipynb#thm-x)\n"
     [cell] = json.loads((tmp_path / "b.ipynb").read_text())["cells"]
     assert "".join(cell["source"]).startswith("> **Theorem 1.** ")
+
+
+def test_a_small_marker_keeps_its_colour():
+    picture = np.full((300, 300, 3), 255, np.uint8)
+    picture[:, :, 1] = np.linspace(0, 255, 300)[:, None]  # many colours, none of them this one
+    picture[100:104, 100:104] = 0, 133, 99
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    kept = Image.open(io.BytesIO(base64.b64decode(record.small(buffer.getvalue())))).convert("RGB")
+    assert np.abs(np.asarray(kept)[102, 102] - np.array([0, 133, 99])).max() <= 16
