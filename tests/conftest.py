@@ -4,6 +4,7 @@ import gc
 import os
 
 import pytest
+import setuptools  # noqa: F401 - as it asks: before anything imports distutils, as PyTorch's tools do
 from browser import ARGS, HOW_TO, SITE, chromium, serve
 
 # Ten thousand tests are collected, and none of what that makes is garbage: looking for some takes

@@ -127,7 +127,8 @@ def test_all_pages_are_renumbered(tmp_path):
 
 def test_a_small_marker_keeps_its_colour():
     picture = np.full((300, 300, 3), 255, np.uint8)
-    picture[:, :, 1] = np.linspace(0, 255, 300)[:, None]  # many colours, none of them this one
+    picture[:, :, 1] = np.linspace(0, 255, 300)[:, None]  # 65,536 other colours
+    picture[:, :, 2] = np.linspace(0, 255, 300)
     picture[100:104, 100:104] = 0, 133, 99
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
