@@ -126,9 +126,9 @@ def test_all_pages_are_renumbered(tmp_path):
 
 
 def test_a_small_marker_keeps_its_colour():
-    picture = np.full((300, 300, 3), 255, np.uint8)
-    picture[:, :, 1] = np.linspace(0, 255, 300)[:, None]  # 65,536 other colours
-    picture[:, :, 2] = np.linspace(0, 255, 300)
+    shades = np.linspace(0, 255, 300).astype(np.uint8)  # of grey, and of blue on white
+    picture = np.repeat(shades[:, None, None], 300, 1) * np.ones(3, np.uint8)
+    picture[1::2] = np.stack([shades, np.maximum(shades, 114), np.maximum(shades, 178)], axis=1)
     picture[100:104, 100:104] = 0, 133, 99
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
