@@ -107,7 +107,7 @@ def networks() -> list[Problem]:
     ['deep linear network', 'deep network', 'diagonal network']
     """
     return [
-        DeepLinear.from_modes([1.0, 0.5], depth=2, width=3),
+        DeepLinear.from_modes([1.0, 0.5], depth=2, width=3, radius=1.1),
         DeepNetwork.random("tanh", (2, 3, 2), samples=5, rng=0, radius=1.0),
-        DiagonalNetwork([[1.0, 0.5, 0.0], [0.0, 1.0, -0.5]], [2.0, -1.0]),
+        DiagonalNetwork([[1.0, 0.5, 0.0], [0.0, 1.0, -0.5]], [2.0, -1.0], radius=1.6),
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import erf, expit, ndtr
 
-from ._arguments import real_array
+from ._arguments import each, real_array
 from .region import Region
 
 
@@ -140,7 +140,7 @@ class Layered:
         It undoes `unpack`. Raises TypeError for entries that are no real numbers and ValueError
         for another number of matrices or other shapes.
         """
-        layers = [real_array("matrices", W) for W in matrices]
+        layers = [real_array("matrices", W) for W in each("matrices", matrices)]
         found = [W.shape for W in layers]
         batch = found[0][:-2] if found else ()
         if len(batch) > 1 or found != [(*batch, *shape) for shape in shapes(self.widths)]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._arguments import generator, integer, positive
-from ._arguments import frozen, real_array, real_vector
+from ._arguments import each, frozen, real_array, real_vector
 from ._layers import ACTIVATIONS, LayerBall, Layered
 from .base import Problem
 from .region import WholeSpace
@@ -274,7 +274,7 @@ class DeepNetwork(Layered, Problem):
     name = "deep network"
 
     def __init__(self, activation: str, widths, inputs, targets, radius: float = 2.0):
-        if activation not in ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}, "
                              f"got {activation!r}")
         widths = _widths(widths)
@@ -328,7 +328,7 @@ class DeepNetwork(Layered, Problem):
             ε > 0, by which the small layers are multiplied.
         rng : int, Generator or None
             The seed or the generator of the layers, whose entries are normal with variance
-            2/d_{l−1}, after He et al.
+            2/d_{l−1}, after He et al. (2015).
         small_layers : int, optional
             r, 0 ≤ r ≤ L: the first r layers are small; all by default.
 
@@ -411,13 +411,10 @@ def _matrix(name, value):
 
 def _widths(widths):
     """d₀, …, d_L as a tuple."""
-    try:
-        found = tuple(integer("each of widths", width) for width in widths)
-    except TypeError:
-        raise TypeError(f"widths must be a sequence of integers, got {widths!r}") from None
+    found = tuple(integer("each of widths", width) for width in each("widths", widths))
     if len(found) < 3:
-        raise ValueError(f"widths must have three entries or more, got {widths!r}; with one layer "
-                         "f is convex or has no hidden units")
+        raise ValueError(f"widths must have three entries or more, got {widths!r}; one layer "
+                         "alone has nothing hidden")
     return found
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .._arguments import integer, positive
-from ._arguments import frozen, real_array, real_vector
+from ._arguments import each, frozen, real_array, real_vector
 from .base import Problem
 from .region import Box
 
@@ -121,7 +121,7 @@ class DiagonalNetwork(Problem):
         >>> DiagonalNetwork([[1.0, 0.0], [0.0, 1.0]], [4.0, -1.0]).stationary([1]).tolist()
         [0.0, 1.0, 0.0, -1.0]
         """
-        chosen = [integer("each of support", i, least=0) for i in support]
+        chosen = [integer("each of support", i, least=0) for i in each("support", support)]
         if len(set(chosen)) < len(chosen) or max(chosen, default=0) >= self.features:
             raise ValueError(f"support must have different integers below {self.features}, the "
                              f"columns of design, got {support!r}")

@@ -43,7 +43,7 @@ def test_a_point_has_the_layers_one_after_the_other_each_row_by_row():
     ([np.ones((2, 1)), np.ones((2, 1))], ValueError),
     ([np.ones((2, 2, 1)), np.ones((3, 1, 2))], ValueError),
     ([np.ones((1, 1, 2, 1)), np.ones((1, 1, 1, 2))], ValueError),
-    ([np.ones((2, 1)), np.ones((1, 2)) * 1j], TypeError)])
+    ([np.ones((2, 1)), np.ones((1, 2)) * 1j], TypeError), (7, TypeError)])
 def test_matrices_of_other_shapes_are_refused(matrices, error):
     with pytest.raises(error, match="matrices must"):
         DeepLinear([[1.0]], depth=2, width=2).pack(matrices)

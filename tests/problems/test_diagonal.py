@@ -99,6 +99,7 @@ def test_both_constants_are_attained_for_orthogonal_columns():
     (lambda f: f.stationary([5]), ValueError, "support must have different integers below 5"),
     (lambda f: f.stationary([1, 1]), ValueError, "support must have different integers"),
     (lambda f: f.stationary([-1]), ValueError, "each of support must be at least 0"),
+    (lambda f: f.stationary(2), TypeError, "support must be a sequence, got 2"),
     (lambda f: f.stationary([0.5]), TypeError, "each of support must be an integer"),
     (lambda f: f.predictor([1.0]), ValueError, r"x has shape \(1,\)")])
 def test_bad_arguments_of_methods_are_named(call, error, words):

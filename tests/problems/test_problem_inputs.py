@@ -171,10 +171,11 @@ def test_bad_directions(v, error, words):
         (lambda: DeepLinear.from_modes([1.0, 0.0], 2), ValueError, "modes must be positive"),
         (lambda: DeepLinear.from_modes([[1.0]], 2), ValueError, "modes must be a vector"),
         (lambda: DeepNetwork("tan", (1, 1, 1), [[1.0]], [[1.0]]), ValueError, "tion must .*'tan'"),
+        (lambda: DeepNetwork([], (1, 1, 1), [[1.0]], [[1.0]]), ValueError, r"tion must .*\[\]"),
         (lambda: DeepNetwork(None, (1, 1, 1), [[1.0]], [[1.0]]), ValueError, "tion must .*None"),
         (lambda: DeepNetwork("sin", (1, 1), [[1.0]], [[1.0]]), ValueError, "widths must have"),
         (lambda: DeepNetwork("sin", 3, [[1.0]], [[1.0]]), TypeError, "widths must be .*got 3"),
-        (lambda: DeepNetwork("sin", (1, 2.0, 1), [[1.0]], [[1.0]]), TypeError, "widths must be"),
+        (lambda: DeepNetwork("sin", (1, 2.0, 1), [[1.0]], [[1.0]]), TypeError, "of widths must be"),
         (lambda: DeepNetwork("sin", (1, 0, 1), [[1.0]], [[1.0]]), ValueError, "each of widths"),
         (lambda: DeepNetwork("sin", (1, 1, 2), [[1.0]], [[1.0]]), ValueError, r"and \(N, 2"),
         (
