@@ -16,10 +16,11 @@ from saddlelib.problems import (
     QuarticSaddle,
     SeparableQuartic,
     catalogue,
+    networks,
 )
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
-BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star) and len(p.saddles)]
+BOUNDED = [p for p in catalogue() + networks() if np.isfinite(p.f_star) and len(p.saddles)]
 RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017")),
          ("pgd", dict(rule="jin2021")), ("pgd", dict(beta=100.0, local_iterations=5)), ("psd", {}),
          ("psd", dict(use_direction=False)), ("psd", dict(rule="published")),

@@ -37,7 +37,7 @@ class Problem(ABC):
     region : Region
         The set where ℓ and ρ hold.
     f_star : float
-        The global minimum, −inf where f is unbounded below.
+        The global minimum, −inf where f is unbounded below or the minimum is not known.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ class Problem(ABC):
         """Return the Euclidean distance to the set of all global minimizers.
 
         It is in closed form, a scalar or (n,), and nan where there is no
-        minimizer. Raises as `fun` does.
+        minimizer or no such form. Raises as `fun` does.
         """
         X = self._points(x)
         if X.ndim == 1:
