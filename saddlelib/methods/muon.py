@@ -246,9 +246,7 @@ class Muon(Method):
 
 def _polar(G, how, ns_steps, coefficients, norm_floor):
     if how == "exact":
-        # A power of two keeps the decomposition in range, and rounds nothing.
-        largest = float(np.abs(G).max())
-        U, s, Vt = np.linalg.svd(np.ldexp(G, -math.frexp(largest)[1]), full_matrices=False)
+        U, s, Vt = np.linalg.svd(G, full_matrices=False)
         # Below this a singular value is rounding, and its vectors are any.
         kept = s > np.finfo(float).eps * max(G.shape) * s[0]
         return U[:, kept] @ Vt[kept]

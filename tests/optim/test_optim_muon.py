@@ -137,11 +137,13 @@ def test_from_the_same_state_its_step_is_that_of_torch_up_to_the_rounding_of_bfl
         state.x, state.jac = here, here - goal
 
 
-def test_the_defaults_are_those_of_torch_but_for_the_rate_and_the_decay():
-    theirs = torch.optim.Muon(parameters()).param_groups[0]
-    ours = Muon(SHAPES)
-    for name in ("momentum", "nesterov", "ns_steps", "coefficients", "adjust", "norm_floor"):
-        assert getattr(ours, name) == theirs[NAMES.get(name, name)]
+def test_every_option_of_torch_is_here_with_its_default_but_for_the_rate_and_the_decay():
+    theirs, ours = torch.optim.Muon(parameters()).param_groups[0], Muon(SHAPES)
+    here = {of_torch: name for name, of_torch in NAMES.items()}
+    options = set(theirs) - {"params", "lr", "weight_decay"}
+    assert len(options) >= 6
+    for name in options:
+        assert getattr(ours, here.get(name, name)) == theirs[name]
 
 
 def test_parameters_of_a_module_have_the_shapes_of_its_matrices_and_a_bias_is_refused():
