@@ -32,7 +32,7 @@ import math
 
 import numpy as np
 
-from .._arguments import _number, integer, positive, probability
+from .._arguments import _number, integer, nonnegative, positive, probability
 from . import saxe2013
 from ._numbers import finite_array
 
@@ -112,8 +112,8 @@ def escape_time(m, start=0.0, fraction=0.9) -> float:
     >>> [round(escape_time(m), 3) for m in (4.0, 1.0, 0.25)]
     [1.897, 0.949, 0.474]
     """
-    m, f, eps = positive("m", m), probability("fraction", fraction), _start(start, m, fraction, 0)
-    return math.sqrt(f) * math.sqrt(m) - eps
+    m, f, eps = positive("m", m), probability("fraction", fraction), _start(start, m, fraction)
+    return max(math.sqrt(f) * math.sqrt(m) - eps, 0.0)
 
 
 def gradient_escape_time(m, start, fraction=0.9) -> float:
@@ -150,15 +150,17 @@ def gradient_escape_time(m, start, fraction=0.9) -> float:
     [5.7, 10.3, 14.9]
     """
     m, f = positive("m", m), probability("fraction", fraction)
-    eps = _start(positive("start", start), m, f, np.finfo(float).tiny)
+    eps = _start(positive("start", start), m, f)
+    if eps**2 < np.finfo(float).tiny:
+        raise ValueError(f"start must have a square that float64 can hold, got {start!r}")
     return saxe2013.escape_time(m, eps**2, max(f * m, eps**2))
 
 
-def _start(start, m, fraction, least):
-    eps = _number("start", start)
-    if not (eps >= 0 and least <= eps**2 <= fraction * m * (1 + 1e-12)):
-        raise ValueError(f"start must have {least:.2g} <= start² <= fraction·m = "
-                         f"{fraction * m:.6g}, got {start!r}; beyond, the mode has arrived already")
+def _start(start, m, fraction):
+    eps, arrived = nonnegative("start", start), math.sqrt(fraction) * math.sqrt(m)
+    if eps > arrived * (1 + 1e-12):
+        raise ValueError(f"start must be at most (fraction·m)^½ = {arrived:.6g}, got {start!r}; "
+                         f"beyond, the mode has arrived already")
     return eps
 
 
@@ -173,7 +175,7 @@ def newton_schulz(sigma, steps=5, coefficients=COEFFICIENTS):
     sigma : float or array
         Singular values of what goes in: 0 ≤ σ ≤ 1 after the division by the Frobenius norm.
     steps : int
-        ≥ 0.
+        From 0 to 99, as in ``torch.optim.Muon``.
     coefficients : (float, float, float)
         a, b and c.
 
@@ -192,7 +194,7 @@ def newton_schulz(sigma, steps=5, coefficients=COEFFICIENTS):
     >>> newton_schulz([1.0, 0.1, 1e-2, 1e-3, 1e-4]).round(2).tolist()
     [0.7, 0.71, 0.7, 0.47, 0.05]
     """
-    steps, (a, b, c) = integer("steps", steps, least=0), _coefficients(coefficients)
+    steps, (a, b, c) = _steps(steps), _coefficients(coefficients)
     sigma = finite_array("sigma", sigma)
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(steps):
@@ -211,7 +213,7 @@ def newton_schulz_band(steps=5, coefficients=COEFFICIENTS, least=1e-2) -> tuple[
     Parameters
     ----------
     steps : int
-        ≥ 0.
+        From 0 to 99, as in ``torch.optim.Muon``.
     coefficients : (float, float, float)
         a, b and c of `newton_schulz`.
     least : float
@@ -233,7 +235,7 @@ def newton_schulz_band(steps=5, coefficients=COEFFICIENTS, least=1e-2) -> tuple[
     >>> [round(bound, 3) for bound in newton_schulz_band(least=1e-4)]
     [0.048, 1.202]
     """
-    steps, (a, b, c) = integer("steps", steps, least=0), _coefficients(coefficients)
+    steps, (a, b, c) = _steps(steps), _coefficients(coefficients)
     low, high = positive("least", least), 1.0
     if low > high:
         raise ValueError(f"least must be at most 1, the largest singular value, got {least!r}")
@@ -245,6 +247,13 @@ def newton_schulz_band(steps=5, coefficients=COEFFICIENTS, least=1e-2) -> tuple[
         values = newton_schulz(ends, 1, (a, b, c))
         low, high = float(values.min()), float(values.max())
     return low, high
+
+
+def _steps(steps):
+    steps = integer("steps", steps, least=0)
+    if steps >= 100:
+        raise ValueError(f"steps must be less than 100, got {steps}")
+    return steps
 
 
 def _coefficients(coefficients):

@@ -123,15 +123,12 @@ def jumps(X, y, max_jumps=1000) -> Jumps:
 def _constrained(X, y, s):
     """The minimizer of L with the signs of those s that are ± 1, and 0 where it is neither."""
     active = np.flatnonzero(np.abs(s) == 1)
-    signs = s[active]
-    columns = X[:, active] * signs
+    if np.linalg.matrix_rank(X[:, active]) < active.size:
+        raise ValueError(f"X must have columns in general position, but {active.tolist()}, which "
+                         f"are active together, depend on each other; leave one of them out")
     beta = np.zeros(X.shape[1])
-    beta[active] = signs * nnls(columns, y)[0]
-    held = np.flatnonzero(beta)
-    if held.size and np.linalg.matrix_rank(X[:, held]) < held.size:
-        raise ValueError(f"X must have its columns in general position, but columns "
-                         f"{held.tolist()}, active together, depend on each other; leave one out")
-    return beta
+    beta[active] = s[active] * nnls(X[:, active] * s[active], y)[0]
+    return beta + 0.0  # no −0
 
 
 def _data(X, y):

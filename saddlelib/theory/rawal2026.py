@@ -37,6 +37,8 @@ _GRID = 2.0 ** np.arange(-36, 21)
 _CLEAR, _OCTAVES, _SLOPE = 1e4, 4, 0.03
 # No term of an order that could be told comes up from below what counts so far in one octave.
 _JUMP = 2.0**16
+# Layers in `critical_depth_time`; beyond, its integrand is a spike.
+_DEEPEST = 10_000
 
 
 def activation_excess(z, activation, derivative=None) -> np.ndarray:
@@ -180,8 +182,8 @@ def activation_class(activation, derivative=None) -> ActivationClass:
     φ is split into its even and its odd part, and the order of each is its slope
     log₂(φ(2z)/φ(z)) over the least octaves of z at which it stands clear of rounding and has a
     slope; the class is that of the part with the lower order. The classes are those of the
-    write-up, near 0: linear maps and ReLU are A, tanh, sin and erf B with q = 3, GELU and Swish C with
-    q = 2, the sigmoid D.
+    write-up, near 0: linear maps and ReLU are A, tanh, sin and erf B with q = 3, GELU and Swish C
+    with q = 2, the sigmoid D.
 
     A term that float64 cannot tell from rounding before a later one of the same parity covers it is
     not seen.
@@ -302,9 +304,9 @@ def critical_depth_time(eps, r, depth, fraction=0.5, rest=1.0) -> float:
     depth : int
         L ≥ 1.
     fraction : float
-        In (0, 1).
+        In [1e-12, 1 − 1e-12].
     rest : float
-        The other weights, > 0, with ε^r rest^{L−r} < 1.
+        The other weights, ≥ ε, with ε^r rest^{L−r} < 1.
 
     Returns
     -------
@@ -321,32 +323,37 @@ def critical_depth_time(eps, r, depth, fraction=0.5, rest=1.0) -> float:
     >>> [round(critical_depth_time(1e-3, r, depth=5), 2) for r in (1, 2, 3)]
     [0.29, 6.13, 998.0]
     """
-    eps, rest, r, L = _small_layers(eps, r, depth, rest)
-    fraction = probability("fraction", fraction)
+    eps, rest, r, L, fraction = _small_layers(eps, r, depth, fraction, rest)
+    start, log_rest = math.log(eps), math.log(rest)
 
-    def log_product(x):  # ln p where ln a = x
-        return r * x + (L - r) * _log_other(x, eps, rest)
+    def log_other(x):  # ln b where ln a = x
+        grown = 2 * (x - start)
+        more = 2 * start + grown + math.log(-math.expm1(-grown)) if grown > 0 else -math.inf
+        return float(np.logaddexp(2 * log_rest, more)) / 2
 
-    start = math.log(eps)
-    if not log_product(start) < 0:
-        raise ValueError(f"eps and rest must make the product of the weights less than 1, got "
-                         f"eps = {eps:.6g} and rest = {rest:.6g}; use smaller ones")
+    def log_product(x):  # ln p
+        return r * x + (L - r) * log_other(x)
+
+    if not log_product(start) < -1e-9:
+        raise ValueError(f"eps and rest must make the product of the weights less than 1, clear of "
+                         f"rounding, got eps = {eps:.6g}, rest = {rest:.6g}; use smaller ones")
     goal = math.log1p(math.sqrt(fraction) * math.expm1(log_product(start)))
     high = start + 1
     while log_product(high) < goal:
         high += 1
     end = brentq(lambda x: log_product(x) - goal, start, high, xtol=1e-15, rtol=1e-15)
 
-    # In ln a, and in units of the integrand's power of a at the start.
+    # In ln a, and in units of what it is at the start but for 1 − p.
     def integrand(x):
-        return math.exp((2 - r) * (x - start) - (L - r) * _log_other(x, eps, rest)
-                        ) / -math.expm1(log_product(x))
+        powers = (2 - r) * (x - start) - (L - r) * (log_other(x) - log_rest)
+        return math.exp(powers) / -math.expm1(log_product(x))
 
-    knots = (start + 3, start + 30, end - 3, math.log(rest))
+    bend = log_rest - math.log(L) / 2  # where b^{L−r} begins to grow
+    knots = (start + 3, start + 30, bend - 1, bend + 1, log_rest, end - 1)
     edges = sorted({start, end, *(x for x in knots if start < x < end)})
     total = sum(quad(integrand, low, high, epsabs=0, epsrel=1e-11, limit=200)[0]
                 for low, high in zip(edges[:-1], edges[1:], strict=True))
-    return _power("the time", eps, 2 - r, total)
+    return _time((2 - r) * start - (L - r) * log_rest + math.log(total), eps, rest)
 
 
 def critical_depth_law(eps, r, depth, fraction=0.5, rest=1.0) -> float:
@@ -385,30 +392,33 @@ def critical_depth_law(eps, r, depth, fraction=0.5, rest=1.0) -> float:
     >>> [round(critical_depth_law(1e-3, r, depth=5), 2) for r in (1, 2, 3)]
     [0.29, 6.91, 1000.0]
     """
-    eps, rest, r, L = _small_layers(eps, r, depth, rest)
+    eps, rest, r, L, fraction = _small_layers(eps, r, depth, fraction, rest)
     if eps >= 1:
         raise ValueError(f"eps must be less than 1, got {eps:.6g}; the law is one for small eps")
     if r == 1:  # the limit itself: eps that small makes no difference
         return critical_depth_time(1e-200, 1, L, fraction, rest)
-    probability("fraction", fraction)
     if r == 2:
-        return _power("the time", rest, 2 - L, -math.log(eps))
-    return _power("the time", eps, 2 - r, _power("the time", rest, r - L, 1 / (r - 2)))
+        return _time(math.log(-math.log(eps)) - (L - 2) * math.log(rest), eps, rest)
+    return _time((2 - r) * math.log(eps) - (L - r) * math.log(rest) - math.log(r - 2), eps, rest)
 
 
-def _small_layers(eps, r, depth, rest):
+def _small_layers(eps, r, depth, fraction, rest):
     r, L = integer("r", r), integer("depth", depth)
     if r > L:
         raise ValueError(f"r must be at most depth = {L}, got {r}; r of the layers are small")
-    return positive("eps", eps), positive("rest", rest), r, L
+    if L > _DEEPEST:
+        raise ValueError(f"depth must be at most {_DEEPEST}, got {L}")
+    fraction = probability("fraction", fraction)
+    if not 1e-12 <= fraction <= 1 - 1e-12:
+        raise ValueError(f"fraction must be 1e-12 or more away from 0 and 1, got {fraction!r}; "
+                         f"beyond, rounding covers what is left of the loss")
+    eps, rest = positive("eps", eps), positive("rest", rest)
+    if r < L and eps > rest:
+        raise ValueError(f"eps must be at most rest = {rest:.6g}, got {eps:.6g}; eps is what the "
+                         f"small layers are")
+    return eps, rest, r, L, fraction
 
 
-def _log_other(x, eps, rest):
-    """ln b, with b² = a² + rest² − ε² and ln a = x."""
-    return math.log(math.hypot(rest, math.sqrt(max(math.exp(2 * x) - eps**2, 0.0))))
-
-
-def _power(what, base, exponent, factor):
-    """factor · base^exponent, or an error where that leaves float64."""
-    log = exponent * math.log(base) + math.log(factor)
-    return representable(what, math.exp(log) if log < 709 else math.inf, base=base)
+def _time(log, eps, rest):
+    """A time from its logarithm, or an error where it leaves float64."""
+    return representable("the time", math.exp(log) if log < 709 else math.inf, eps=eps, rest=rest)
