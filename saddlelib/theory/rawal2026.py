@@ -29,12 +29,12 @@ __all__ = ["ActivationClass", "activation_class", "activation_excess", "critical
 
 # s' by differences where it is not given: weights of the stencil of order eight and its spacing,
 # which is relative, so that no stencil reaches across 0.
-_WEIGHTS, _SPACING = np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280]), 1 / 16
+_WEIGHTS, _SPACING = np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280]), 1 / 128
 # Where φ is measured: at ± each of these.
 _GRID = 2.0 ** np.arange(-36, 21)
 # φ counts where it is so many times what rounding may make of it; a slope that so many octaves
 # have in common, up to this much, is an order.
-_CLEAR, _OCTAVES, _SLOPE = 1e4, 4, 0.03
+_CLEAR, _OCTAVES, _SLOPE = 1e3, 4, 0.03
 # No term of an order that could be told comes up from below what counts so far in one octave.
 _JUMP = 2.0**16
 # Layers in `critical_depth_time`; beyond, its integrand is a spike.
@@ -51,8 +51,8 @@ def activation_excess(z, activation, derivative=None) -> np.ndarray:
     activation : callable
         ``s(z)`` of arrays.
     derivative : callable, optional
-        ``s'(z)`` of arrays; otherwise differences of order eight in the scale of each z, which for
-        a smooth s are off by about 1e-13 times the size of s.
+        ``s'(z)`` of arrays; otherwise differences of order eight in the scale of each z, which are
+        off by some 1e-13 of the size of s where s is smooth in that scale.
 
     Returns
     -------
@@ -252,7 +252,7 @@ def _parts(activation, derivative):
                          "between -1 and 1")
     # Values that are made of larger ones, as cos z − 1 is, are off by their rounding.
     largest = np.maximum(np.maximum.accumulate(largest), largest[near].max())
-    noise = (4 if derivative is not None else 64) * np.finfo(float).eps * largest
+    noise = (4 if derivative is not None else 256) * np.finfo(float).eps * largest
     offset = float(offset) if abs(offset) > _CLEAR * noise[0] else 0.0
     return offset, noise, (right + left) / 2, (right - left) / 2
 
@@ -270,16 +270,17 @@ def _leading(part, noise):
         run = slice(i, i + _OCTAVES)
         if clear[run].all() and np.ptp(slopes[run]) < _SLOPE:
             slope = slopes[run].mean()
-            return slope, _limit(part, noise, i, round(slope))
+            ends = np.flatnonzero(np.abs(slopes[i:] - slope) >= _SLOPE)
+            run = slice(i, i + ends[0] + 1 if ends.size else None)
+            return slope, _limit(part[run], noise[run], _GRID[run], round(slope))
     return math.nan, math.nan
 
 
-def _limit(part, noise, first, order):
-    """lim φ(z)/z^q from the octaves of a run, by one step of Richardson's, where it is surest."""
-    at = slice(first, first + _OCTAVES + 1)
-    ratios = part[at] / _GRID[at] ** order
+def _limit(part, noise, z, order):
+    """lim φ(z)/z^q from a run of octaves, by one step of Richardson's, where it is surest."""
+    ratios = part / z**order
     better = (4 * ratios[:-1] - ratios[1:]) / 3  # the next term of a part is z² times this one
-    doubt = np.abs(np.diff(ratios)) / 4 + noise[at][:-1] / np.abs(part[at][:-1]) * np.abs(better)
+    doubt = np.abs(np.diff(ratios)) / 4 + (noise / np.abs(part))[:-1] * np.abs(better)
     return float(better[doubt.argmin()])
 
 

@@ -150,7 +150,7 @@ def escape_time(s, u0, uf, depth=2) -> float:
         raise ValueError(f"u0 and uf must satisfy u0 <= uf < s = {s:.6g}, got u0 = {u0:.6g} and "
                          f"uf = {uf:.6g}; a mode takes for ever to reach s itself")
     if L == 1:
-        return (math.log1p(-u0 / s) - math.log1p(-uf / s)) / s
+        return math.log1p(-u0 / s) - math.log1p(-uf / s)
     start, end = (math.log(u) - math.log(s) - math.log1p(-u / s) for u in (u0, uf))
     if L == 2:
         return (end - start) / (2 * s)
