@@ -36,8 +36,8 @@ def test_rooms_import_only_rooms_below_them():
     """The order of the rooms in CONTRIBUTING.md is the order of the imports."""
     rooms = ["_norm", "_arguments", "problems", "differences", "oracle", "perturbation",
              "derivatives", "curvature", "theory", "sampling", "methods", "certified", "given",
-             "loop", "watch", "report", "ensemble", "ravine", "optim", "doors", "tasks", "figures",
-             "live", "checks"]
+             "loop", "watch", "report", "ensemble", "flow", "ravine", "optim", "doors",
+             "tasks", "figures", "live", "checks"]
     root = pathlib.Path(saddlelib.__file__).parent
     for path in root.rglob("*.py"):
         room = path.relative_to(root).parts[0].removesuffix(".py")
