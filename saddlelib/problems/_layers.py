@@ -119,6 +119,7 @@ class Layered:
 
     def _set_layers(self, widths, activation, inputs, targets, share):
         self.widths, self.depth = tuple(widths), len(widths) - 1
+        self.shapes = tuple(shapes(self.widths))
         self.activation = activation
         self._inputs, self._targets, self._share = inputs, targets, share
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import saddlelib
 from saddlelib.problems import DeepLinear, DeepNetwork
 from saddlelib.problems._layers import ACTIVATIONS
 
@@ -324,3 +325,10 @@ def test_starts_are_normal_with_the_stated_variances_and_small_in_the_first_laye
 def test_bad_arguments_of_methods_are_named(call, error, words):
     with pytest.raises(error, match=words):
         call(network("tanh"))
+
+
+def test_muon_knows_the_layers_of_a_network():
+    problem = DeepLinear.from_modes([1.0, 0.5], depth=3)
+    start = problem.start(0.1, rng=0)
+    run = saddlelib.minimize(problem, start, "muon", epsilon=1e-9, maxiter=50)
+    assert run.fun < problem.fun(start)
