@@ -16,30 +16,30 @@ from saddlelib.theory import muon as muon_laws
 from saddlelib.theory import rawal2026, saxe2013
 
 
-def wait(s, eps, depth):
-    return quad(lambda w: 1 / (w ** (depth - 1) * (s - w**depth)), eps, (s / 2) ** (1 / depth),
+def wait(m, eps, depth):
+    return quad(lambda w: 1 / (w ** (depth - 1) * (m - w**depth)), eps, (m / 2) ** (1 / depth),
                 limit=200)[0]
 
 
-def by_steps(s, eps, depth):
+def by_steps(m, eps, depth):
     """The flow of one layer, with an event at half of the mode."""
     def half(t, w):
-        return w[0] ** depth - s / 2
+        return w[0] ** depth - m / 2
     half.terminal = True
-    run = solve_ivp(lambda t, w: w ** (depth - 1) * (s - w**depth), (0, 1e9), [eps], events=half,
+    run = solve_ivp(lambda t, w: w ** (depth - 1) * (m - w**depth), (0, 1e9), [eps], events=half,
                     rtol=1e-8, atol=1e-12)
     return run.t_events[0]
 
 
-def with_strengths(power, factor=lambda L: L, start=lambda eps, L: eps**L, end=lambda s, u0: s / 2,
-                   target=lambda s: s):
-    """The time between two strengths where u' = factor·u^power·(target − u)."""
-    def answer(s, eps, L):
+def with_strengths(power, factor=lambda L: L, start=lambda eps, L: eps**L, end=lambda m, p0: m / 2,
+                   target=lambda m: m):
+    """The time between two strengths where p′ = factor·p^power·(target − p)."""
+    def answer(m, eps, L):
         def inverse(y):
-            u = math.exp(y)
-            return u ** (1 - power(L)) / (factor(L) * (target(s) - u))
-        u0 = start(eps, L)
-        return quad(inverse, math.log(u0), math.log(end(s, u0)), limit=200)[0]
+            p = math.exp(y)
+            return p ** (1 - power(L)) / (factor(L) * (target(m) - p))
+        p0 = start(eps, L)
+        return quad(inverse, math.log(p0), math.log(end(m, p0)), limit=200)[0]
     return answer
 
 
@@ -47,8 +47,8 @@ def flow(L):
     return 2 - 2 / L
 
 
-def leading(s, eps, L):
-    return math.log(s / eps**2) / (2 * s) if L == 2 else eps ** (2 - L) / ((L - 2) * s)
+def leading(m, eps, L):
+    return math.log(m / eps**2) / (2 * m) if L == 2 else eps ** (2 - L) / ((L - 2) * m)
 
 
 def factor_of(G):
@@ -166,14 +166,14 @@ def in_place(grad, layers, *rest):
     return layers
 
 
-HALF = [saxe2013.escape_time(s, 1e-6, s / 2) for s in (1.0, 0.25)]
+HALF = [saxe2013.escape_time(m, 1e-6, m / 2) for m in (1.0, 0.25)]
 RIGHT = {
     "deep-1": [(10, 100, 2.303), np.array([10.0, 100.0, math.log(10)]), (10.1, 100.0, "2.30")],
     "deep-2": ["vacuous", " Vacuous"],
     "deep-3": [(6.91, 24.86, 0.353), [*HALF, math.sqrt(1 / 8)], (*HALF, math.sqrt(1 / 8) - 1e-3)],
     "deep-4": [(2, 1 / 8, 9), ["2", "1/8", 9.0]],
-    "deep-5": [wait, by_steps, lambda s, eps, L: np.float32(wait(s, eps, L)),
-               lambda s, eps, L: saxe2013.escape_time(s, eps**L, s / 2, L)],
+    "deep-5": [wait, by_steps, lambda m, eps, L: np.float32(wait(m, eps, L)),
+               lambda m, eps, L: saxe2013.escape_time(m, eps**L, m / 2, L)],
     "deep-6": [muon, with_root, in_float32, as_lists],
 }
 
@@ -190,10 +190,10 @@ WRONG = {
                ("not stationary", "as a factor"), ("flat", "Choose")],
     "deep-3": [((13.8, 24.86, 0.35), "halves the time"),
                ((saxe2013.escape_time(1, 1e-3, 0.5), 1, 1), "begins at ε²"), ((3, 1, 1), "natural"),
-               ((0.706, 1, 1), "that is the time of Muon"), ((1, 1, 1), "put s = 1"),
-               ((6.91, 1.727, 1), "s stands below"), ((6.91, 6.91, 1), "comes later"),
-               ((6.91, 27.63, 1), "nearer to the start"), ((6.91, 49.7, 1), "over 2s"),
-               ((6.91, 1, 1), "put s = ¼"), ((6.91, 24.86, 0.125), "take the root"),
+               ((0.706, 1, 1), "that is the time of Muon"), ((1, 1, 1), "put m = 1"),
+               ((6.91, 1.727, 1), "m stands below"), ((6.91, 6.91, 1), "comes later"),
+               ((6.91, 27.63, 1), "nearer to the start"), ((6.91, 49.7, 1), "over 2m"),
+               ((6.91, 1, 1), "put m = ¼"), ((6.91, 24.86, 0.125), "take the root"),
                ((6.91, 24.86, 0.5), "whole mode"), ((6.91, 24.86, 0.7071), "other mode"),
                ((6.91, 24.86, 24.86), "flow again"), ((6.91, 24.86, 0.474), "0.9 of the mode"),
                ((6.91, 24.86, 3), "their product"), (7, "3 numbers")],
@@ -208,19 +208,19 @@ WRONG = {
                (with_strengths(flow, factor=lambda L: 1), "L is missing"),
                (with_strengths(lambda L: 1 - 1 / L), "stay bounded"),
                (with_strengths(lambda L: 2 - 1 / L), "comes in twice"),
-               (with_strengths(flow, end=lambda s, u0: s - (s - u0) / math.sqrt(2)),
+               (with_strengths(flow, end=lambda m, p0: m - (m - p0) / math.sqrt(2)),
                 "where the loss"),
-               (with_strengths(flow, end=lambda s, u0: 0.9 * s), "at 0.9"),
-               (lambda s, eps, L: with_strengths(flow, end=lambda s, u0: 0.5)(s, eps, L) if s > 0.5
-                else wait(s, eps, L), "at the strength ½"),
-               (lambda s, eps, L: with_strengths(flow, target=lambda s: 1.0)(s, eps, L) if s < 2
-                else wait(s, eps, L), "s = 1 alone"),
-               (lambda s, eps, L: saxe2013.escape_time(s, eps**L, s / 2), "for every depth"),
+               (with_strengths(flow, end=lambda m, p0: 0.9 * m), "at 0.9"),
+               (lambda m, eps, L: with_strengths(flow, end=lambda m, p0: 0.5)(m, eps, L) if m > 0.5
+                else wait(m, eps, L), "at the strength ½"),
+               (lambda m, eps, L: with_strengths(flow, target=lambda m: 1.0)(m, eps, L) if m < 2
+                else wait(m, eps, L), "m = 1 alone"),
+               (lambda m, eps, L: saxe2013.escape_time(m, eps**L, m / 2), "for every depth"),
                (leading, "leading term"), (lambda *given: 2 * wait(*given), "Twice as long"),
                (lambda *given: wait(*given) / 2, "Half as long"),
                (lambda *given: 1.3 * wait(*given), "finer than"), (lambda *given: -3, "positive"),
                (lambda *given: math.inf, "for ever"), (lambda *given: None, "returns nothing"),
-               (lambda *given: "soon", "wants a number"), (lambda s: s, "TypeError"),
+               (lambda *given: "soon", "wants a number"), (lambda m: m, "TypeError"),
                (3, "function")],
     "deep-6": [(lambda grad, layers, *rest: layers, "as they were"),
                (with_another(eta=lambda eta: -eta), "Uphill"),

@@ -70,27 +70,27 @@ def _deep_3():
     """Half-times of modes 1 and ¼ of two layers from ε = 10⁻³: gradient flow twice, Muon once."""
     large, small, muon = part(0), part(1), part(2)
     eps = 1e-3
-    right = [saxe2013.escape_time(s, eps**2, s / 2) for s in (1.0, 0.25)]
+    right = [saxe2013.escape_time(m, eps**2, m / 2) for m in (1.0, 0.25)]
     arrives = math.sqrt(0.125)
     return Exercise(("mode 1", "mode ¼", "mode ¼ with Muon"), [
         *first(near(large, right[0]), "Mode 1: ", [
-            (near(large, 2 * right[0]), "u' = 2u(s − u): two layers grow at once, which halves "
+            (near(large, 2 * right[0]), "p′ = 2p(m − p): two layers grow at once, which halves "
                                         "the time."),
             (near(large, saxe2013.escape_time(1.0, eps, 0.5)), "the strength is the product of "
                                                                "the two, so it begins at ε²."),
             (near(large, 2 * math.log10(1e3), 5e-3) | near(large, math.log10(1e3), 5e-3),
              "the logarithm is the natural one."),
             (near(large, arrives * math.sqrt(4) - eps, 5e-3), "that is the time of Muon."),
-        ], "put s = 1, u₀ = ε² = 10⁻⁶ and u = ½ into the time of a mode."),
+        ], "put m = 1, p₀ = ε² = 10⁻⁶ and p = ½ into the time of a mode."),
         *first(near(small, right[1]), f"{FIRST}Mode ¼: ", [
-            (near(small, right[0] / 4), "the weaker mode takes longer, not shorter: s stands "
+            (near(small, right[0] / 4), "the weaker mode takes longer, not shorter: m stands "
                                         "below."),
-            (near(small, right[0]), "1/(2s) stands in front of the logarithm. The weaker mode "
+            (near(small, right[0]), "1/(2m) stands in front of the logarithm. The weaker mode "
                                     "comes later."),
             (near(small, 4 * right[0]), "nearly. Half of this mode is ⅛, which is nearer to the "
-                                        "start: ln(s/ε²), and not ln(1/ε²)."),
-            (near(small, 2 * right[1]), "a factor of two: the time is the logarithm over 2s."),
-        ], "put s = ¼ and u₀ = 10⁻⁶ into ln(s/u₀ − 1)/(2s)."),
+                                        "start: ln(m/ε²), and not ln(1/ε²)."),
+            (near(small, 2 * right[1]), "a factor of two: the time is the logarithm over 2m."),
+        ], "put m = ¼ and p₀ = 10⁻⁶ into ln(m/p₀ − 1)/(2m)."),
         *first(near(muon, arrives), f"{TWO}Muon: ", [
             (near(muon, 0.125), "that is the strength. It is the product of two equal factors, "
                                 "each of which grows at the pace 1: take the root."),
@@ -133,61 +133,61 @@ def _deep_4():
 
 
 def _integral(start, end, power, factor, target):
-    """The time from one strength to another where u' = factor·u^power·(target − u)."""
+    """The time from one strength to another where p′ = factor·p^power·(target − p)."""
     def inverse(y):
-        u = math.exp(y)
-        return u ** (1 - power) / (factor * (target - u))
+        p = math.exp(y)
+        return p ** (1 - power) / (factor * (target - p))
     return quad(inverse, math.log(start), math.log(end), epsabs=0, epsrel=1e-8, limit=200)[0]
 
 
 def _wait(answer):
     """The time in which gradient flow learns half of a mode, for several depths."""
-    answer = function(answer, "(s, eps, depth)")
-    for s, eps, L in [(0.6, 0.25, 3), (2.0, 0.01, 3), (1.0, 1e-3, 2), (0.5, 0.05, 2),
+    answer = function(answer, "(m, eps, depth)")
+    for m, eps, L in [(0.6, 0.25, 3), (2.0, 0.01, 3), (1.0, 1e-3, 2), (0.5, 0.05, 2),
                       (0.5, 0.05, 4), (1.5, 0.3, 5), (3.0, 0.25, 6)]:
-        got, right = returned(answer(s, eps, L)), saxe2013.escape_time(s, eps**L, s / 2, L)
+        got, right = returned(answer(m, eps, L)), saxe2013.escape_time(m, eps**L, m / 2, L)
         if not math.isclose(got, right, rel_tol=5e-3):
-            return _wrong_wait(s, eps, L, got, right)
+            return _wrong_wait(m, eps, L, got, right)
     return "Correct. Within half a per cent for two to six layers."
 
 
-def _wrong_wait(s, eps, L, got, right):
+def _wrong_wait(m, eps, L, got, right):
     """Which mistake leads to the time that a function gave."""
     if not math.isfinite(got):
         return "Yours says that it takes for ever, or gives no number. The whole mode is never " \
                "reached; half of it is."
     if got <= 0:
-        return f"A wait is positive; for s = {s:g}, ε = {eps:g}, L = {L} yours says {got:.4g}."
-    start, half, power = eps**L, s / 2, 2 - 2 / L
-    lost = s - (s - start) / math.sqrt(2)
-    lead = math.log(s / eps**L) / (2 * s) if L == 2 else eps ** (2 - L) / ((L - 2) * s)
+        return f"A wait is positive; for m = {m:g}, ε = {eps:g}, L = {L} yours says {got:.4g}."
+    start, half, power = eps**L, m / 2, 2 - 2 / L
+    lost = m - (m - start) / math.sqrt(2)
+    lead = math.log(m / eps**L) / (2 * m) if L == 2 else eps ** (2 - L) / ((L - 2) * m)
     for value, hint in (
         (lead, "That is the leading term for ε → 0. Here the time itself is wanted, also where ε "
                "is not tiny: integrate."),
-        (_integral(eps, half, power, L, s) if eps < half else math.nan,
+        (_integral(eps, half, power, L, m) if eps < half else math.nan,
          "Yours begins with the strength ε. Each of the L layers is ε, so the strength is ε^L."),
-        (_integral(start, half, power, 1, s), "The factor L is missing: each of the L layers "
+        (_integral(start, half, power, 1, m), "The factor L is missing: each of the L layers "
                                               "grows."),
-        (_integral(start, half, 1 - 1 / L, L, s),
+        (_integral(start, half, 1 - 1 / L, L, m),
          "That is the exponent 1 − 1/L. With it the wait would stay bounded as ε → 0. From "
-         "w′ = wᴸ⁻¹(s − wᴸ) and u = wᴸ you get another one."),
-        (_integral(start, half, 2 - 1 / L, L, s), "w^(L−1) is u^(1 − 1/L), and it comes in twice: "
+         "w′ = wᴸ⁻¹(m − wᴸ) and p = wᴸ you get another one."),
+        (_integral(start, half, 2 - 1 / L, L, m), "w^(L−1) is p^(1 − 1/L), and it comes in twice: "
                                                   "the exponent is 2 − 2/L."),
-        (_integral(start, lost, power, L, s), "Yours ends where the loss is half of what it was. "
+        (_integral(start, lost, power, L, m), "Yours ends where the loss is half of what it was. "
                                               "Half of the strength was asked."),
-        (_integral(start, 0.9 * s, power, L, s), "Yours ends at 0.9 of the mode. Half of it was "
+        (_integral(start, 0.9 * m, power, L, m), "Yours ends at 0.9 of the mode. Half of it was "
                                                  "asked."),
-        (_integral(start, 0.5, power, L, s) if start < 0.5 < s else math.nan,
-         "Yours ends at the strength ½. Half of this mode is s/2."),
-        (_integral(start, half, power, L, 1.0) if s < 2 else math.nan,
-         "Yours has 1 − u, which is right for s = 1 alone."),
-        (math.log(s / start - 1) / (2 * s), "That is the law of two layers, for every depth."),
+        (_integral(start, 0.5, power, L, m) if start < 0.5 < m else math.nan,
+         "Yours ends at the strength ½. Half of this mode is m/2."),
+        (_integral(start, half, power, L, 1.0) if m < 2 else math.nan,
+         "Yours has 1 − p, which is right for m = 1 alone."),
+        (math.log(m / start - 1) / (2 * m), "That is the law of two layers, for every depth."),
         (2 * right, "Twice as long as it takes. Is a factor 2 missing?"),
         (right / 2, "Half as long as it takes. Is there a factor 2 too many?"),
     ):
         if math.isclose(got, value, rel_tol=2e-3):
             return hint
-    return f"For s = {s:g}, ε = {eps:g} and L = {L} yours says {got:.4g}, and it takes " \
+    return f"For m = {m:g}, ε = {eps:g} and L = {L} yours says {got:.4g}, and it takes " \
            f"{right:.4g}. If you integrate step by step: is the tolerance finer than the start?"
 
 
@@ -333,6 +333,6 @@ CHECKS = {
     "deep-2": _deep_2,
     "deep-3": _deep_3,
     "deep-4": _deep_4,
-    "deep-5": lambda: Exercise(("wait(s, eps, depth)",), code=_wait),
+    "deep-5": lambda: Exercise(("wait(m, eps, depth)",), code=_wait),
     "deep-6": lambda: Exercise(("muon(grad, layers, eta, beta, steps)",), code=_muon),
 }
