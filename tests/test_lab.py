@@ -25,7 +25,8 @@ CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 LATER = "later.ipynb"
 # The live figures of the later chapters.
 FIGURES = {"psd_theory": [".lf.episode", ".lf.budget"], "psgd": [".lf.noise"],
-           "fourth_order_growth": [".lf.ravine"], "gdpolyak": [".lf.race"]}
+           "fourth_order_growth": [".lf.ravine"], "gdpolyak": [".lf.race"],
+           "deep_networks": [".lf.staircase"]}
 
 
 def ask(address, what):
