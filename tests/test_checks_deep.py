@@ -166,6 +166,11 @@ def in_place(grad, layers, *rest):
     return layers
 
 
+def into_the_list(grad, layers, *rest):
+    layers[:] = muon(grad, layers, *rest)
+    return layers
+
+
 HALF = [saxe2013.escape_time(m, 1e-6, m / 2) for m in (1.0, 0.25)]
 RIGHT = {
     "deep-1": [(10, 100, 2.303), np.array([10.0, 100.0, math.log(10)]), (10.1, 100.0, "2.30")],
@@ -236,7 +241,7 @@ WRONG = {
                (with_another(steps=lambda n: n - 1), "One step is"),
                (with_another(steps=lambda n: n + 1), "One step too many"),
                (with_another(eta=lambda eta: 0.9 * eta), "is off by"), (wasteful, "asked 5 times"),
-               (in_place, "changes those"),
+               (in_place, "changes the list"), (into_the_list, "changes the list"),
                (with_polar(lambda B: factor_of(np.nan_to_num(B)) / B.any()), "finite"),
                (lambda *given: muon(*given)[:1], "Return 2 layers"),
                (lambda *given: 1.0, "the list of layers"),

@@ -260,8 +260,9 @@ def _muon(answer):
             if not _same(got, right):
                 return _wrong_muon(network, eta, beta, steps, got)
             if not _same(mine, network.start, 0):
-                return "The layers are right, but yours changes those that it is given. Write " \
-                       "W = W − …, which makes a new array, in place of W −= …."
+                return "The layers are right, but yours changes the list that it is given, or " \
+                       "its matrices. Begin with layers = list(layers), and write W − … in " \
+                       "place of W −= …."
             if asked != steps:
                 return f"The layers are right, but yours asked {asked} times for the gradients " \
                        f"where {steps} do: once a step, for all layers at once."
