@@ -16,6 +16,7 @@ import noise
 import race
 import ravine
 import saddle_map
+import staircase
 import story
 from style import STYLE
 
@@ -23,6 +24,7 @@ from saddlelib.live import (
     BudgetCalculator,
     EscapeEpisode,
     MethodRace,
+    ModeStaircase,
     NoisyTrigger,
     RavineBall,
     SaddleMap,
@@ -35,6 +37,7 @@ PICTURES = {
     "noise.svg": lambda: noise.trigger(NoisyTrigger()),
     "ravine.svg": lambda: ravine.ball(RavineBall()),
     "race.svg": lambda: race.race(MethodRace()),
+    "staircase.svg": lambda: staircase.staircase(ModeStaircase()),
     "budget.svg": lambda: budget.bars(BudgetCalculator()),
 }
 DRAWN = {"story-saddle.svg": story.saddle, "story-noise.svg": story.noise,

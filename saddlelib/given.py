@@ -14,8 +14,9 @@ from .theory.noise import tail_scale
 
 __all__ = ["Given", "Goal", "build"]
 
-# A rule that asks for one of these can be told ``sample_noise``.
-_NOISES = {"sample_noise", "noise_std", "noise_scale"}
+# What can be told only to a rule that asks for one of these.
+_ONLY_FOR = {"delta_f": {"delta_f"}, "sample_noise": {"sample_noise", "noise_std", "noise_scale"},
+             "shapes": {"shapes"}}
 
 
 class Goal:
@@ -79,6 +80,8 @@ class Given:
         What the user said, by name; None where he did not.
     delta_f : float, optional
         Δ_f of the run that goes on here.
+    shapes : tuple of pairs of int, optional
+        The matrices that x consists of, where the form of the user's x0 says it.
 
     Attributes
     ----------
@@ -97,9 +100,9 @@ class Given:
     (1.0, 2, 0.0625)
     """
 
-    def __init__(self, oracle, x0, goal, told, delta_f=None):
+    def __init__(self, oracle, x0, goal, told, delta_f=None, shapes=None):
         self.oracle, self.x0, self.goal, self.told = oracle, x0, goal, told
-        self.known_delta_f = delta_f
+        self.known_delta_f, self.seen_shapes = delta_f, shapes
 
     def numbers(self, rule, options) -> dict:
         """What ``rule`` has to be told, by the names of its parameters, or an error that says it.
@@ -122,6 +125,9 @@ class Given:
                              f"needs no constants")
         found = {}
         for parameter, constant in rule.constants.items():
+            if (constant == "step_size" and self.told.get("step_size") is None
+                    and not rule.requires(parameter)):
+                continue  # a step of its own, which is none of 1/ℓ
             # Δ_f is only there to find ι.
             needless = constant == "delta_f" and options.get("iota") is not None
             found[parameter] = self.told.get("delta_f") if needless else self[constant]
@@ -197,6 +203,16 @@ class Given:
     def _replacement(self):
         return self._terms() is not None and self._terms().replacement
 
+    def _shapes(self):
+        """The matrices that x consists of."""
+        found = _stated(self.oracle, "shapes", self.told.get("shapes"))
+        found = self.seen_shapes if found is None else found
+        if found is None:
+            raise ValueError("give shapes, the (rows, columns) of the matrices that x consists of, "
+                             "as in shapes=((20, 10), (5, 20)); or x0 as a matrix or a list of "
+                             "matrices")
+        return found
+
     def _terms(self):
         problem = self.oracle.problem
         return problem if isinstance(problem, FiniteSum) else None
@@ -239,8 +255,8 @@ def build(method, given, options):
     options = dict(options)
     rule = find(method, options.pop("rule", None))
     uses = set(rule.constants.values())
-    more = ["delta_f"] * ("delta_f" in uses) + ["sample_noise"] * bool(_NOISES & uses)
-    told = {name for name in ("delta_f", "sample_noise") if given.told.get(name) is not None}
+    more = [name for name, users in _ONLY_FOR.items() if users & uses]
+    told = {name for name in _ONLY_FOR if given.told.get(name) is not None}
     unknown = sorted(set(options) - set(rule.options) | told - set(more))
     if unknown:
         raise TypeError(f"{rule} has no option {', '.join(unknown)}; it takes "

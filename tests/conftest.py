@@ -27,8 +27,9 @@ def pytest_report_header():
 LONGEST = [
     "test_lab.py", "test_site_editions.py", "test_site.py", "test_site_figures.py",
     "test_site_page.py", "test_optim_ranks.py", "test_calls.py", "test_optim_escape_ranks.py",
-    "test_site_formulas.py", "psgd.ipynb", "psd_theory.ipynb", "gdpolyak.ipynb",
-    "fourth_order_growth.ipynb", "saddles.ipynb", "test_gdpolyak_official.py", "test_makefile.py",
+    "test_site_formulas.py", "deep_networks.ipynb", "psgd.ipynb", "psd_theory.ipynb",
+    "gdpolyak.ipynb", "fourth_order_growth.ipynb", "saddles.ipynb", "test_gdpolyak_official.py",
+    "test_makefile.py",
 ]
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import test_checks_deep
 import test_checks_gdpolyak
 import test_checks_growth
 import test_checks_psd
@@ -136,7 +137,7 @@ WRONG = {
 
 
 for later in (test_checks_saddles, test_checks_psd, test_checks_psgd, test_checks_growth,
-              test_checks_gdpolyak):
+              test_checks_gdpolyak, test_checks_deep):
     RIGHT |= later.RIGHT
     WRONG |= later.WRONG
 BOXES = [name for name in exercises() if _table(name).kind != "code"]

@@ -8,7 +8,7 @@ from thorough import instances
 
 import saddlelib
 from saddlelib import Oracle, Verdict, certify
-from saddlelib.problems import MonkeySaddle, QuarticSaddle, catalogue
+from saddlelib.problems import MonkeySaddle, QuarticSaddle, catalogue, networks
 
 
 def quadratic(eigenvalues):
@@ -75,7 +75,7 @@ def test_one_negative_eigenvalue_among_a_hundred_thousand_needs_no_square_array(
     assert seen.nhvp < 50 and peak < 100 * 8 * d
 
 
-@pytest.mark.parametrize("problem", catalogue(), ids=lambda p: p.name)
+@pytest.mark.parametrize("problem", catalogue() + networks(), ids=lambda p: p.name)
 def test_verdicts_at_the_known_points(problem):
     rho = problem.lipschitz_hess or 1.0
     if not isinstance(problem, MonkeySaddle):

@@ -12,7 +12,7 @@ import saddlelib
 from saddlelib import Oracle, Status, check_derivatives
 from saddlelib.derivatives import Witness, contradiction, unit_of
 from saddlelib.oracle import FiniteSum
-from saddlelib.problems import MatrixFactorization, SeparableQuartic, catalogue, ravines
+from saddlelib.problems import MatrixFactorization, SeparableQuartic, catalogue, networks, ravines
 
 matplotlib.use("Agg")
 
@@ -42,7 +42,8 @@ def test_slopes_of_right_derivatives_are_two_and_three():
     assert low < 1e-5 and high > 1e-3  # many decades down to rounding
 
 
-@pytest.mark.parametrize("problem", catalogue() + ravines(), ids=lambda p: repr(p)[:40])
+@pytest.mark.parametrize("problem", catalogue() + ravines() + networks(),
+                         ids=lambda p: repr(p)[:40])
 def test_every_problem_has_its_own_derivatives(problem):
     check = check_derivatives(problem, np.random.default_rng(1).standard_normal(problem.dim), rng=0)
     assert check.ok is True, check.message

@@ -8,7 +8,7 @@ import pytest
 from saddlelib import Oracle, Verdict, certify, certify_samples, minimize
 from saddlelib.curvature.products import Differences, Given
 from saddlelib.oracle import FiniteSum
-from saddlelib.problems import MatrixFactorization, catalogue
+from saddlelib.problems import MatrixFactorization, catalogue, networks
 
 
 def cosine(shift):
@@ -94,7 +94,7 @@ def test_single_precision_is_seen(name, rounded):
     assert run.success and run.njev < 60
 
 
-@pytest.mark.parametrize("problem", catalogue(), ids=lambda p: p.name)
+@pytest.mark.parametrize("problem", catalogue() + networks(), ids=lambda p: p.name)
 def test_the_stated_error_covers_the_truth_on_every_problem(problem):
     rng = np.random.default_rng(5)
     for x in problem.region.sample(rng, 20):

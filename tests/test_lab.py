@@ -27,7 +27,8 @@ FIRST, ALL = "saddles", "all.ipynb"
 ANSWERS = re.compile(r"saddlelib\.live|ipywidgets|saddles-2")
 # The live figures of the later chapters.
 FIGURES = {"psd_theory": [".lf.episode", ".lf.budget"], "psgd": [".lf.noise"],
-           "fourth_order_growth": [".lf.ravine"], "gdpolyak": [".lf.race"]}
+           "fourth_order_growth": [".lf.ravine"], "gdpolyak": [".lf.race"],
+           "deep_networks": [".lf.staircase"]}
 
 
 def ask(address, what):

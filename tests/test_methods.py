@@ -10,7 +10,7 @@ from thorough import instances
 from saddlelib import Oracle, Status, minimize
 from saddlelib.methods import PGD, GradientDescent, PGDli, PSDProbe, gd_step
 from saddlelib.perturbation import gaussian, uniform_ball, uniform_sphere
-from saddlelib.problems import MatrixFactorization, QuarticSaddle, catalogue
+from saddlelib.problems import MatrixFactorization, QuarticSaddle, catalogue, networks
 from saddlelib.theory import jin2017
 
 
@@ -66,7 +66,7 @@ def test_pgd_returns_the_point_before_the_perturbation_and_its_gradient():
     assert oracle.nfev == 2  # once before the perturbation, once to judge it
 
 
-@pytest.mark.parametrize("problem", [p for p in catalogue()], ids=lambda p: p.name)
+@pytest.mark.parametrize("problem", catalogue() + networks(), ids=lambda p: p.name)
 def test_one_step_of_gradient_descent_decreases_as_the_descent_lemma_says(problem):
     """f(x⁺) ≤ f(x) − (η/2)‖∇f‖² for η ≤ 1/ℓ (Jin et al. 2017, Lemma 9), where ℓ holds."""
     rng = np.random.default_rng(0)

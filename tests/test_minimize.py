@@ -19,10 +19,11 @@ from saddlelib.problems import (
     QuarticSaddle,
     SeparableQuartic,
     catalogue,
+    networks,
 )
 
 QUARTIC = QuarticSaddle(gamma=0.5, eigenvalues=[1.0, 2.0])
-BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star) and len(p.saddles)]
+BOUNDED = [p for p in catalogue() + networks() if np.isfinite(p.f_star) and len(p.saddles)]
 # Of two of them ones with a smaller condition number: the rules of papers take fewer steps there.
 MILD = [MatrixFactorization.from_eigenvalues([1.0, 0.8], 3, rng=0), DraggedSaddle(0.3, pull=0.25)]
 RULES = [("gd", {}), ("pgd", {}), ("pgd", dict(rule="jin2017")),

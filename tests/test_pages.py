@@ -98,7 +98,7 @@ def given(cell):
 
 def test_there_are_answers_from_every_chapter():
     assert {name.rsplit("-", 1)[0] for name, _, _ in ANSWERS} == {
-        "saddles", "psd", "psgd", "growth", "gdpolyak"}
+        "saddles", "psd", "psgd", "growth", "gdpolyak", "deep"}
 
 
 @pytest.mark.parametrize("name, right, wrong", ANSWERS)

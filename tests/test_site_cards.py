@@ -144,6 +144,12 @@ def test_a_word_means_what_it_means_in_its_chapter():
     assert "../glossary.html#term-strict-saddle" in linked("saddles")
 
 
+def test_capitals_count_where_the_glossary_writes_a_word_in_capitals():
+    terms = {"pgd": "glossary.html#term-PGD", "mode": "glossary.html#term-mode-in-chapter-6"}
+    linked = made.Linker({}, terms).link("<p>A pgd has modes.</p><p>PGD does not.</p>")
+    assert re.findall(r'class="word" href="[^"]*">(\w+)<', linked) == ["modes", "PGD"]
+
+
 def test_a_card_of_a_word_is_the_entry_of_the_glossary(cards):
     page = soup("glossary")
     terms = page.select("dl.glossary > dt")

@@ -22,6 +22,7 @@ from saddlelib.live import (
     BudgetCalculator,
     EscapeEpisode,
     MethodRace,
+    ModeStaircase,
     NoisyTrigger,
     RavineBall,
     SaddleMap,
@@ -150,6 +151,8 @@ FIGURES = {
                       ["gd", "law"]),
     "race": Figure(MethodRace, "race", ["race"], False,
                    ["gd", "nesterov", "bb", "gdpolyak", "growing", "lbfgs", "order", "law"]),
+    "staircase": Figure(ModeStaircase, "staircase", ["strengths", "loss"], False,
+                        ["mode1", "mode2", "mode3", "law"]),
 }
 every_figure = pytest.mark.parametrize("name", FIGURES)
 # The hero is the map of saddles with less around it: what it has, it has from there.
@@ -881,3 +884,63 @@ def test_no_call_of_the_race_is_made_before_it_is_seen_and_then_few_in_a_frame(b
         raced(live, "ill-conditioned")
         assert visit.page.evaluate(frames) > before + 5
         assert visit.errors == []
+
+
+def halves(live):
+    """Of each mode in the table: its time, the predicted one and their ratio, as written."""
+    return live.root.get_by_test_id("table").evaluate(
+        "e => [...e.tBodies[0].rows].map((r) => [...r.cells].slice(1, 4)"
+        ".map((c) => c.textContent))")
+
+
+def test_presets_of_the_staircase_tell_their_story(shown):
+    live = shown("staircase")
+    assert not live.root.get_by_test_id("loss").is_visible(), "the guess comes first"
+    open_all(live)
+    three = live.root.get_by_role("button", name="three small layers", exact=True)
+    assert three.get_attribute("aria-disabled") == "true"  # the figure begins with the long wait
+    live.root.get_by_label("scale ε", exact=True).press("Shift")
+    found = {"": halves(live)}
+    for name in ("ten times smaller start", "two layers", "Muon"):
+        press(live, name)
+        found[name] = halves(live)
+    state = {"": {}, "ten times smaller start": {"eps": 1e-4},
+             "two layers": {"depth": 2, "small_layers": 2},
+             "Muon": {"depth": 2, "small_layers": 2, "flow": "muon"}}
+    for name, rows in found.items():
+        predicted = ModeStaircase(**state[name]).predicted_times
+        for (time, told, ratio), exact in zip(rows, predicted, strict=True):
+            assert float(told) == pytest.approx(exact, rel=0.006)
+            assert float(time) == pytest.approx(exact, rel=0.006) and ratio == "1.00"
+    waits = [[float(row[0]) for row in rows] for rows in found.values()]
+    assert waits[1][0] == pytest.approx(10 * waits[0][0], rel=0.01)
+    assert all(a < b < c for a, b, c in waits[:3]) and waits[3] == sorted(waits[3], reverse=True)
+    press(live, "start over")
+    press(live, "a sigmoid")
+    assert all(float(ratio.replace("−", "-")) < 0.01 for _, _, ratio in halves(live))
+    assert "the law does not hold" in live.root.locator(".lf-tell").text_content()
+    press(live, "three of six layers")
+    assert halves(live)[0][0] == "998"
+    # Fewer layers than are small: all of them are.
+    live.root.get_by_label("depth L", exact=True).press("Home")
+    drawn(live)
+    small = live.root.get_by_label("small layers r", exact=True)
+    assert small.get_attribute("aria-valuetext") == "2" and small.input_value() == "1"
+
+
+def test_time_of_the_staircase_runs_when_it_is_told_to(shown):
+    live = shown("staircase", reduced_motion="no-preference")
+    time = live.root.get_by_label("time", exact=True)
+    assert time.input_value() == "0"
+    live.root.get_by_role("button", name="play").press("Enter")
+    live.page.wait_for_function("e => 3 < e.value && +e.value < e.max",
+                                arg=time.element_handle())
+    live.root.get_by_role("button", name="pause").press("Enter")
+    assert stands_still(live.page, "staircase")
+    time.press("Home")
+    drawn(live)
+    first = pictures(live)
+    time.press("End")
+    drawn(live)
+    assert all(a != b for a, b in zip(first, pictures(live), strict=True))
+    assert time.get_attribute("aria-valuetext") != "0"

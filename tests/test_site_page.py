@@ -14,7 +14,8 @@ import axe_playwright_python
 import pytest
 from browser import FRAMES, PAGES, SHIFTS, SITE, Visit, soup
 
-CHAPTERS = ["saddles", "psd_theory", "psgd", "fourth_order_growth", "gdpolyak"]
+CHAPTERS = ["saddles", "psd_theory", "psgd", "fourth_order_growth", "gdpolyak",
+            "deep_networks"]
 # Pages that are made alike have the longest one or two looked at: of the API reference, of the
 # claims, of the appendices.
 ALIKE = {"api": ["saddlelib", "theory"], "claims": ["saddles"], "checking": ["psd_theory"]}

@@ -22,9 +22,11 @@ FIGURES = [
     ("fourth_order_growth", "ravine", ["short step η", "short steps per epoch K",
                                        "Polyak factor λ", "error in f*"]),
     ("gdpolyak", "race", ["short steps per epoch K", "condition number κ"]),
+    ("deep_networks", "staircase", ["small layers r", "scale ε"]),
 ]
 WIDGETS = {"saddle-map": "SaddleMap", "episode": "EscapeEpisode", "budget": "BudgetCalculator",
-           "noise": "NoisyTrigger", "ravine": "RavineBall", "race": "MethodRace"}
+           "noise": "NoisyTrigger", "ravine": "RavineBall", "race": "MethodRace",
+           "staircase": "ModeStaircase"}
 every_figure = pytest.mark.parametrize("page, mark, sliders", FIGURES,
                                        ids=[figure[1] for figure in FIGURES])
 

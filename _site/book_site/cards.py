@@ -284,7 +284,8 @@ class Linker:
     def __init__(self, symbols_here, terms):
         self.symbols, self.terms = dict(symbols_here), dict(terms)
         # PGD is no word of a sentence: its capitals count.
-        self.short = {word for word in terms if len(word) <= 4}
+        self.short = {word for word, address in terms.items()
+                      if address.endswith(f"#term-{word.upper()}")}
         words = "|".join(re.escape(word).replace(r"\ ", r"\s+")
                          for word in sorted(terms, key=len, reverse=True))
         self.pattern = re.compile(rf"(?<![\w-])(?:{words})s?(?![\w-])", re.IGNORECASE)

@@ -15,13 +15,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from . import _gdpolyak, _growth, _patience, _psd, _psgd, _saddles
+from . import _deep, _gdpolyak, _growth, _patience, _psd, _psgd, _saddles
 from ._numbers import NoAnswerError
 
 __all__ = ["Feedback", "box", "check", "exercises"]
 
 _CHECKS = {**_saddles.CHECKS, **_psd.CHECKS, **_psgd.CHECKS, **_growth.CHECKS,
-           **_gdpolyak.CHECKS}
+           **_gdpolyak.CHECKS, **_deep.CHECKS}
 _ENDLESS = "Your function has not come to an end within half a minute. Does every loop in it end?"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .._arguments import _array, as_point
 
-__all__ = ["Arrays"]
+__all__ = ["Arrays", "SeveralArrays", "are_several"]
 
 
 class Arrays:
@@ -28,6 +30,12 @@ class Arrays:
         if x0 is not None:
             array = _array("x0", x0)
             self.x0, self.shape = as_point("x0", array.reshape(-1)), array.shape
+
+    def shapes(self):
+        """Shapes of the matrices that x0 consists of: itself, or each x0[i]; None for a vector."""
+        if self.shape is None or len(self.shape) < 2:
+            return None
+        return math.prod(self.shape[:-2]) * (self.shape[-2:],)
 
     def point(self, x):
         """A flat point as the user's functions take it."""
@@ -83,3 +91,40 @@ class Arrays:
         if self.shape is not None and len(self.shape) != 1 and shape == 2 * self.shape:
             return np.reshape(value, (dim, dim))
         return value
+
+
+def are_several(x0) -> bool:
+    """Whether x0 is a list of arrays that cannot be stacked into one, as theirs are two shapes."""
+    return (isinstance(x0, (list, tuple)) and all(isinstance(a, np.ndarray) for a in x0)
+            and len({a.shape for a in x0}) > 1)
+
+
+class SeveralArrays(Arrays):
+    """x0 as a list of arrays of several shapes; functions take and return such lists."""
+
+    def __init__(self, x0):
+        parts = [_array(f"x0[{i}]", a) for i, a in enumerate(x0)]
+        super().__init__(np.concatenate([a.reshape(-1) for a in parts]))
+        self.parts = tuple(a.shape for a in parts)
+
+    def shapes(self):
+        """The shapes of the arrays."""
+        return self.parts
+
+    def point(self, x):
+        """A flat point as a list of arrays."""
+        ends = np.cumsum([math.prod(shape) for shape in self.parts])
+        return [part.reshape(shape) for part, shape in
+                zip(np.split(x, ends[:-1]), self.parts, strict=True)]
+
+    def flat(self, name, value):
+        """A list of arrays as a flat one, or an error that says which shapes are wanted."""
+        try:
+            arrays = [np.asarray(part) for part in value]
+        except (TypeError, ValueError):
+            arrays = []
+        if tuple(a.shape for a in arrays) != self.parts:
+            got = [a.shape for a in arrays] or repr(value)
+            raise ValueError(f"{name} must return arrays of shapes {list(self.parts)} like x0, got "
+                             f"{got}")
+        return np.concatenate([a.reshape(-1) for a in arrays])

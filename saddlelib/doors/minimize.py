@@ -19,14 +19,14 @@ from ..methods.rules import either, names
 from ..oracle import FiniteSum
 from ..report import is_exact, report
 from ..watch import Watch
-from .objective import is_torch, objective
+from .objective import objective, only_says_form
 
 __all__ = ["certified", "gd", "minimize", "pgd", "psd", "psgd"]
 
 # The accuracy, in SciPy's words and in the field's.
 _ACCURACY = ("epsilon", "gtol", "tol")
 # What a user may state or leave to the problem, among the options.
-_TOLD = ("step_size", "lipschitz_grad", "lipschitz_hess", "delta_f", "sample_noise")
+_TOLD = ("step_size", "lipschitz_grad", "lipschitz_hess", "delta_f", "sample_noise", "shapes")
 _MOVED = {"grad": "jac", "hvp": "hessp", "problem": "fun"}
 
 
@@ -46,7 +46,7 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
     fun : callable, Problem or FiniteSum
         ``fun(x, *args) -> float``, with x in the shape of ``x0``; or a `saddlelib.problems.Problem`
         or `saddlelib.oracle.FiniteSum`, which bring their derivatives; or a loss of torch.
-    x0 : array_like of any shape, tensor, torch.nn.Module or parameters
+    x0 : array_like of any shape, list of arrays, tensor, torch.nn.Module or parameters
         The start; the result comes in its shape. Left out where ``state`` is given.
     args : tuple, optional
         Further arguments of ``fun, jac, hess, hessp``.
@@ -66,16 +66,17 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         None for the driver with its own descent; the name of a method of SciPy's that takes a
         gradient, such as "L-BFGS-B" or "trust-krylov", for the driver with that one inside, or a
         function ``method(fun, x0, jac=..., ...)`` like those; "gd", "pgd", "psd", "psgd", "sgd",
-        "cnc-sgd", "gdpolyak", "ravine" for the methods of the book; or an object with ``init`` and
-        ``step`` as those of `saddlelib.methods`, also one of your own. Where the minimizer may be
-        degenerate, ``inner="ravine"`` gives the driver the order-aware method in place of its own
-        descent.
+        "cnc-sgd", "gdpolyak", "ravine", "muon" for the methods of the book; or an object with
+        ``init`` and ``step`` as those of `saddlelib.methods`, also one of your own. Where the
+        minimizer may be degenerate, ``inner="ravine"`` gives the driver the order-aware method in
+        place of its own descent.
     **more
         ``rule`` and the options of the method, which `saddlelib.show_options` prints; and the
         constants that a method of the book takes, where a problem does not state them:
         ``step_size`` (η, 1/ℓ by default), ``lipschitz_grad`` (ℓ), ``lipschitz_hess`` (ρ),
         ``delta_f`` (an upper bound of f(x0) − f*), ``sample_noise`` (√E‖noise of the gradient of
-        one sample‖²). With a method of SciPy's, its own options.
+        one sample‖²), ``shapes`` (the matrices that x consists of, those of ``x0`` by default).
+        With a method of SciPy's, its own options.
     options : dict, optional
         The same and all other keywords, as in SciPy.
 
@@ -119,7 +120,8 @@ def minimize(fun, x0=None, method=None, *, args=(), jac=None, hess=None, hessp=N
         A printed line now and then, at one value each; a bar of tqdm.
     state : optional
         ``result.state`` of an earlier run on the same function with the same method: go on from
-        there. Only tensors and modules are handed in as ``x0`` once more, for their form. A run
+        there. Only tensors, modules and lists of arrays of several shapes are handed in as ``x0``
+        once more, for their form. A run
         that stops where the state already was costs one gradient more, to see that it is the same
         function.
 
@@ -216,7 +218,7 @@ def _refuse(words):
     if words.state is not None and not isinstance(words.state, State):
         raise TypeError(f"state must be result.state of an earlier run, got {words.state!r}")
     if (words.x0 is None) == (words.state is None) and not (
-            words.x0 is not None and is_torch(words.x0)):
+            words.x0 is not None and only_says_form(words.x0)):
         raise ValueError("give x0 to start a run, or state to go on with one, not both")
 
 
@@ -238,7 +240,7 @@ def _solver(words, told):
     constants = {name: more.pop(name, None) for name in _TOLD}
     epsilon, curvature_tol = words.epsilon, words.curvature_tol
     if ready:  # its own accuracy is that of the run
-        idle = [*more, *(name for name in ("step_size", "delta_f", "sample_noise")
+        idle = [*more, *(name for name in ("step_size", "delta_f", "sample_noise", "shapes")
                          if constants[name] is not None)]
         if idle:
             raise TypeError(f"a method object has its numbers; leave {', '.join(idle)} out")
@@ -252,7 +254,7 @@ def _solver(words, told):
     if ready:
         return method, goal, None
     given = Given(told.oracle, told.x0, goal, constants,
-                  None if words.state is None else words.state.delta_f)
+                  None if words.state is None else words.state.delta_f, told.shapes)
     name, more = _named(method, more)
     return build(name, given, more), goal, given.known_delta_f
 

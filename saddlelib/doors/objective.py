@@ -12,9 +12,9 @@ from scipy.optimize import HessianUpdateStrategy
 from .._arguments import as_point
 from ..differences import KINDS
 from ..oracle import Oracle, noted
-from .arrays import Arrays
+from .arrays import Arrays, SeveralArrays, are_several
 
-__all__ = ["Objective", "is_torch", "objective"]
+__all__ = ["Objective", "objective", "only_says_form"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,11 @@ class Objective:
     restore_like : callable
         The same for a gradient or a direction, which is written nowhere.
     shape : tuple of int
-        That of x0; (d,) where x0 is made of parameters.
+        That of x0; (d,) where x0 is made of parameters, or of arrays of several shapes.
     said : tuple of str
         What is known before anything is called.
+    shapes : tuple of tuple of int, or None
+        The shapes of the matrices or arrays that x0 consists of, where its form says it.
     """
 
     oracle: Oracle
@@ -44,6 +46,7 @@ class Objective:
     restore_like: Callable
     shape: tuple[int, ...] | None
     said: tuple[str, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] | None = None
 
     def notes(self) -> tuple[str, ...]:
         """What a user should know of the derivatives and their precision, in sentences.
@@ -64,7 +67,7 @@ def objective(fun, x0, args=(), jac=None, hess=None, hessp=None, *, grad_noise=0
     fun : Problem, FiniteSum or callable
         ``fun(x, *args) -> float``. With the parameters of a torch module, a function without
         arguments, or one of the module.
-    x0 : array_like of any shape, Tensor, Module or parameters
+    x0 : array_like of any shape, list of arrays, Tensor, Module or parameters
         Numbers of any real dtype, which become float64. None for a run that goes on from a state:
         functions then get flat points.
     args : tuple, optional
@@ -123,7 +126,8 @@ def objective(fun, x0, args=(), jac=None, hess=None, hessp=None, *, grad_noise=0
             function.noted = True  # what it says itself of shapes was raised by nobody else
     oracle = Oracle(**functions, **noise)
     oracle.unit = max(oracle.unit, form.unit)
-    return Objective(oracle, form.x0, form.restore, form.like, form.shape, tuple(form.notes))
+    return Objective(oracle, form.x0, form.restore, form.like, form.shape, tuple(form.notes),
+                     form.shapes())
 
 
 def _jac(jac):
@@ -159,6 +163,8 @@ def _form(x0, jac):
     if jac == "jax" or jac is None and _is_jax(x0):
         from . import jax
         return jax.form(x0), "jax"
+    if are_several(x0):
+        return SeveralArrays(x0), jac or "2-point"
     return Arrays(x0), jac or "2-point"
 
 
@@ -169,6 +175,11 @@ def is_torch(x0):
         return False
     first = x0[0] if isinstance(x0, (list, tuple)) and x0 else x0
     return isinstance(first, (torch.Tensor, torch.nn.Module))
+
+
+def only_says_form(x0):
+    """Whether x0 says beside a state in which form functions take the point of the state."""
+    return is_torch(x0) or are_several(x0)
 
 
 def _is_jax(x0):

@@ -140,6 +140,10 @@ class _Parameters(_Tensor):
                 at += p.numel()
         return self.params
 
+    def shapes(self):
+        """The shapes of the parameters."""
+        return tuple(tuple(p.shape) for p in self.params)
+
     def restore(self, x):
         """The module, or the list of parameters, with x in it."""
         self.point(x)

@@ -14,6 +14,7 @@ from .noise import NoisyTrigger
 from .race import MethodRace
 from .ravine import RavineBall
 from .saddle_map import SaddleMap
+from .staircase import ModeStaircase
 
-__all__ = ["BudgetCalculator", "EscapeEpisode", "MethodRace", "NoisyTrigger", "RavineBall",
-           "SaddleMap"]
+__all__ = ["BudgetCalculator", "EscapeEpisode", "MethodRace", "ModeStaircase", "NoisyTrigger",
+           "RavineBall", "SaddleMap"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 BUILT = HERE / "built"
-FIGURES = ("budget", "episode", "noise", "race", "ravine", "saddle_map")
+FIGURES = ("budget", "episode", "noise", "race", "ravine", "saddle_map", "staircase")
 TOOL = HERE / "node_modules" / ".bin" / "esbuild"
 IMPORT = re.compile(r"""^(?:import|export)\b[^;"'()]*?\bfrom ["']([^"']+)["'];$""", re.MULTILINE)
 

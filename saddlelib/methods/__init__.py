@@ -3,6 +3,7 @@
 from .base import Method, State, Wait
 from .gd import GradientDescent, gd_step
 from .gdpolyak import CurvatureSwitch, GDPolyak, PlateauSwitch, RestartedGDPolyak
+from .muon import Muon, polar_factor
 from .order_aware import OrderAwareNewton
 from .pgd import PGD
 from .pgdli import PGDli
@@ -17,7 +18,7 @@ from .safe import SafeGDPolyak
 
 __all__ = ["CNCSGD", "PGD", "PSD", "PSGD", "SGD", "BacktrackingDescent", "CertifiedPSD",
            "CertifiedPSGD", "CurvatureSwitch", "GDPolyak", "GradientDescent", "LanczosProbe",
-           "Method", "NoisySGD", "OrderAwareNewton", "PGDli", "PSDProbe", "PlateauSwitch",
+           "Method", "Muon", "NoisySGD", "OrderAwareNewton", "PGDli", "PSDProbe", "PlateauSwitch",
            "PolyakDescent", "PrecGD", "RepairedPSD", "RestartedGDPolyak", "Rule", "SafeGDPolyak",
-           "ScaledGD", "State", "Wait", "find", "gd_step", "polyak_quotient", "rule",
-           "show_options"]
+           "ScaledGD", "State", "Wait", "find", "gd_step", "polar_factor", "polyak_quotient",
+           "rule", "show_options"]

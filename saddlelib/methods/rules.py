@@ -20,6 +20,7 @@ CONSTANTS = {
     "step_size": "η", "lipschitz_grad": "ℓ", "lipschitz_hess": "ρ", "epsilon": "ε", "dim": "d",
     "curvature_tol": "γ", "failure_prob": "δ", "delta_f": "Δ_f", "sample_noise": "√v",
     "noise_std": "σ", "noise_scale": "σ_J", "population": "n", "replacement": "",
+    "shapes": "",
 }
 
 _TABLE: dict[str, dict[str, Rule]] = {}

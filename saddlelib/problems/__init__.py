@@ -6,6 +6,8 @@ constants ℓ and ρ together with the region where they hold.
 """
 
 from .base import Problem
+from .deep import DeepLinear, DeepNetwork
+from .diagonal import DiagonalNetwork
 from .factorization import MatrixFactorization
 from .monkey import MonkeySaddle
 from .octopus import Octopus
@@ -20,6 +22,9 @@ from .rosenbrock import Rosenbrock
 __all__ = [
     "ConvexQuartic",
     "CoupledQuartic",
+    "DeepLinear",
+    "DeepNetwork",
+    "DiagonalNetwork",
     "DraggedSaddle",
     "EscapeProfile",
     "HomogeneousRavine",
@@ -36,6 +41,7 @@ __all__ = [
     "SeparableQuartic",
     "TwoNeurons",
     "catalogue",
+    "networks",
     "ravines",
 ]
 
@@ -85,4 +91,23 @@ def ravines() -> list[Problem]:
         MatrixFactorization.from_eigenvalues([1.0, 0.6], 5, rng=0, columns=4),
         QuadraticSensing.random(5, 1, columns=2, measurements=30, rng=0),
         TwoNeurons([0.8, -0.6, 0.3]),
+    ]
+
+
+def networks() -> list[Problem]:
+    """Return one small instance of each network that learns by leaving one saddle after another.
+
+    Returns
+    -------
+    list of Problem
+
+    Examples
+    --------
+    >>> [problem.name for problem in networks()]
+    ['deep linear network', 'deep network', 'diagonal network']
+    """
+    return [
+        DeepLinear.from_modes([1.0, 0.5], depth=2, width=3, radius=1.1),
+        DeepNetwork.random("tanh", (2, 3, 2), samples=5, rng=0, radius=1.0),
+        DiagonalNetwork([[1.0, 0.5, 0.0], [0.0, 1.0, -0.5]], [2.0, -1.0], radius=1.6),
     ]

@@ -45,6 +45,14 @@ def real_vector(name: str, value) -> np.ndarray:
     return frozen(array)
 
 
+def each(name: str, values) -> list:
+    """Return what a sequence holds, refusing what is none."""
+    try:
+        return list(values)
+    except TypeError:
+        raise TypeError(f"{name} must be a sequence, got {values!r}") from None
+
+
 def frozen(array) -> np.ndarray:
     """Return a read-only float64 copy."""
     array = np.array(array, dtype=np.float64)

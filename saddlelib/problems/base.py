@@ -37,7 +37,7 @@ class Problem(ABC):
     region : Region
         The set where ℓ and ρ hold.
     f_star : float
-        The global minimum, −inf where f is unbounded below.
+        The global minimum, −inf where f is unbounded below or the minimum is not known.
 
     Attributes
     ----------
@@ -50,6 +50,9 @@ class Problem(ABC):
         c, the largest with f − f* ≥ (c − o(1)) distance^p near `minimizers[0]`.
     normal_curvature : (float, float) or None
         μ and L, the least and the largest positive eigenvalue of the Hessian at `minimizers[0]`.
+    shapes : tuple of (int, int), or None
+        (rows, columns) of the matrices that x consists of, one after the other and each row by
+        row; None where x is no more than a vector.
 
     Examples
     --------
@@ -65,6 +68,7 @@ class Problem(ABC):
     growth_order: float | None = None
     growth_constant: float | None = None
     normal_curvature: tuple[float, float] | None = None
+    shapes: tuple[tuple[int, int], ...] | None = None
 
     def __init__(
         self,
@@ -155,7 +159,7 @@ class Problem(ABC):
         """Return the Euclidean distance to the set of all global minimizers.
 
         It is in closed form, a scalar or (n,), and nan where there is no
-        minimizer. Raises as `fun` does.
+        minimizer or no such form. Raises as `fun` does.
         """
         X = self._points(x)
         if X.ndim == 1:

@@ -115,7 +115,7 @@ class MatrixFactorization(Problem):
                 f"{Gamma!r}; the region must contain the minimizers"
             )
         self.matrix, self.eigenvalues = frozen(M), frozen(sigma[:r])
-        self.n, self.rank, self.columns = n, r, k
+        self.n, self.rank, self.columns, self.shapes = n, r, k, ((n, k),)
         self._root = np.zeros((n, k))
         self._root[:, :r] = V[:, :r] * np.sqrt(sigma[:r])
         self._spare = np.zeros((n, k))  # of norm 1, where f grows least along the ravine

@@ -68,7 +68,7 @@ class QuadraticSensing(Problem):
         self.columns = k = r if columns is None else integer("columns", columns)
         if k < r:
             raise ValueError(f"columns must be at least {r}, the columns of truth, got {columns!r}")
-        self.n, self.rank, self.measurements = n, r, len(a)
+        self.n, self.rank, self.measurements, self.shapes = n, r, len(a), ((n, k),)
         self.a, self.b = frozen(a), frozen(b)
         self.truth = frozen(np.hstack([G, np.zeros((n, k - r))]))
         self._y = np.zeros(len(a))

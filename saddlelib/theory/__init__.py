@@ -4,7 +4,8 @@
 time and money, `precision` says where float64 cannot keep them, `noise` what a test on a
 mini-batch gradient can tell, `concentration` how far the mean of a sample is from the mean of all,
 `ravine` how long and short steps share the work where the minimizer is degenerate, and `jumps`
-what steps can do there that know the order of growth.
+what steps can do there that know the order of growth. `rawal2026`, `saxe2013`, `pesme2023` and
+`muon` say how deep networks leave their saddles from a small start.
 """
 
 from . import (
@@ -18,10 +19,15 @@ from . import (
     jin2021,
     jumps,
     laws,
+    muon,
     noise,
+    pesme2023,
     precision,
     ravine,
+    rawal2026,
+    saxe2013,
 )
 
 __all__ = ["alpay2025", "budget", "certified", "concentration", "du2017", "episode", "jin2017",
-           "jin2021", "jumps", "laws", "noise", "precision", "ravine"]
+           "jin2021", "jumps", "laws", "muon", "noise", "pesme2023", "precision", "ravine",
+           "rawal2026", "saxe2013"]

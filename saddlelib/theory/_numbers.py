@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .._arguments import integer, nonnegative, positive, probability
 
-__all__ = ["at_most_the_natural_scale", "nonnegative", "setting", "whole"]
+__all__ = ["at_most_the_natural_scale", "finite_array", "nonnegative", "setting", "whole"]
 
 
 def whole(name, value) -> int:
@@ -32,6 +34,21 @@ def representable(what, value, **given) -> float:
     numbers = " and ".join(f"{name} = {argument:.3g}" for name, argument in given.items())
     raise ValueError(f"{numbers} make {what} {'0' if number == 0 else 'infinite'} in float64; use "
                      f"numbers nearer to 1, by other units of x or f")
+
+
+def finite_array(name, value, ndim=None) -> np.ndarray:
+    """A float64 array of finite numbers, not empty, or an error that names the argument."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must be one array, got rows of different lengths") from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes, got shape {array.shape}")
+    if array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite and not empty, got shape {array.shape}")
+    return array.astype(float)
 
 
 def setting(lipschitz_grad, lipschitz_hess, epsilon, dim=1, delta_f=1.0, failure_prob=0.1):

@@ -83,6 +83,75 @@ def test_products_and_hessians_come_in_the_shape_of_x0_too(start):
         assert np.allclose(oracle.hess_operator(x) @ v, H @ v)
 
 
+SEVERAL = [np.arange(6.0).reshape(2, 3) / 4, np.float32([0.5, -1.0]), np.array(3)]
+
+
+def flat(parts):
+    return np.concatenate([np.ravel(part) for part in parts])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_list_of_arrays_of_several_shapes_is_a_point_of_such_lists(kind):
+    seen = []
+
+    def fun(x, c=1.0):
+        seen.append([part.shape for part in x])
+        value = sum(f(part, c) for part in x)
+        return (value, df_of(x, c)) if kind is True else value
+
+    def df_of(x, c=1.0):
+        return [df(part, c) for part in x]
+    found = objective(fun, SEVERAL, jac=df_of if kind == "callable" else kind, args=(2.0,))
+    x = flat(SEVERAL).astype(float)
+    assert found.x0.tolist() == x.tolist() and found.shape == (9,)
+    assert found.shapes == ((2, 3), (2,), ())
+    assert found.oracle.fun(x) == pytest.approx(f(x, 2.0))
+    assert np.abs(found.oracle.grad(x) - df(x, 2.0)).max() <= 40 * KINDS[kind]
+    assert seen and all(shapes == [(2, 3), (2,), ()] for shapes in seen)
+    for back in (found.restore(x), found.restore_like(x)):
+        assert [part.shape for part in back] == [(2, 3), (2,), ()]
+        assert flat(back).tolist() == x.tolist() and not any(np.shares_memory(p, x) for p in back)
+
+
+def test_products_and_hessians_of_a_list_of_arrays_come_as_lists_and_flat():
+    x, v = flat(SEVERAL).astype(float), np.cos(np.arange(9))
+    given = dict(fun=lambda x: sum(map(f, x)), x0=SEVERAL, jac=lambda x: list(map(df, x)))
+    product = objective(**given, hessp=lambda x, v: list(map(d2f, x, v))).oracle.hvp(x, v)
+    np.testing.assert_array_equal(product, d2f(x, v))
+    hess = objective(**given, hess=lambda x: np.diag(3 * flat(x) ** 2 - 1)).oracle.hess(x)
+    np.testing.assert_array_equal(hess @ v, d2f(x, v))
+
+
+def test_a_run_over_a_list_of_arrays_ends_in_one_and_goes_on_with_one():
+    parts = SEVERAL[:2]
+    options = dict(fun=lambda x: sum(map(f, x)), jac=lambda x: list(map(df, x)), rng=0)
+    whole = saddlelib.minimize(x0=parts, **options)
+    assert whole.success and [part.shape for part in whole.x] == [(2, 3), (2,)]
+    assert np.abs(np.abs(flat(whole.x)) - 1).max() < 1e-3
+    assert [part.shape for part in whole.jac] == [(2, 3), (2,)]
+    one = saddlelib.minimize(x0=parts, **options, method="gd", step_size=0.1, maxiter=9)
+    part = saddlelib.minimize(x0=parts, **options, method="gd", step_size=0.1, maxiter=4)
+    rest = saddlelib.minimize(x0=parts, state=part.state, **options, method="gd", step_size=0.1,
+                              maxiter=5)
+    assert flat(rest.x).tolist() == flat(one.x).tolist()
+
+
+@pytest.mark.parametrize("answer", [lambda x: x[:1], lambda x: [x[1], x[0]], flat, lambda x: 1.0,
+                                    lambda x: None, lambda x: [[1.0, [2.0]], x[1]]])
+def test_a_gradient_that_is_no_list_like_x0_is_refused_with_the_shapes(answer):
+    found = objective(lambda x: sum(map(f, x)), SEVERAL[:2], jac=answer)
+    with pytest.raises(ValueError, match=r"jac must return arrays of shapes \[\(2, 3\), \(2,\)\]"):
+        found.oracle.grad(found.x0)
+    with pytest.raises(TypeError, match=r"x0\[1\] must hold real numbers"):
+        objective(f, [np.ones(2), np.array(["a"])])
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_the_matrices_of_an_array_are_its_last_two_axes(start):
+    wanted = {"matrix": ((2, 3),), "rows": ((2, 2),), "cube": ((2, 2),) * 2}
+    assert objective(f, STARTS[start]).shapes == wanted.get(start)
+
+
 def test_x0_is_copied_and_a_function_may_write_into_what_it_gets():
     def rude(x):
         value = f(x)

@@ -211,6 +211,30 @@ const figures = {
       }),
     };
   },
+  async staircase({ chains, predictions, runs, shown }) {
+    const [model, figure] = [await live("staircase_model.js"), await live("staircase.js")];
+    return {
+      chains: chains.map(([w, activation]) => {
+        const g = new Float64Array(w.length);
+        return [model.chain(w.length, activation)(w, g), Array.from(g)];
+      }),
+      predictions: predictions.map(([state, r, L, s]) =>
+        [model.predicted(state, r, L, s), model.leading(state, r, s)]),
+      runs: runs.map(([state, s, w0, times]) => {
+        const run = model.grow(state, s, Float64Array.from(w0));
+        return { half: run.half, at: times.map((t) => model.strengthAt(run, t)), steps: run.t.length };
+      }),
+      shown: shown.map(({ frames, ...state }) => {
+        const p = model.compute(state);
+        const { r, modes, measured, expected, ratios, law, end, first, unit, gradient, plateaus } = p;
+        const times = frames.map((at) => model.timeOf(p, at));
+        const strengths = times.map((t) => model.strengthsAt(p, t));
+        return { r, modes, measured, expected, ratios, law, end, first, unit, gradient, plateaus, times,
+                 strengths, losses: strengths.map((v) => model.lossOf(modes, v)),
+                 summary: figure.tell(p), said: figure.summarize(p) };
+      }),
+    };
+  },
   async race(fixtures) {
     const [model, order] = [await live("ravine_model.js"), await live("order_aware.js")];
     const [race, figure] = [await live("race_model.js"), await live("race.js")];

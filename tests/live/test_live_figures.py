@@ -18,7 +18,10 @@ FIGURES = {"budget": (live.BudgetCalculator, [{"epsilon": 1e-8}, {"epsilon": 200
            "noise": (live.NoisyTrigger, [{"dim": 1}, {"rule": "calibrated", "batch_size": 199}]),
            "race": (live.MethodRace, [{"problem": "convex"}, {"log_calls": False}]),
            "ravine": (live.RavineBall, [{"epoch_length": 8}, {"shown": ["gd"]}]),
-           "saddle_map": (live.SaddleMap, [{"start": [0, 0.9]}, {"noise": 0.05}])}
+           "saddle_map": (live.SaddleMap, [{"start": [0, 0.9]}, {"noise": 0.05}]),
+           "staircase": (live.ModeStaircase, [{"small_layers": 2, "eps": 0.5},
+                                              {"activation": "sigmoid", "small_layers": 1},
+                                              {"flow": "muon"}])}
 every_figure = pytest.mark.parametrize("name", FIGURES)
 MODELS = [path.name for path in LIVE.glob("*model.js")] + ["order_aware.js"]
 LARGEST = {"race": 56_000}  # bytes; the others 45 000

@@ -11,6 +11,8 @@ from thorough import instances
 from saddlelib.problems import (
     ConvexQuartic,
     CoupledQuartic,
+    DeepLinear,
+    DiagonalNetwork,
     DraggedSaddle,
     EscapeProfile,
     HomogeneousRavine,
@@ -46,6 +48,9 @@ SHARP = [
     RavineRosenbrock(0.5, bend=-1.0, radius=0.3),
     RavineRosenbrock(10.0),
     HomogeneousRavine(3.5, dim=3, kernel=2, radius=0.8),
+    DeepLinear([[1.0]], 2),
+    DeepLinear([[0.5]], 3, radius=0.9),
+    DiagonalNetwork([[2.0]], [1.0]),
 ]
 FACTORIZATIONS = [
     MatrixFactorization([[2.0]]),

@@ -10,7 +10,7 @@ from saddlelib.curvature import start_overlap
 from saddlelib.methods import CertifiedPSD
 from saddlelib.methods.psd import MOST_DOUBLINGS
 from saddlelib.perturbation import uniform_sphere
-from saddlelib.problems import DraggedSaddle, EscapeProfile, catalogue
+from saddlelib.problems import DraggedSaddle, EscapeProfile, catalogue, networks
 from saddlelib.theory.certified import MOST_VALUES, certified_bound, look_bound
 
 DELTA = 1e-3
@@ -166,7 +166,7 @@ def spent(problem, epsilon, descents, displacements):
     return epsilon**2 / (2 * ell) * descents + math.sqrt(epsilon**3 / rho) / 12 * displacements
 
 
-BOUNDED = [p for p in catalogue() if np.isfinite(p.f_star) and p.lipschitz_hess]
+BOUNDED = [p for p in catalogue() + networks() if np.isfinite(p.f_star) and p.lipschitz_hess]
 
 
 @pytest.mark.parametrize("problem", BOUNDED, ids=lambda p: p.name)

@@ -17,7 +17,10 @@ from saddlelib.theory import (
     jin2021,
     jumps,
     laws,
+    muon,
     ravine,
+    rawal2026,
+    saxe2013,
 )
 
 SIZES = [1e-300, 1e-160, 1.0, 1e160, 1e300]
@@ -58,6 +61,14 @@ FUNCTIONS = [
     (jumps.short_steps, dict(distance_ratio=0.1, step_size=0.1, mu=1.0, order=4.0)),
     (jumps.critical_factor, dict(curvature_ratio=12.0, order=4.0)),
     (jumps.kept_direction, dict(curvature_ratio=12.0, order=4.0, factor=1.0)),
+    (rawal2026.critical_depth_time, dict(eps=0.1, r=3, depth=5, fraction=0.5, rest=1.0)),
+    (rawal2026.critical_depth_law, dict(eps=0.1, r=3, depth=5, fraction=0.5, rest=1.0)),
+    (saxe2013.rate, dict(u=0.1, s=1.0, depth=3)),
+    (saxe2013.escape_time, dict(s=1.0, u0=0.1, uf=0.5, depth=3)),
+    (muon.escape_time, dict(m=1.0, start=0.1, fraction=0.5)),
+    (muon.gradient_escape_time, dict(m=1.0, start=0.1, fraction=0.5)),
+    (lambda least, steps: muon.newton_schulz_band(steps, least=least)[1],
+     dict(least=0.01, steps=5)),
 ]
 
 

@@ -1,0 +1,339 @@
+"""Answers to the exercises of the chapter on deep networks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.integrate import quad
+
+from ..methods.muon import polar_factor
+from ..problems import DeepLinear
+from ..theory import saxe2013
+from ._numbers import NoAnswerError, array, function, given, returned
+from ._table import Exercise, equal, first, near, part
+
+FIRST = "The first is right. "
+TWO = "The first two are right. "
+
+
+def _deep_1():
+    """What a start of 0.001 in place of 0.01 does to the wait, for r = 3, 4 and 2."""
+    three, four, two = part(0), part(1), part(2)
+    more = math.log(10)
+    return Exercise(("r = 3", "r = 4", "r = 2"), [
+        *first(near(three, 10, 0.02), "r = 3: ", [
+            (near(three, 0.1, 0.02) | near(three, 0.01, 0.02),
+             "the nearer start waits longer, so the factor is above one."),
+            (near(three, 100, 0.02), "that is one layer too many: the exponent is r − 2, not "
+                                     "r − 1."),
+            (near(three, 1000, 0.02), "the product begins at ε³, but it grows faster than in "
+                                      "proportion to itself. The exponent is r − 2."),
+            (near(three, more, 0.02), "a logarithm belongs to r = 2 alone."),
+        ], "the wait goes like ε to the power −(r − 2)."),
+        *first(near(four, 100, 0.02), f"{FIRST}r = 4: ", [
+            (near(four, 10, 0.02), "one small layer more, one power of ε more."),
+            (near(four, 1000, 0.02), "that would be five small layers."),
+            (near(four, 20, 0.02), "the powers are multiplied, not added."),
+        ], "the wait goes like ε to the power −(r − 2), here −2."),
+        *first(near(two, more), f"{TWO}r = 2: ", [
+            (near(two, 1, 0.02), "the logarithm is the natural one."),
+            (near(two, 10, 0.02) | near(two, 1.5), "that is a factor. Here the time itself was "
+                                                   "asked, which is added."),
+            (near(two, math.log(1000)), "that is the whole wait from 0.001. What does it have "
+                                        "more than the one from 0.01?"),
+            (near(two, 2 * more), "the product begins at ε², but it grows at the rate 2. The two "
+                                  "cancel."),
+        ], "the wait is ln(1/ε), up to a constant. Take the difference."),
+    ], "Correct. Ten times nearer: a constant more with two small layers, ten times as long with "
+       "three, a hundred times with four.")
+
+
+def _deep_2():
+    """What `certify` says of three linear layers at zero."""
+    word = part(0)
+    return Exercise(("verdict",), choices=(
+        "negative curvature", "second-order stationary", "vacuous", "not stationary"), rows=[
+        (equal(word, "vacuous"),
+         "Correct. Slope and curvature are both zero, so every tolerance is larger than all the "
+         "curvature there is. Passing would mean nothing."),
+        (equal(word, "negative curvature"),
+         "That is what it says of two layers, where λ_min = −2. With three, a product of two "
+         "layers is left in each second derivative, or one: put zeros there."),
+        (equal(word, "second-order stationary"),
+         "No curvature is below zero, but none is above either. A certificate that no point could "
+         "fail is not handed out; it has a name of its own."),
+    ], last="Each entry of the gradient has the product of the two other layers as a factor.")
+
+
+def _deep_3():
+    """Half-times of modes 1 and ¼ of two layers from ε = 10⁻³: gradient flow twice, Muon once."""
+    large, small, muon = part(0), part(1), part(2)
+    eps = 1e-3
+    right = [saxe2013.escape_time(m, eps**2, m / 2) for m in (1.0, 0.25)]
+    arrives = math.sqrt(0.125)
+    return Exercise(("mode 1", "mode ¼", "mode ¼ with Muon"), [
+        *first(near(large, right[0]), "Mode 1: ", [
+            (near(large, 2 * right[0]), "p′ = 2p(m − p): two layers grow at once, which halves "
+                                        "the time."),
+            (near(large, saxe2013.escape_time(1.0, eps, 0.5)), "the strength is the product of "
+                                                               "the two, so it begins at ε²."),
+            (near(large, 2 * math.log10(1e3), 5e-3) | near(large, math.log10(1e3), 5e-3),
+             "the logarithm is the natural one."),
+            (near(large, arrives * math.sqrt(4) - eps, 5e-3), "that is the time of Muon."),
+        ], "put m = 1, p₀ = ε² = 10⁻⁶ and p = ½ into the time of a mode."),
+        *first(near(small, right[1]), f"{FIRST}Mode ¼: ", [
+            (near(small, right[0] / 4), "the weaker mode takes longer, not shorter: m stands "
+                                        "below."),
+            (near(small, right[0]), "1/(2m) stands in front of the logarithm. The weaker mode "
+                                    "comes later."),
+            (near(small, 4 * right[0]), "nearly. Half of this mode is ⅛, which is nearer to the "
+                                        "start: ln(m/ε²), and not ln(1/ε²)."),
+            (near(small, 2 * right[1]), "a factor of two: the time is the logarithm over 2m."),
+        ], "put m = ¼ and p₀ = 10⁻⁶ into ln(m/p₀ − 1)/(2m)."),
+        *first(near(muon, arrives), f"{TWO}Muon: ", [
+            (near(muon, 0.125), "that is the strength. It is the product of two equal factors, "
+                                "each of which grows at the pace 1: take the root."),
+            (near(muon, 0.5, 5e-3), "that is the whole mode. Half of it was asked."),
+            (near(muon, math.sqrt(0.5), 5e-3), "that is half of the other mode."),
+            (near(muon, right[1]), "that is the time of gradient flow again. Under Muon the "
+                                   "factors grow at the pace 1, whatever the gradient is."),
+            (near(muon, math.sqrt(0.9 * 0.25), 5e-3), "that is 0.9 of the mode. Here half of it "
+                                                      "was asked."),
+        ], "both factors are ε + t. When is their product ⅛?"),
+    ], f"Correct. {right[0]:.2f}, {right[1]:.1f} and {arrives - eps:.3f}: gradient flow learns "
+       "the strong mode first and Muon the weak one.")
+
+
+def _deep_4():
+    """φ of the shifted softplus begins as z²/8; leaky ReLU keeps ‖W₂‖² − ‖W₁‖² = 3."""
+    order, coefficient, size = part(0), part(1), part(2)
+    return Exercise(("q", "c", "‖W₂‖²"), [
+        *first(near(order, 2, 1e-6), "q: ", [
+            (near(order, 1, 1e-6), "z/2 is the same in z·s′(z) and in s(z), and drops out."),
+            (near(order, 0, 1e-6), "softplus itself would begin with its constant, −ln 2. It has "
+                                   "been taken off."),
+            (near(order, 3, 1e-6), "softplus has a term z²/8, unlike tanh. An odd q belongs to an "
+                                   "odd function."),
+        ], "expand s at 0; each term aₖzᵏ of s becomes (k − 1)aₖzᵏ in φ."),
+        *first(near(coefficient, 1 / 8), f"{FIRST}c: ", [
+            (near(coefficient, 1 / 4), "that is the term of z·s′(z). Take off that of s(z)."),
+            (near(coefficient, -1 / 8), "the sign: φ is z·s′(z) minus s(z)."),
+            (near(coefficient, 1 / 2), "that is the slope of softplus at 0, which drops out."),
+        ], "s = z/2 + z²/8 + …, and a term aₖzᵏ becomes (k − 1)aₖzᵏ."),
+        *first(near(size, 9), f"{TWO}‖W₂‖²: ", [
+            (near(size, 24), "it is the difference that stays, not the ratio."),
+            (near(size, 3), "‖W₂‖² − ‖W₁‖² stays what it was, with its sign: W₂ is the larger "
+                            "one to the end."),
+            (near(size, 4), "both layers grow."),
+            (near(size, -1) | near(size, 1), "it is the difference that stays, not the sum."),
+            (near(size, 81), "the norms are squared already."),
+        ], "for leaky ReLU φ = 0, so Δ₁ = ‖W₂‖² − ‖W₁‖² stays 4 − 1."),
+    ], "Correct. Class C with q = 2 and c = ⅛; and 9 − 6 = 4 − 1.")
+
+
+def _integral(start, end, power, factor, target):
+    """The time from one strength to another where p′ = factor·p^power·(target − p)."""
+    def inverse(y):
+        p = math.exp(y)
+        return p ** (1 - power) / (factor * (target - p))
+    return quad(inverse, math.log(start), math.log(end), epsabs=0, epsrel=1e-8, limit=200)[0]
+
+
+def _wait(answer):
+    """The time in which gradient flow learns half of a mode, for several depths."""
+    answer = function(answer, "(m, eps, depth)")
+    for m, eps, L in [(0.6, 0.25, 3), (2.0, 0.01, 3), (1.0, 1e-3, 2), (0.5, 0.05, 2),
+                      (0.5, 0.05, 4), (1.5, 0.3, 5), (3.0, 0.25, 6)]:
+        got, right = returned(answer(m, eps, L)), saxe2013.escape_time(m, eps**L, m / 2, L)
+        if not math.isclose(got, right, rel_tol=5e-3):
+            return _wrong_wait(m, eps, L, got, right)
+    return "Correct. Within half a per cent for two to six layers."
+
+
+def _wrong_wait(m, eps, L, got, right):
+    """Which mistake leads to the time that a function gave."""
+    if not math.isfinite(got):
+        return "Yours says that it takes for ever, or gives no number. The whole mode is never " \
+               "reached; half of it is."
+    if got <= 0:
+        return f"A wait is positive; for m = {m:g}, ε = {eps:g}, L = {L} yours says {got:.4g}."
+    start, half, power = eps**L, m / 2, 2 - 2 / L
+    lost = m - (m - start) / math.sqrt(2)
+    lead = math.log(m / eps**L) / (2 * m) if L == 2 else eps ** (2 - L) / ((L - 2) * m)
+    for value, hint in (
+        (lead, "That is the leading term for ε → 0. Here the time itself is wanted, also where ε "
+               "is not tiny: integrate."),
+        (_integral(eps, half, power, L, m) if eps < half else math.nan,
+         "Yours begins with the strength ε. Each of the L layers is ε, so the strength is ε^L."),
+        (_integral(start, half, power, 1, m), "The factor L is missing: each of the L layers "
+                                              "grows."),
+        (_integral(start, half, 1 - 1 / L, L, m),
+         "That is the exponent 1 − 1/L. With it the wait would stay bounded as ε → 0. From "
+         "w′ = wᴸ⁻¹(m − wᴸ) and p = wᴸ you get another one."),
+        (_integral(start, half, 2 - 1 / L, L, m), "w^(L−1) is p^(1 − 1/L), and it comes in twice: "
+                                                  "the exponent is 2 − 2/L."),
+        (_integral(start, lost, power, L, m), "Yours ends where the loss is half of what it was. "
+                                              "Half of the strength was asked."),
+        (_integral(start, 0.9 * m, power, L, m), "Yours ends at 0.9 of the mode. Half of it was "
+                                                 "asked."),
+        (_integral(start, 0.5, power, L, m) if start < 0.5 < m else math.nan,
+         "Yours ends at the strength ½. Half of this mode is m/2."),
+        (_integral(start, half, power, L, 1.0) if m < 2 else math.nan,
+         "Yours has 1 − p, which is right for m = 1 alone."),
+        (math.log(m / start - 1) / (2 * m), "That is the law of two layers, for every depth."),
+        (2 * right, "Twice as long as it takes. Is a factor 2 missing?"),
+        (right / 2, "Half as long as it takes. Is there a factor 2 too many?"),
+    ):
+        if math.isclose(got, value, rel_tol=2e-3):
+            return hint
+    return f"For m = {m:g}, ε = {eps:g} and L = {L} yours says {got:.4g}, and it takes " \
+           f"{right:.4g}. If you integrate step by step: is the tolerance finer than the start?"
+
+
+def _exact(G):
+    """The polar factor, and zero for zero."""
+    return polar_factor(G, "exact") if G.any() else np.zeros_like(G)
+
+
+def _through_svd(G):
+    U, _, Vt = np.linalg.svd(G, full_matrices=False)
+    return U @ Vt
+
+
+def _crossed(G):
+    """U V in place of U Vᵀ, where the shapes allow it."""
+    U, _, Vt = np.linalg.svd(G, full_matrices=False)
+    return U @ Vt.T if U.shape[1] == Vt.shape[1] else np.zeros_like(G)
+
+
+class _Layers:
+    """A deep linear network as lists of layers, which counts how often its gradient is asked."""
+
+    def __init__(self, problem, start):
+        self.problem, self.count = problem, 0
+        self.start = [W.copy() for W in problem.unpack(start)]
+
+    def grad(self, layers):
+        self.count += 1
+        return self.problem.unpack(self.problem.grad(self.problem.pack(layers)))
+
+
+def _course(network, eta, beta, steps, polar=_exact, *, first=False, nesterov=False, outside=False,
+            one_by_one=False):
+    """Steps of Muon: as they are meant, or with a common mistake."""
+    layers = [W.copy() for W in network.start]
+    momenta = [np.zeros_like(W) for W in layers]
+    for k in range(steps):
+        grads = network.grad(layers)
+        for i in range(len(layers)):
+            G = network.grad(layers)[i] if one_by_one else grads[i]
+            into = polar(G) if outside else G
+            momenta[i] = into if first and k == 0 else beta * momenta[i] + (1 - beta) * into
+            along = beta * momenta[i] + (1 - beta) * G if nesterov else momenta[i]
+            layers[i] = layers[i] - eta * (along if outside else polar(along))
+    return layers
+
+
+def _networks():
+    """A random start of two and of three layers, and one whose last layer is zero."""
+    rng = np.random.default_rng(6)
+    for shape, depth, width, eta, beta, steps, zero in (((4, 3), 2, 3, 0.1, 0.9, 4, False),
+                                                        ((4, 5), 3, 2, 0.05, 0.6, 5, False),
+                                                        ((5, 4), 2, 2, 0.1, 0.8, 3, True)):
+        problem = DeepLinear(rng.normal(size=shape), depth, width)
+        network = _Layers(problem, problem.start(0.5, rng))
+        if zero:
+            network.start[-1][:] = 0
+        yield network, eta, beta, steps
+
+
+def _muon(answer):
+    """Muon with the exact polar factor, on layers of a linear network."""
+    answer = function(answer, "(grad, layers, eta, beta, steps)")
+    with np.errstate(all="ignore"):
+        for network, eta, beta, steps in _networks():
+            mine = [W.copy() for W in network.start]
+            got = _as_layers(given(answer(network.grad, mine, eta, beta, steps)), network.start)
+            asked = network.count
+            right = _course(network, eta, beta, steps)
+            if not _same(got, right):
+                return _wrong_muon(network, eta, beta, steps, got)
+            if not _same(mine, network.start, 0):
+                return "The layers are right, but yours changes the list that it is given, or " \
+                       "its matrices. Begin with layers = list(layers), and write W − … in " \
+                       "place of W −= …."
+            if asked != steps:
+                return f"The layers are right, but yours asked {asked} times for the gradients " \
+                       f"where {steps} do: once a step, for all layers at once."
+    return "Correct. Two layers, three layers, and a start whose last layer is zero."
+
+
+def _as_layers(got, start):
+    """What a reader's function gave, as arrays of the shapes of the layers."""
+    try:
+        got = [array(W) for W in got]
+    except TypeError:
+        raise NoAnswerError("Return the list of layers.") from None
+    if [W.shape for W in got] != [W.shape for W in start]:
+        raise NoAnswerError(f"Return {len(start)} layers of the shapes "
+                            f"{', '.join(str(W.shape) for W in start)}; yours have "
+                            f"{', '.join(str(W.shape) for W in got) or 'none'}.")
+    return got
+
+
+def _same(ours, theirs, tolerance=1e-4):
+    return all(np.abs(A - B).max() <= tolerance for A, B in zip(ours, theirs, strict=True))
+
+
+def _wrong_muon(network, eta, beta, steps, got):
+    """Which mistake leads to the layers that a function gave."""
+    if not all(np.isfinite(W).all() for W in got):
+        return "Not all entries that yours returns are finite. What does it do with a gradient " \
+               "that is zero?"
+    plain = {"eta": eta, "beta": beta, "steps": steps}
+    for change, hint in (
+        ({"steps": 0}, "The layers are as they were. Add the steps."),
+        ({"eta": -eta}, "Uphill: a step is W − η·polar(B)."),
+        ({"polar": lambda G: G}, "That is gradient descent with momentum: the polar factor is "
+                                 "missing."),
+        ({"polar": lambda G: G / (np.linalg.norm(G) or 1)},
+         "That divides by the norm: the step has the right size, but its singular values are as "
+         "unequal as before."),
+        ({"polar": np.sign}, "That takes the sign of each entry, which is Adam's way, and depends "
+                             "on the basis."),
+        ({"polar": polar_factor}, "That is the optimizer's Newton–Schulz iteration, whose singular "
+                                  "values are between 0.68 and 1.14. Here they are 1: take the "
+                                  "SVD."),
+        ({"polar": _crossed}, "The SVD of NumPy gives the third factor transposed already: "
+                              "U @ Vt."),
+        ({"polar": _through_svd}, "Right, but for a gradient that is zero. NumPy finds singular "
+                                  "vectors for it, too, and they mean nothing: stay where B = 0."),
+        ({"beta": 0}, "The momentum is missing: B ← βB + (1 − β)G, and the polar factor of B."),
+        ({"beta": 1 - beta}, "β and 1 − β are exchanged."),
+        ({"first": True}, "Yours begins with B = G. B is zero at first, so that the first gradient "
+                          "counts no more than the others."),
+        ({"nesterov": True}, "That is Nesterov's momentum. Here it is the polar factor of B "
+                             "itself."),
+        ({"outside": True}, "Yours takes the mean of polar factors. Take the polar factor of the "
+                            "mean."),
+        ({"one_by_one": True}, "Your layers move one after the other, each with gradients of those "
+                               "that have moved. Take all gradients first."),
+        ({"steps": steps - 1}, "One step is missing."),
+        ({"steps": steps + 1}, "One step too many."),
+    ):
+        if _same(got, _course(network, **{**plain, **change})):
+            return hint
+    off = max(np.abs(A - B).max() for A, B in zip(got, _course(network, **plain), strict=True))
+    return f"After {steps} steps on {network.problem!r} an entry is off by {off:.2g}. A step is " \
+           "B ← βB + (1 − β)G and W ← W − η·UVᵀ with B = USVᵀ, for each layer."
+
+
+CHECKS = {
+    "deep-1": _deep_1,
+    "deep-2": _deep_2,
+    "deep-3": _deep_3,
+    "deep-4": _deep_4,
+    "deep-5": lambda: Exercise(("wait(m, eps, depth)",), code=_wait),
+    "deep-6": lambda: Exercise(("muon(grad, layers, eta, beta, steps)",), code=_muon),
+}
