@@ -664,10 +664,10 @@ def test_runs_of_the_episode_grow_to_what_was_predicted_and_can_be_paused(shown)
     live.page.wait_for_function("e => /4000 measured|± 0.07/.test(e.textContent)", arg=(
         live.root.get_by_test_id("readout").element_handle()))
     (median, predicted, ratio), (late, delta, share, error) = readout(live)
-    assert predicted == python.predicted_median and delta == python.failure_prob
+    assert predicted == python.predicted_median and delta == 100 * python.failure_prob
     assert ratio == pytest.approx(1, abs=0.02)
     assert ratio == pytest.approx(median / predicted, abs=0.006)
-    assert share == pytest.approx(late / 100 / delta, abs=0.01)
+    assert share == pytest.approx(late / delta, abs=0.01)
     assert abs(share - 0.95) < 3 * error == pytest.approx(3 / np.sqrt(4000 * 0.05), abs=0.03)
     words = said(live)
     assert f"out by {python.deadline}; published T: {python.psd.episode_length}" in words

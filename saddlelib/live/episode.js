@@ -51,11 +51,12 @@ function tell(p) {
 
 function measured(p, { n, median, share }) {
   if (n === 0) return ["median: no run yet", "late: no run yet"];
+  const error = Math.sqrt((1 - p.failure_prob) / (n * p.failure_prob));
   const ratio = p.median > 0 ? ` = ${(median / p.median).toFixed(2)}` : "";
   return [
     `median: ${number(median, 4)} measured / ${p.median} predicted${ratio}`,
     `late: ${percent(share)} measured / ${percent(p.failure_prob)} predicted = `
-      + (share / p.failure_prob).toFixed(2),
+      + `${(share / p.failure_prob).toFixed(2)} ± ${error.toFixed(2)}`,
   ];
 }
 
