@@ -15,13 +15,12 @@ import numpy as np
 
 from .._arguments import _array, _number, integer, nonnegative, positive
 from .._norm import is_finite, norm
+from ..theory.muon import COEFFICIENTS
 from .base import Method, State, not_finite
 from .rules import rule
 
 __all__ = ["Muon", "MuonState", "polar_factor"]
 
-# Jordan's quintic: steep at 0, and from there on between about 0.68 and 1.14 after five steps.
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _POLAR = ("newton-schulz", "exact")
 _ADJUST = (None, "original", "match_rms_adamw", "off")
 
@@ -39,7 +38,7 @@ class MuonState(State):
     buffer: np.ndarray | None = None
 
 
-def polar_factor(G, how="newton-schulz", *, ns_steps=5, coefficients=_COEFFICIENTS,
+def polar_factor(G, how="newton-schulz", *, ns_steps=5, coefficients=COEFFICIENTS,
                  norm_floor=1e-7) -> np.ndarray:
     r"""UVᵀ for G = UΣVᵀ, the matrix with the singular vectors of G and all singular values 1.
 
@@ -172,7 +171,7 @@ class Muon(Method):
     weight_decay: float = 0.0
     polar: str = "newton-schulz"
     ns_steps: int = 5
-    coefficients: tuple = _COEFFICIENTS
+    coefficients: tuple = COEFFICIENTS
     adjust: str | None = None
     norm_floor: float = 1e-7
     grad_threshold: float = 0.0

@@ -105,14 +105,20 @@ class DeepLinear(Layered, Problem):
                              f"minimizer, got {radius!r}")
         widths = (n, *[w] * (L - 1), m)
         self._set_layers(widths, "linear", np.eye(n), self.teacher, 1.0)
-        dim, far = w * (n + m + w * (L - 2)), R**L + self.modes[0]
-        bend = (L - 1) * (L - 2) / np.sqrt(L) * R ** (L - 3) * far
-        super().__init__(
-            dim=dim,
-            lipschitz_grad=L * R ** (2 * L - 2) + (L - 1) * R ** (L - 2) * far,
-            lipschitz_hess=3 * np.sqrt(L) * (L - 1) * R ** (2 * L - 3) + bend,
-            region=LayerBall(dim, widths, R),
-            f_star=0.5 * (self.modes[w:] ** 2).sum())
+        dim = w * (n + m + w * (L - 2))
+        with np.errstate(over="ignore"):
+            r, total = np.float64(R), 0.5 * (self.modes**2).sum()
+            far = r**L + self.modes[0]
+            ell = L * r ** (2 * L - 2) + (L - 1) * r ** (L - 2) * far
+            rho = (3 * np.sqrt(L) * (L - 1) * r ** (2 * L - 3)
+                   + (L - 1) * (L - 2) / np.sqrt(L) * r ** (L - 3) * far)
+        if not np.isfinite([ell, rho, total]).all():
+            raise ValueError(f"teacher with the singular value {self.modes[0]:.3g} and radius = "
+                             f"{R:.3g} make f or its constants leave the range of float64; use "
+                             f"other units")
+        super().__init__(dim=dim, lipschitz_grad=ell, lipschitz_hess=rho,
+                         region=LayerBall(dim, widths, R),
+                         f_star=0.5 * (self.modes[w:] ** 2).sum())
 
     @classmethod
     def from_modes(cls, modes, depth: int, width: int | None = None, *,

@@ -72,7 +72,10 @@ class DiagonalNetwork(Problem):
         n, p = X.shape
         self.design, self.target = frozen(X), y
         self.samples, self.features = n, p
-        self._gram, self._pull = X.T @ X / n, X.T @ y / n
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._gram, self._pull = X.T @ X / n, X.T @ y / n
+        if not (np.isfinite(self._gram).all() and np.isfinite(self._pull).all()):
+            raise ValueError("design and target make f leave the range of float64; use other units")
         if not self._pull.any():
             raise ValueError("target must not be orthogonal to all columns of design; the origin "
                              "would be a minimizer")

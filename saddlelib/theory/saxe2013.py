@@ -59,10 +59,13 @@ def rate(u, s, depth=2) -> float:
     """
     u, s, L = nonnegative("u", u), positive("s", s), integer("depth", depth)
     try:
-        return L * u ** (2 - 2 / L) * (s - u)
+        found = L * u ** (2 - 2 / L) * (s - u)
     except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
         raise ValueError(f"u = {u:.3g} makes the rate leave the range of float64; use a smaller "
-                         f"one") from None
+                         f"one")
+    return found
 
 
 def strength(t, s, u0):

@@ -414,3 +414,9 @@ def test_bad_arguments_are_named():
             (lambda: muon.newton_schulz(0.5, coefficients=(1, 2)), "three numbers")]:
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_a_rate_beyond_float64_is_refused():
+    for u in (1e300, 1e160):
+        with pytest.raises(ValueError, match="makes the rate leave the range of float64"):
+            saxe2013.rate(u, s=1.0, depth=2 if u > 1e200 else 5)
