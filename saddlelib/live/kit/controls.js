@@ -75,9 +75,7 @@ export function table({ caption, head }) {
 
 function button(words, action) {
   const node = h("button", { type: "button", "data-lm-suppress-shortcuts": true }, words);
-  node.addEventListener("click", () => {
-    if (node.getAttribute("aria-disabled") !== "true") action();
-  });
+  node.addEventListener("click", action);
   return node;
 }
 
@@ -165,8 +163,10 @@ export function controls({ read, write, chosen, name: figure }) {
         buttons = Object.entries(given).map(([words, to]) => {
           const of = typeof to === "function" ? to : () => to;
           return [of, button(words, () => {
+            const changes = of(read()); // now, whatever the last picture still says
+            if (changes === null) return;
             chosen();
-            write(of(read()));
+            write(changes);
           })];
         });
         node.replaceChildren(...buttons.map(([, made]) => made));
