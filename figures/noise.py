@@ -19,7 +19,7 @@ from saddlelib.problems import QuarticSaddle
 from saddlelib.theory import noise as theory
 
 SGD, LAW, RIGHT, FALSE, MISSED = (COLORS["gd"], COLORS["theory"], COLORS["minimizer"],
-                                  COLORS["pgd"], "#c0629a")
+                                  COLORS["pgd"], COLORS["missed"])
 DRAWS, RUNS, STEPS = 2000, 6, 120
 STEP_SIZE, EPSILON = 0.05, 0.2
 

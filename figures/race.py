@@ -9,17 +9,13 @@ from matplotlib.figure import Figure
 from style import INK, FigureDraws, finish
 
 from saddlelib import Oracle
-from saddlelib.figures import COLORS
+from saddlelib.figures import COLORS, line
 from saddlelib.methods import OrderAwareNewton
 
-METHODS = {"gd": ("gradient descent", COLORS["gd"], "-"),
-           "nesterov": ("Nesterov, restarted", "#a87000", "--"),
-           "bb": ("Barzilai–Borwein", "#8d6bb8", ":"),
-           "gdpolyak": ("GDPolyak, K = {}", "#008563", "-"),
-           "growing": ("GDPolyak, K grows", "#6a8f00", "-"),
-           "lbfgs": ("L-BFGS", "#5b6570", "-."),
-           "order": ("order-aware", "#000000", "-")}
-BROAD = ("growing", "order")
+METHODS = {"gd": "gradient descent", "nesterov": "Nesterov, restarted", "bb": "Barzilai–Borwein",
+           "gdpolyak": "GDPolyak, K = {}", "growing": "GDPolyak, K grows", "lbfgs": "L-BFGS",
+           "order": "order-aware"}
+
 FINISHES = (1e-12, 1e-20, 1e-28)
 
 
@@ -49,8 +45,8 @@ def _dot(u, v):
 
 
 def runs(figure):
-    """The value at every oracle call of every method, from one start."""
-    found = {}
+    """The value at every oracle call of every method, from one start, and the calls of jumps."""
+    found, jumps = {}, []
     for name, method in [("gd", _gd), ("nesterov", _nesterov), ("bb", _bb),
                          ("gdpolyak", _gdpolyak), ("growing", _gdpolyak), ("lbfgs", _lbfgs),
                          ("order", _order)]:
@@ -65,13 +61,13 @@ def runs(figure):
 
         growth = figure.growth if name == "growing" else 0.0
         length = 3 + math.ceil(2 * growth) if growth else figure.epoch_length
-        options = (length, growth) if method is _gdpolyak else ()
+        options = {_gdpolyak: (length, growth), _order: (jumps,)}.get(method, ())
         try:
             method(start(figure), call, figure.step_size, *options)
         except _Used:
             pass
         found[name] = np.array(values)
-    return found
+    return found, jumps
 
 
 def calls(found):
@@ -137,12 +133,13 @@ def _lbfgs(x, call, eta):
         x, (value, g) = new, tried
 
 
-def _order(x, call, eta):
-    at, found = None, None
+def _order(x, call, eta, jumps):
+    at, found, calls = None, None, 0
 
     def both(x):  # a value and the gradient at one point are one call
-        nonlocal at, found
+        nonlocal at, found, calls
         if at is None or (x != at).any():
+            calls += 1
             at, found = x.copy(), call(x)
         return found
 
@@ -150,6 +147,8 @@ def _order(x, call, eta):
     method = OrderAwareNewton(f_star=0.0)
     run = method.init(oracle, x)
     while run.finished is None:
+        if run.plan and run.plan.kind == "jump" and not run.descending:
+            jumps.append(calls + 1)  # where it lands
         run = method.step(oracle, run)
 
 
@@ -157,21 +156,23 @@ def race(figure):
     """The picture of a live figure in its first state, as a matplotlib Figure."""
     picture = Figure(figsize=(7.6, 3.6), layout="constrained")
     plot, table = picture.subplots(1, 2, width_ratios=[11, 10])
-    found = runs(figure)
+    found, landings = runs(figure)
     counted = calls(found)
-    for name, (_, colour, style) in METHODS.items():
+    for name in METHODS:
         best = np.minimum.accumulate(found[name])
         kept = np.flatnonzero(np.diff(best, prepend=np.inf) < 0)
         # On the axis of the calls nobody sees more than this.
         kept = kept[np.unique(np.round(60 * np.log(kept + 1)), return_index=True)[1]]
-        plot.step([*(kept + 1), best.size], [*best[kept], best[-1]], style, where="post",
-                  color=colour, linewidth=2.6 if name in BROAD else 1.6)
-        plot.plot(best.size, best[-1], "o", color=colour, markersize=5)
+        plot.step([*(kept + 1), best.size], [*best[kept], best[-1]], where="post", **line(name))
+        plot.plot(best.size, best[-1], "o", color=COLORS[name], markersize=5)
     length, k, jumps = 3 + math.ceil(2 * figure.growth), 0, []
     while (k := k + math.floor(length + len(jumps) * figure.growth) + 1) <= found["growing"].size:
         jumps.append(k)
     law = found["growing"][jumps[0] - 1] * (81 / 256) ** np.arange(len(jumps))
-    plot.plot(jumps, law, "--", color=COLORS["theory"], linewidth=1.1)
+    plot.plot(jumps, law, **line("theory"))
+    least = np.minimum.accumulate(found["order"])
+    plot.plot(landings, least[np.array(landings) - 1], "o", color=COLORS["order"], mfc="white",
+              markersize=5)
     for value in FINISHES:
         plot.axhline(value, color=INK, linewidth=0.9)
         plot.text(1.2, 2 * value, f"finish {_ten(value)}", va="bottom")
@@ -188,13 +189,13 @@ def race(figure):
     order = sorted(METHODS, key=lambda m: [-sum(c is not None for c in counted[m]),
                                            max([c or 0 for c in counted[m]]), found[m].min()])
     rows = [(INK, head)] + [
-        (METHODS[m][1], [METHODS[m][0].format(figure.epoch_length),
-                         *("–" if c is None else str(c) for c in counted[m])]) for m in order]
+        (COLORS[m], [METHODS[m].format(figure.epoch_length),
+                     *("–" if c is None else str(c) for c in counted[m])]) for m in order]
     for i, (colour, cells) in enumerate(rows):
         for x, cell in zip(columns, cells, strict=True):
             table.text(x + (0 if x == 0 else 0.07), 0.93 - 0.1 * i, cell, color=colour,
                        ha="left" if x == 0 else "right", transform=table.transAxes)
-    table.text(0, 0.05, "Dashed: the near-linear law,\nf times 81/256 at each long step.",
+    table.text(0, 0.05, "Black dashes: the nearly linear law,\nf times 81/256 at each long step.",
                transform=table.transAxes)
     return picture
 

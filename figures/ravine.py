@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from style import CONTOUR, INK, SOFT, finish
 
 from saddlelib import Oracle
-from saddlelib.figures import COLORS
+from saddlelib.figures import COLORS, line
 from saddlelib.methods import GDPolyak, GradientDescent, PolyakDescent
 
-GD, POLYAK, GDPOLYAK, LAW = COLORS["gd"], "#b4447c", "#008563", COLORS["theory"]
-NAMES = {"gd": ("constant steps", GD), "polyak": ("Polyak steps alone", POLYAK),
-         "gdpolyak": ("GDPolyak", GDPOLYAK)}
+NAMES = {"gd": "constant steps", "polyak": "Polyak steps alone", "gdpolyak": "GDPolyak"}
+
 
 
 def runs(figure):
@@ -68,32 +67,32 @@ def ball(figure):
     ravine = np.array([figure.function.ravine(t) for t in np.linspace(-1.15, 1.15, 61)])
     plane.plot(*ravine.T, color=SOFT, linewidth=1, linestyle="dotted")
     long = found["gdpolyak"]["jumps"]
-    for name, (_, colour) in NAMES.items():
+    for name in NAMES:
         few = {"gd": 200, "polyak": 150, "gdpolyak": 300}[name]  # later ones are on the minimizer
-        plane.plot(*found[name]["points"][:few].T, color=colour, linewidth=1.1)
-        plane.plot(*found[name]["points"][-1], "o", color=colour, mec="white", markersize=7)
+        plane.plot(*found[name]["points"][:few].T, **line(name, linewidth=1.1))
+        plane.plot(*found[name]["points"][-1], "o", color=COLORS[name], mec="white", markersize=7)
     landed = found["gdpolyak"]["points"][long[:8] + 1]
-    plane.plot(*landed.T, "o", color=GDPOLYAK, mfc="white", markersize=4)
+    plane.plot(*landed.T, "o", color=COLORS["gdpolyak"], mfc="white", markersize=4)
     plane.plot(*figure.start, "o", color=INK, markerfacecolor="w", markersize=8, mew=2)
     plane.text(figure.start[0] - 0.08, figure.start[1], "start", ha="right", va="center")
     plane.set(xlim=(-1.2, 1.2), ylim=(-0.55, 1.4), xticks=[], yticks=[], xlabel="x", ylabel="y",
               title=f"f = x⁴ + {figure.steepness:g}(y − x²)², ravine y = x² dotted")
 
     k = np.arange(figure.maxiter + 1)
-    widths = {"gd": 2.4, "polyak": 0.6, "gdpolyak": 1.8}
-    for name, (_, colour) in NAMES.items():
-        style = {"color": colour, "linewidth": widths[name]}
+    for name in NAMES:
+        style = line(name) | ({"linewidth": 0.6} if name == "polyak" else {})  # it is jagged
         loss.plot(k, found[name]["fun"], **style)
         distance.plot(k, np.linalg.norm(found[name]["points"], axis=1), **style)
         size.plot(k, found[name]["step"], **style | {"linewidth": 0.6})
-    size.plot(long, found["gdpolyak"]["step"][long], "o", color=GDPOLYAK, mfc="white", markersize=3)
+    size.plot(long, found["gdpolyak"]["step"][long], "o", color=COLORS["gdpolyak"], mfc="white",
+              markersize=3)
 
     at, t = predicted(figure, abs(found["gdpolyak"]["points"][long[0], 0])).T
     start = figure.epoch_length  # where the walls no longer matter
     grown = np.arange(start, figure.maxiter + 1, 25)
     slow = np.array([slide(abs(found["gd"]["points"][start, 0]), i - start, figure.step_size, 1.0)
                      for i in grown])
-    dashed = {"color": LAW, "linewidth": 1.1, "linestyle": "--"}
+    dashed = line("theory")
     for axes, of in [(loss, lambda v: v**4), (distance, lambda v: np.hypot(v, v**2))]:
         axes.plot(at, of(t), **dashed)
         axes.plot(grown, of(slow), **dashed)
@@ -111,11 +110,9 @@ def ball(figure):
         axes.tick_params(labelbottom=axes is size)
     size.set_xlabel("step")
     finish([loss, distance, size])
-    line = matplotlib.lines.Line2D
-    handles = [line([], [], color=colour, linewidth=2) for _, colour in NAMES.values()]
-    picture.legend([*handles, line([], [], **dashed)],
-                   [*(words for words, _ in NAMES.values()), "predicted"], ncols=4,
-                   loc="outside upper left", frameon=False)
+    handles = [Line2D([], [], **line(name)) for name in [*NAMES, "theory"]]
+    picture.legend(handles, [*NAMES.values(), "predicted"], ncols=4, loc="outside upper left",
+                   frameon=False)
     return picture
 
 

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from style import INK, SOFT, finish
 
+from saddlelib.figures import COLORS
 from saddlelib.flow import gradient_flow, mode_reaches
 from saddlelib.problems import DeepLinear
 
-MODES = [("#0072b2", 2.6), ("#c24e00", 2.1), ("#008563", 1.6)]
+MODES = [(COLORS["mode1"], 2.6), (COLORS["mode2"], 2.1), (COLORS["mode3"], 1.6)]
 NAMES = ["s₁", "s₂", "s₃"]
 
 

@@ -10,6 +10,7 @@ import contourpy
 import numpy as np
 
 from saddlelib import Oracle
+from saddlelib.figures import COLORS
 from saddlelib.methods import PGD, SGD, GDPolyak, GradientDescent
 from saddlelib.problems import QuarticSaddle, RavineRosenbrock
 
@@ -17,10 +18,10 @@ WIDTH, HEIGHT = 300, 220
 LOOKS = {
     "paper": 'fill="#fff"',
     "level": 'fill="none" stroke="#dde2e7"',
-    "way": 'fill="none" stroke="#008563" stroke-width="1.2"',
-    "cure": 'fill="#008563"',
-    "goal": 'fill="#008563"',
-    "stuck": 'fill="#0072b2"',
+    "way": f'fill="none" stroke="{COLORS["gdpolyak"]}" stroke-width="1.2"',
+    "cure": f'fill="{COLORS["gdpolyak"]}"',
+    "goal": f'fill="{COLORS["gdpolyak"]}"',
+    "stuck": f'fill="{COLORS["gd"]}"',
     "start": 'fill="#fff" stroke="#1b1f24" stroke-width="2"',
 }
 

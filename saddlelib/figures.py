@@ -1,7 +1,8 @@
 """Matplotlib pictures in the house style; each draws what it is given and returns its Axes.
 
-One colour per method through the whole book, from the palette of Okabe & Ito, which readers with
-any colour vision can tell apart.
+One colour per method through the whole book: `COLORS` is the table, and the style sheet of the live
+figures has the same values. What one picture shows together also differs in width or dash, for
+readers with any colour vision: `line` knows those of each method.
 """
 
 from __future__ import annotations
@@ -21,13 +22,21 @@ except ModuleNotFoundError as error:
         "pip install saddlelib[figures]") from error
 
 __all__ = ["COLORS", "INK", "STYLE", "Table", "book_style", "contours", "highest",
-           "histogram_with_law", "lowest", "new_axes", "path", "png", "points_with_law",
+           "histogram_with_law", "line", "lowest", "new_axes", "path", "png", "points_with_law",
            "ritz_values", "series", "taylor_remainders"]
 
-COLORS = {"gd": "#0072B2", "pgd": "#D55E00", "pgd2021": "#E69F00", "psd": "#56B4E9",
-          "polyak": "#D55E00", "gdpolyak": "#009E73",
-          "theory": "#1B1F24", "saddle": "#CC79A7", "minimizer": "#009E73"}
-"""The colour of each method, and of laws, saddles and minimizers."""
+COLORS = {"gd": "#0072b2", "pgd": "#d55e00", "pgd2021": "#b57c00", "psd": "#2e8ec4",
+          "polyak": "#8e2560", "gdpolyak": "#008563", "growing": "#6a8f00", "order": "#5c2d91",
+          "nesterov": "#8a5a3c", "bb": "#7b8691", "lbfgs": "#4b545d",
+          "mode1": "#0072b2", "mode2": "#c24e00", "mode3": "#008563",
+          "theory": "#1b1f24", "saddle": "#cc79a7", "missed": "#c0629a", "minimizer": "#009e73"}
+"""The colour of each method ("growing" is GDPolyak with growing epochs, "order" the order-aware
+method), of the modes of a deep network, and of laws, saddles, saddles that were missed and
+minimizers."""
+
+_LINES = {"gd": (2.4, "-"), "polyak": (1.1, "-"), "gdpolyak": (1.8, "-"), "growing": (2.6, "-"),
+          "order": (2.6, "-"), "nesterov": (1.6, "--"), "bb": (1.6, ":"), "lbfgs": (1.6, "-."),
+          "theory": (1.1, "--")}
 
 INK, SOFT, GRID = "#1b1f24", "#4e5862", "#eceff2"
 """The colours of letters, of those that are less important, and of grid lines."""
@@ -88,6 +97,30 @@ def new_axes(width=5.0, height=3.2, columns=1):
     for ax in np.atleast_1d(axes):
         ax.spines[["top", "right"]].set_visible(False)
     return axes
+
+
+def line(method, **wanted):
+    """How the line of a method looks in every picture: what `Axes.plot` is told.
+
+    Parameters
+    ----------
+    method : str
+        A key of `COLORS`.
+    **wanted
+        What this line is told besides, or otherwise.
+
+    Returns
+    -------
+    dict
+        With ``color``, ``linewidth`` and ``linestyle``.
+
+    Examples
+    --------
+    >>> line("lbfgs", label="L-BFGS")
+    {'color': '#4b545d', 'linewidth': 1.6, 'linestyle': '-.', 'label': 'L-BFGS'}
+    """
+    width, dash = _LINES.get(method, (1.5, "-"))
+    return {"color": COLORS[method], "linewidth": width, "linestyle": dash, **wanted}
 
 
 def contours(problem, ax, *, xlim=(-1, 1), ylim=(-1, 1), levels=18, title=""):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from saddlelib.checks import check
+from saddlelib.checks._gdpolyak import TEN_DIGITS
 from saddlelib.checks._laws import race
 from saddlelib.methods import GDPolyak, polyak_quotient
 from saddlelib.oracle import Oracle
@@ -98,13 +99,27 @@ def polyak(f, g):
     return f / (g @ g)
 
 
-LOG, Q, RHO = math.log(1e5), math.log(1 / 0.9), math.log(4 / 3)
+def told_nothing(x, g_old, g, eta, p, theta=None):
+    bend = g_old @ (g_old - g) / (eta * (g_old @ g_old))
+    return x - ((p - 1) / p if theta is None else theta) / bend * g
+
+
+def by_secants(x, g_old, g, eta, p):
+    change = g_old - g
+    return x - (1 - 1 / p) * eta * (g_old @ change) / (change @ change) * g
+
+
+def into_x(x, *rest):
+    x -= x - told_nothing(x, *rest)
+    return x
+
+
 RIGHT = {
     "gdpolyak-1": [(4, 1 / 16), np.array([4.0, 0.0625]), (4, 0.062), (4, 0.063)],
     "gdpolyak-2": [(499, 22), (-499.0, 22.0)],
-    "gdpolyak-3": [(4373, 1815), (LOG**2 / (Q * RHO), LOG**2 / (Q * math.log(2)))],
-    "gdpolyak-4": [(1e-6 / 7, 1e-6 / 3), (1.43e-7, 3.33e-7)],
-    "gdpolyak-5": [(3, 8 / 27), (3.0, 0.296), (3, "0.30")],
+    "gdpolyak-3": [TEN_DIGITS, (3351 * (10 / 7) ** 2, 3351 * (10 / 7) ** 2 * 2.15), (6887, 14282)],
+    "gdpolyak-4": [told_nothing, by_secants,
+                   lambda x, g_old, g, eta, p: list(told_nothing(x, g_old, g, eta, p))],
     "gdpolyak-7": [(1, 0.86, 2), (4, 0.7, 2.0), (0, 1.7, 3),
                    (1, ravine.growth(0.04, 20.0, factor=2.0), 2)],
     "gdpolyak-8": [(6, 5, 0.8), (6.0, 5.0, 4 / 5)],
@@ -122,20 +137,28 @@ WRONG = {
                    ((7, 22), "α = 1/(16v²) = 25"), ((499, 21.595), "Round up"),
                    ((499, 21), "Round up"), ((499, 1996), "logarithm counts"),
                    ((499, 24.85), "small ημ alone"), ((499, 10), "Solve"), (499, "2 numbers")],
-    "gdpolyak-3": [((LOG / (Q * RHO), 1), "squared"), ((LOG**2 / (0.1 * RHO), 1), "per cent"),
-                   ((25 / (Q * RHO), 1), "mixes logarithms"), ((16 * 4373, 1), "fourth power"),
-                   ((2186, 1), "not a half"), ((8746, 1), "halved"), ((5, 1), "put n = 5"),
-                   ((4373, 2186), "half the price"), ((4373, 4373), "through 1 − λ/p"),
-                   ((4373, 5), "only 1 − λ/p changes"), (4373, "2 numbers")],
-    "gdpolyak-4": [((1e-6, 1), "even better"), ((7e-6, 1), "upside down"),
-                   ((1e-6 / 3, 1), "exactly to the minimizer"), ((1e-6 / 8, 1), "the one counts"),
-                   ((5, 1), "passes one"), ((1e-6 / 7, 2e-6 / 7), "not simply twice"),
-                   ((1e-6 / 7, 0.5e-6 / 7), "leave earlier"), ((1e-6 / 7, 5), "λ = 2: solve"),
-                   (1e-7, "2 numbers")],
-    "gdpolyak-5": [((1.5, 0.3), "not 1/p"), ((4, 0.3), "¾"), ((2, 0.3), "a bowl"),
-                   ((7, 0.3), "The order: solve (p − 1)/p = 2/3."), ((3, 2 / 3), "to the distance"),
-                   ((3, 0.159), "rounding"), ((3, 16 / 81), "third power"),
-                   ((3, 81 / 256), "order 4"), ((3, 9), "multiplied by 1 − 1/p"), (3, "2 numbers")],
+    "gdpolyak-3": [((4787, 1), "a linear rate"), ((13957, 1), "of the distance already"),
+                   ((3354, 1), "three digits more"), ((3203, 1), "not a half"),
+                   ((10**5, 1), "7 digits took"), ((6840, 6840), "takes back less"),
+                   ((6840, 13680), "more than twice"), ((6840, 27000), "one of the two"),
+                   ((6840, 3420), "does not save"), ((6840, 31747), "not squared"),
+                   ((6840, 5), "in place of 0.25"), (6840, "2 numbers")],
+    "gdpolyak-4": [(lambda x, *rest: x - told_nothing(x, *rest), "the step alone"),
+                   (lambda x, *rest: x, "x again"),
+                   (lambda x, *rest: 2 * x - told_nothing(x, *rest), "that goes up"),
+                   (lambda *given: told_nothing(*given, theta=1), "Newton's step along"),
+                   (lambda *given: told_nothing(*given, theta=1 / given[-1]), "not 1/p"),
+                   (lambda *given: told_nothing(*given, theta=given[-1] / (given[-1] - 1)),
+                    "upside down"),
+                   (lambda *given: told_nothing(*given, theta=0.75), "belongs to order 4"),
+                   (lambda x, g_old, g, eta, p: told_nothing(x, g_old, g, 1.0, p), "lacks eta"),
+                   (lambda x, g_old, g, eta, p:
+                    x - (1 - 1 / p) * eta / (g_old @ (g_old - g)) * g, "as in θ_g"),
+                   (lambda *given: told_nothing(*given, theta=0.4), "where Polyak's goes"),
+                   (lambda x, *rest: x - np.sign(rest[1]), "Off the line"),
+                   (lambda x, *rest: x[:1], "shape"), (into_x, "caller's array"),
+                   (lambda *given: None, "returns nothing"),
+                   (lambda x: x, "takes 1 positional"), (4, "function")],
     "gdpolyak-7": [((1, 0.36, 1), "what makes the epochs few"), ((2, 0.2, 2), "too slowly"),
                    ((5, 6, 2), "too fast"), ((40, 0.86, 2), "start with a few"),
                    ((1, 0.86, 9), "leads away"), ((3, 0.86, 1.5), "Take λ = 2 or 3"),
@@ -191,3 +214,14 @@ def test_the_short_run_of_the_page_is_the_method_itself(first, growth, factor):
         state = method.step(oracle, state)
     assert race(first, growth, factor, "arrived") == oracle.njev <= 300
     assert 0 <= race(first, growth, factor, "best") <= 1e-24
+
+
+@pytest.mark.parametrize("step_size, gradients", zip((0.0125, 0.00625), TEN_DIGITS, strict=True))
+def test_ten_digits_take_what_the_exercise_says(step_size, gradients):
+    """From the start of the authors, with epochs that begin with five short steps."""
+    oracle, more = Oracle(RavineRosenbrock(10.0)), ravine.growth(step_size, 20.0)
+    method = GDPolyak(step_size, 5, growth=more)
+    state = method.init(oracle, np.array([1.0970541, 0.5327534]))
+    while oracle.problem.fun(state.x) > 1e-40:
+        state = method.step(oracle, state)
+    assert oracle.njev == gradients

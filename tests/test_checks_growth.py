@@ -8,8 +8,19 @@ import pytest
 from saddlelib.checks import check
 
 
-def slope(distances, gaps):
-    return np.polyfit(np.log(distances), np.log(gaps), 1)[0]
+def slopes(r, f):
+    return np.diff(np.log(f)) / np.diff(np.log(r))
+
+
+def ends(r, f):
+    last = np.flatnonzero(slopes(r, f) >= 3)[-1]
+    return 0.0 if last == len(r) - 2 else r[last + 1]
+
+
+def by_a_loop(r, f):
+    for i in range(len(r) - 1, 0, -1):
+        if math.log(f[i - 1] / f[i]) >= 3 * math.log(r[i - 1] / r[i]):
+            return 0 if i == len(r) - 1 else math.sqrt(r[i] * r[i + 1])
 
 
 def long_step(f, grad, x, f_star, p):
@@ -27,8 +38,7 @@ RIGHT = {
     "growth-2": [25000, 1 / (8 * 0.1 * math.sqrt(0.25e-8))],
     "growth-3": [(-0.75, 0.875), (-3 / 4, 7 / 8), (-0.75, 0.88)],
     "growth-4": [math.sqrt(2), 1.4142, 1.41],
-    "growth-5": [slope, lambda r, f: np.log(f[0] / f[1]) / np.log(r[0] / r[1]),
-                 lambda r, f: np.polyfit(np.log10(r), np.log10(f), 1)[:1]],
+    "growth-5": [ends, by_a_loop, lambda r, f: np.array([ends(r, f)])],
     "growth-6": [3, np.int64(3)],
     "growth-7": [(0.5, 1.0), (1.0, 0.4), (-1.0, 0.4), (4.0, 7.0)],
     "growth-8": [long_step, lambda f, g, x, low, p: (lambda d: x - p * (f(x) - low) / (d @ d) * d)(
@@ -54,15 +64,15 @@ WRONG = {
     "growth-4": [(2, "That is s²"), (2.8284, "Your β(v)"), (1, "H is 1"), (-1.4142, "sign of s"),
                  (0, "positive bound"), (5, "-11.5"), (1.3, "0.155"),
                  ("root 2", "wants a number")],
-    "growth-5": [(lambda r, f: 1 / slope(r, f), "Exchange"), (lambda r, f: -slope(r, f), "sign"),
-                 (lambda r, f: np.polyfit(r, f, 1)[0], "of both"),
-                 (lambda r, f: np.polyfit(r, np.log(f), 1)[0], "of the distances"),
-                 (lambda r, f: np.polyfit(np.log(r), f, 1)[0], "of the values"),
-                 (lambda r, f: np.polyfit(np.log(r), np.log(f), 1), "two numbers"),
-                 (lambda r, f: np.polyfit(np.log(r), np.log(f), 1)[1], "intercept. The order"),
-                 (lambda r, f: np.mean(np.log(f) / np.log(r)), "ln f/ln r"),
-                 (lambda r, f: 4.5, "4.5 with yours"),
-                 (lambda r, f: round(slope(r, f)), "Do not round"),
+    "growth-5": [(lambda r, f: np.polyfit(np.log(r), np.log(f), 1)[0], "for the whole run"),
+                 (slopes, "299 numbers"),
+                 (lambda r, f: np.flatnonzero(slopes(r, f) >= 3)[-1], "position in the arrays"),
+                 (lambda r, f: f[np.flatnonzero(slopes(r, f) >= 3)[-1]], "f − f* at the right"),
+                 (lambda r, f: r[np.flatnonzero(slopes(r, f) >= 3)[-1] + 1], "Return 0 for it"),
+                 (lambda r, f: r[1:][slopes(r, f) < 3][0] if slopes(r, f)[-1] < 3 else 0,
+                  "on a wall"),
+                 (lambda r, f: 0, "This run does turn"),
+                 (lambda r, f: ends(r, f) / 2, "yours says"),
                  (lambda r: 4, "<lambda>() takes"),
                  (4, "function")],
     "growth-6": [(2.0216, "solves the equation"), (2, "just short"), (1, "1/L"), (5, "grow by 4/3"),

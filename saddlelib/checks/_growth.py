@@ -101,35 +101,54 @@ def _growth_4():
     ], f"For your s the form is {worst:.3g} at v = (1, 0). Where is that zero?")
 
 
-def _order(answer):
-    """The slope of ln(f − f*) against ln r."""
+def _ravines():
+    """Distances and gaps of runs that leave a ravine, and between which two distances; or stay."""
+    r = np.geomspace(0.5, 1e-5, 300)
+    steps = np.geomspace(1, 1e-4, 200)
+    # A wall of slope 2, the floor of slope 4, and a bowl.
+    slopes = np.where((steps[1:] < 0.3) & (steps[1:] > 0.01), 4.0, 2.0)
+    wall = np.exp(np.cumsum([0.0, *(slopes * np.diff(np.log(steps)))]))
+    for distances, gaps in ((r, r**2 * (r + 0.02) ** 2 / 2), (r, 3 * r**4),
+                            (r[:100], r[:100] ** 2 * (r[:100] + 2e-4) ** 2), (steps, wall)):
+        steep = np.diff(np.log(gaps)) / np.diff(np.log(distances)) >= 3
+        last = np.flatnonzero(steep)[-1]
+        yield distances, gaps, None if steep[-1] else last
+
+
+def _ends(answer):
+    """Where the order that a run shows falls from 4 to 2, for good."""
     answer = function(answer, "(distances, gaps)")
-    for order, constant, radii in [(4.0, 3.0, [0.1, 0.01, 0.05, 0.001]), (2.0, 0.5, [1e-3, 0.2]),
-                                   (3.0, 20.0, [0.5, 1e-2, 1e-5, 0.1, 1e-3]),
-                                   (2.5, 0.7, [0.3, 0.02, 0.004])]:
-        r = np.array(radii)
-        gaps = constant * r**order
-        got = answer(r.copy(), gaps.copy())
-        if np.size(got) == 2:
-            return "That gives two numbers, the slope and the intercept. Return the slope alone."
+    for distances, gaps, last in _ravines():
+        got = answer(distances.copy(), gaps.copy())
+        if np.size(got) > 1:
+            return f"That gives {np.size(got)} numbers. Return one: the distance at which the " \
+                   "slope falls below 3 for the last time."
         got = returned(got)
-        if math.isclose(got, order, rel_tol=1e-6):
+        if last is None and got == 0:
             continue
-        for value, hint in (
-            (1 / order, "That is the slope of ln r against ln f. Exchange them."),
-            (-order, "The sign is wrong: f falls when r does."),
-            (np.polyfit(r, gaps, 1)[0], "Take the logarithms first, of both."),
-            (np.polyfit(r, np.log(gaps), 1)[0], "Take the logarithm of the distances, too."),
-            (np.polyfit(np.log(r), gaps, 1)[0], "Take the logarithm of the values, too."),
-            (math.log(constant), "That is ln c, the intercept. The order is the slope."),
-            (np.mean(np.log(gaps) / np.log(r)), "That is ln f/ln r, which is p only where c = 1."),
+        if last is None:
+            return "One of the runs has a slope of 3 and more to its end. Return 0 for it; yours " \
+                   f"says {got:.3g}."
+        near_by = distances[last:last + 3]
+        if near_by[-1] <= got <= near_by[0]:
+            continue
+        logs = np.log(distances), np.log(gaps)
+        for hit, hint in (
+            (got in range(last, last + 3), "That is a position in the arrays. Return the distance "
+                                           "that stands there."),
+            (gaps[last + 2] <= got <= gaps[last], "That is f − f* at the right place. Return the "
+                                                  "distance there."),
+            (math.isclose(got, np.polyfit(*logs, 1)[0], rel_tol=1e-6),
+             "That is one slope for the whole run. Take the slopes between neighbours."),
+            (got >= distances[2], "That is where the run begins, on a wall, where the slope is 2 "
+                                  "as well. Look for the last place with a slope of 3 or more."),
+            (got == 0, "This run does turn. Is your slope that of ln(f − f*) against ln r?"),
         ):
-            if math.isclose(got, value, rel_tol=1e-6):
+            if hit:
                 return hint
-        if order == 2.5 and got == int(got):
-            return "Right for whole orders. Do not round: the order of f = r^2.5 is 2.5."
-        return f"f = {constant:g}·r^{order:g} gives {got:.4g} with yours."
-    return "Correct. On exact powers it gives the power, whatever c is."
+        return f"A run turns at the distance {near_by[1]:.3g}; yours says {got:.3g}."
+    return "Correct. It finds the end of the ravine behind a wall, too, and says 0 where there " \
+           "is none."
 
 
 class _Floor:
@@ -263,7 +282,7 @@ CHECKS = {
     "growth-2": _growth_2,
     "growth-3": _growth_3,
     "growth-4": _growth_4,
-    "growth-5": lambda: Exercise(("order(distances, gaps)",), code=_order),
+    "growth-5": lambda: Exercise(("ends(distances, gaps)",), code=_ends),
     "growth-6": _growth_6,
     "growth-7": _growth_7,
     "growth-8": lambda: Exercise(("long_step(f, grad, x, f_star, p)",), code=_long_step),

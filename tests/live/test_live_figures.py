@@ -1,5 +1,6 @@
 """What all live figures promise without a browser: bundles, sizes, words, and the kit's numbers."""
 
+import colorsys
 import json
 import re
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 from browser import ROOT, in_node
 
 from saddlelib import live
+from saddlelib.figures import COLORS
 from saddlelib.live import _build
 
 LIVE = ROOT / "saddlelib" / "live"
@@ -96,6 +98,23 @@ def test_every_colour_has_a_value_in_light_dark_and_forced_colours():
     css = re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL)
     used = set(re.findall(r"var\(--lf-(\w+)\)", css)) - {"own", "dash", "top"}
     assert used <= set(names[0])
+
+
+def test_a_colour_means_the_same_in_live_figures_and_in_other_pictures():
+    def hue(colour):
+        return 360 * colorsys.rgb_to_hls(*(int(colour[i:i + 2], 16) for i in (1, 3, 5)))[0]
+
+    sheet = (LIVE / "kit" / "kit.css").read_text("utf-8")
+    light, dark = (dict(re.findall(r"--lf-([\w]+): (#\w{6});", part))
+                   for part in re.findall(r"\{([^{}]*--lf-bg:[^{}]*)\}", sheet)[:2])
+    for name, colour in COLORS.items():
+        own = {"theory": "law"}.get(name, name)
+        assert light[own] == colour, name
+        if name not in ("theory", "lbfgs", "bb"):  # greys
+            assert abs(hue(dark[own]) - hue(colour)) < 20, name
+    theme = (LIVE / "kit" / "theme.js").read_text("utf-8")
+    for name in re.findall(r"^  (\w+): \{", theme, re.MULTILINE):
+        assert light[name] in COLORS.values(), name
 
 
 def test_a_module_that_is_not_of_the_folder_is_no_source_of_a_figure(tmp_path, monkeypatch):
