@@ -142,22 +142,22 @@ function drawHistograms(pen, p, step) {
   const [ink, long] = [{ colour: "ink" }, pen.width >= 420];
   const titles = [long ? "at the saddle, ‖∇f‖ = 0: it should fire" : "at the saddle",
                   long ? `where ${large}: it should be silent` : `at ${large}`];
-  let [plot, bottom] = [null, 0];
+  let plot = null;
+  const cut = (from, to) => [["bg", 5], ["ink", 2]].forEach(([name, width]) => // not through words
+    pen.line(plot.x(p.threshold), from, plot.x(p.threshold), to, name, { width }));
   panels.forEach(({ counts, law, most, wrong: [begin, end] }, i) => {
-    const wrong = (j) => j >= begin && j < end;
-    const from = top + i * (tall + gap);
-    bottom = from + tall;
-    plot = axes(pen, { left, right, top: from, bottom }, { x: linear(low, high), y: bare(0, most), labels: i === 1,
+    const [from, wrong] = [top + i * (tall + gap), (j) => j >= begin && j < end];
+    plot = axes(pen, { left, right, top: from, bottom: from + tall }, { x: linear(low, high), y: bare(0, most), labels: i === 1,
       gap: [60, 26], xTitle: i === 1 ? "norm ‖ĝ‖ of a mini-batch gradient, in units of ε" : "" });
     plot.histogram(edges, counts, "sgd", (j) => !wrong(j));
     plot.histogram(edges, counts, ERRORS[i], wrong);
     plot.stairs(edges, law, "law");
+    cut(from, from + tall);
   });
   // The runs at this step, with the same threshold.
   const [strip, at] = [50, plot.x(p.threshold)];
   pen.line(left, strip, right, strip, "line");
-  pen.line(at, 18, at, bottom, "bg", { width: 5 });
-  pen.line(at, 18, at, bottom, "ink", { width: 2 });
+  cut(strip - 12, strip + 12);
   p.runs.forEach((run, j) => {
     if (run[step]) mark(pen, run[step].kind, clamp(plot.x(run[step].seen), left, right), strip + (j - 2.5) * 2.4, 4);
   });
