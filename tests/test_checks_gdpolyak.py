@@ -216,7 +216,7 @@ def test_the_short_run_of_the_page_is_the_method_itself(first, growth, factor):
     assert 0 <= race(first, growth, factor, "best") <= 1e-24
 
 
-@pytest.mark.parametrize("step_size, gradients", zip((0.0125, 0.00625), TEN_DIGITS, strict=True))
+@pytest.mark.parametrize("step_size, gradients", [*zip((0.0125, 0.00625), TEN_DIGITS, strict=True)])
 def test_ten_digits_take_what_the_exercise_says(step_size, gradients):
     """From the start of the authors, with epochs that begin with five short steps."""
     oracle, more = Oracle(RavineRosenbrock(10.0)), ravine.growth(step_size, 20.0)

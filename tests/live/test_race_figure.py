@@ -502,7 +502,7 @@ def test_the_first_state_is_the_still_picture(js, monkeypatch):
 
     figure, found = MethodRace(), js["shown"]["default"]
     np.testing.assert_allclose(still.start(figure), found["x0"], rtol=1e-15)
-    runs = still.runs(figure)
+    runs, _ = still.runs(figure)
     for name, values in runs.items():
         if name != "order":  # which reads an order off rounded differences
             np.testing.assert_allclose(values, found["runs"][name]["f"], rtol=1e-12)
