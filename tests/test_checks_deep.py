@@ -174,7 +174,7 @@ def into_the_list(grad, layers, *rest):
 HALF = [saxe2013.escape_time(m, 1e-6, m / 2) for m in (1.0, 0.25)]
 RIGHT = {
     "deep-1": [(10, 100, 2.303), np.array([10.0, 100.0, math.log(10)]), (10.1, 100.0, "2.30")],
-    "deep-2": ["vacuous", " Vacuous"],
+    "deep-2": [(-2, -6, -18), ["-2", "-6.0", -18], np.array([-2.0, -6.0, -18.0])],
     "deep-3": [(6.91, 24.86, 0.353), [*HALF, math.sqrt(1 / 8)], (*HALF, math.sqrt(1 / 8) - 1e-3)],
     "deep-4": [(2, 1 / 8, 9), ["2", "1/8", 9.0]],
     "deep-5": [wait, by_steps, lambda m, eps, L: np.float32(wait(m, eps, L)),
@@ -191,8 +191,16 @@ WRONG = {
                ((10, 7, 2.3), "here −2"), ((10, 100, 1), "natural one"),
                ((10, 100, 10), "that is a factor"), ((10, 100, 6.908), "whole wait"),
                ((10, 100, 4.605), "cancel"), ((10, 100, 7), "the difference"), (10, "3 numbers")],
-    "deep-2": [("negative curvature", "two layers"), ("second-order stationary", "name of its own"),
-               ("not stationary", "as a factor"), ("flat", "Choose")],
+    "deep-2": [((2, -6, -18), "there is a way down"), ((0, -6, -18), "would hide"),
+               ((-6, -6, -18), "meets the ½"), ((-1, -6, -18), "factor of two"),
+               ((-4, -6, -18), "factor of two"), ((-1.5, -6, -18), "the other entry"),
+               ((-7, -6, -18), "value of DM?"), ((-2, 6, -18), "The first is right. W₁ = W₃"),
+               ((-2, -2, -18), "to the entry 3"), ((-2, -3, -18), "D alone"),
+               ((-2, -12, -18), "any direction"), ((-2, -7, -18), "turn what they like"),
+               ((-2, -6, 18), "The first two are right. W₁ = W₄"),
+               ((-2, -6, -6), "two layers stand between"), ((-2, -6, -12), "not added"),
+               ((-2, -6, -2), "meet in order: the largest"), ((-2, -6, 0), "only two zeros"),
+               ((-2, -6, -9), "that of W₃W₂"), (-2, "3 numbers")],
     "deep-3": [((13.8, 24.86, 0.35), "halves the time"),
                ((saxe2013.escape_time(1, 1e-3, 0.5), 1, 1), "begins at ε²"), ((3, 1, 1), "natural"),
                ((0.706, 1, 1), "that is the time of Muon"), ((1, 1, 1), "put m = 1"),
@@ -262,11 +270,16 @@ def test_the_answers_are_those_of_the_laws():
     assert (kind.letter, kind.order) == ("C", 2) and check("deep-4", (2, kind.coefficient, 9))
 
 
-def test_three_layers_at_zero_have_the_certificate_of_the_exercise():
-    for depth, verdict in ((2, "NEGATIVE_CURVATURE"), (3, "VACUOUS")):
-        network = DeepLinear.from_modes([2.0, 0.5], depth=depth)
-        seen = saddlelib.certify(network, np.zeros(network.dim), epsilon=1e-3)
-        assert seen.verdict.name == verdict
+def test_the_least_eigenvalues_of_two_zeros_are_those_of_the_exercise():
+    D, zero = np.diag([1.0, 3.0]), np.zeros((2, 2))
+    for layers, least in (((zero, zero, D), -2), ((zero, D, zero), -6),
+                          ((zero, D, D, zero), -18)):
+        network = DeepLinear.from_modes([2.0, 0.5], depth=len(layers))
+        x = network.pack(list(layers))
+        assert not network.grad(x).any()
+        assert np.linalg.eigvalsh(network.hess(x))[0] == pytest.approx(least)
+        seen = saddlelib.certify(network, x, epsilon=1e-3)
+        assert seen.verdict.name == "NEGATIVE_CURVATURE"
 
 
 def test_the_method_of_the_last_exercise_is_the_one_of_the_library():
