@@ -173,7 +173,7 @@ def into_the_list(grad, layers, *rest):
 
 HALF = [saxe2013.escape_time(m, 1e-6, m / 2) for m in (1.0, 0.25)]
 RIGHT = {
-    "deep-1": [(10, 100, 2.303), np.array([10.0, 100.0, math.log(10)]), (10.1, 100.0, "2.30")],
+    "deep-1": [(5, 25, 1.609), np.array([5.0, 25.0, math.log(5)]), (5.05, 25.0, "1.61")],
     "deep-2": [(-2, -6, -18), ["-2", "-6.0", -18], np.array([-2.0, -6.0, -18.0])],
     "deep-3": [(6.91, 24.86, 0.353), [*HALF, math.sqrt(1 / 8)], (*HALF, math.sqrt(1 / 8) - 1e-3)],
     "deep-4": [(2, 1 / 8, 9), ["2", "1/8", 9.0]],
@@ -184,13 +184,15 @@ RIGHT = {
 
 # A typical mistake, and words that only its own hint contains.
 WRONG = {
-    "deep-1": [((0.1, 100, 2.3), "above one"), ((100, 100, 2.3), "one layer too many"),
-               ((1000, 100, 2.3), "begins at ε³"), ((2.303, 100, 2.3), "r = 2 alone"),
-               ((7, 100, 2.3), "r = 3: the wait goes like"), ((10, 10, 2.3), "one power of ε"),
-               ((10, 1000, 2.3), "five small"), ((10, 20, 2.3), "not added"),
-               ((10, 7, 2.3), "here −2"), ((10, 100, 1), "natural one"),
-               ((10, 100, 10), "that is a factor"), ((10, 100, 6.908), "whole wait"),
-               ((10, 100, 4.605), "cancel"), ((10, 100, 7), "the difference"), (10, "3 numbers")],
+    "deep-1": [((0.2, 25, 1.61), "above one"), ((25, 25, 1.61), "one layer too many"),
+               ((125, 25, 1.61), "begins at ε³"), ((1.609, 25, 1.61), "r = 2 alone"),
+               ((10, 100, 2.3), "ten would be"), ((7, 25, 1.61), "r = 3: the wait goes like"),
+               ((5, 5, 1.61), "one power of ε"), ((5, 125, 1.61), "five small"),
+               ((5, 10, 1.61), "not added"), ((5, 7, 1.61), "here −2"),
+               ((5, 25, 0.699), "natural one"), ((5, 25, 5), "that is a factor"),
+               ((5, 25, 6.215), "whole wait"), ((5, 25, 3.219), "cancel"),
+               ((5, 25, 2.303), "what ten times"), ((5, 25, 7), "the difference"),
+               (10, "3 numbers")],
     "deep-2": [((2, -6, -18), "there is a way down"), ((0, -6, -18), "would hide"),
                ((-6, -6, -18), "meets the ½"), ((-1, -6, -18), "factor of two"),
                ((-4, -6, -18), "factor of two"), ((-1.5, -6, -18), "the other entry"),
@@ -261,10 +263,10 @@ WRONG = {
 def test_the_answers_are_those_of_the_laws():
     """What the tables of the exercises state in numbers, by the library."""
     for r, depth in ((3, 3), (3, 5), (4, 4), (4, 6)):
-        far, near = (rawal2026.critical_depth_time(eps, r, depth) for eps in (1e-2, 1e-3))
-        assert near / far == pytest.approx(10 ** (r - 2), rel=0.02)
-    far, near = (rawal2026.critical_depth_time(eps, 2, 3) for eps in (1e-2, 1e-3))
-    assert near - far == pytest.approx(math.log(10), rel=1e-3)
+        far, near = (rawal2026.critical_depth_time(eps, r, depth) for eps in (1e-2, 2e-3))
+        assert near / far == pytest.approx(5 ** (r - 2), rel=0.02)
+    far, near = (rawal2026.critical_depth_time(eps, 2, 3) for eps in (1e-2, 2e-3))
+    assert near - far == pytest.approx(math.log(5), rel=1e-3)
     assert check("deep-3", (*HALF, muon_laws.escape_time(0.25, 1e-3, 0.5)))
     kind = rawal2026.activation_class(lambda z: np.log1p(np.exp(z)) - math.log(2))
     assert (kind.letter, kind.order) == ("C", 2) and check("deep-4", (2, kind.coefficient, 9))

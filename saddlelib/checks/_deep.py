@@ -18,35 +18,39 @@ TWO = "The first two are right. "
 
 
 def _deep_1():
-    """What a start of 0.001 in place of 0.01 does to the wait, for r = 3, 4 and 2."""
+    """What a start of 0.002 in place of 0.01 does to the wait, for r = 3, 4 and 2."""
     three, four, two = part(0), part(1), part(2)
-    more = math.log(10)
+    more = math.log(5)
     return Exercise(("r = 3", "r = 4", "r = 2"), [
-        *first(near(three, 10, 0.02), "r = 3: ", [
-            (near(three, 0.1, 0.02) | near(three, 0.01, 0.02),
+        *first(near(three, 5, 0.02), "r = 3: ", [
+            (near(three, 0.2, 0.02) | near(three, 0.04, 0.02),
              "the nearer start waits longer, so the factor is above one."),
-            (near(three, 100, 0.02), "that is one layer too many: the exponent is r − 2, not "
-                                     "r − 1."),
-            (near(three, 1000, 0.02), "the product begins at ε³, but it grows faster than in "
-                                      "proportion to itself. The exponent is r − 2."),
+            (near(three, 25, 0.02), "that is one layer too many: the exponent is r − 2, not "
+                                    "r − 1."),
+            (near(three, 125, 0.02), "the product begins at ε³, but it grows faster than in "
+                                     "proportion to itself. The exponent is r − 2."),
             (near(three, more, 0.02), "a logarithm belongs to r = 2 alone."),
+            (near(three, 10, 0.02), "ten would be for a start ten times smaller. This one is five "
+                                    "times smaller."),
         ], "the wait goes like ε to the power −(r − 2)."),
-        *first(near(four, 100, 0.02), f"{FIRST}r = 4: ", [
-            (near(four, 10, 0.02), "one small layer more, one power of ε more."),
-            (near(four, 1000, 0.02), "that would be five small layers."),
-            (near(four, 20, 0.02), "the powers are multiplied, not added."),
+        *first(near(four, 25, 0.02), f"{FIRST}r = 4: ", [
+            (near(four, 5, 0.02), "one small layer more, one power of ε more."),
+            (near(four, 125, 0.02), "that would be five small layers."),
+            (near(four, 10, 0.02), "the powers are multiplied, not added."),
         ], "the wait goes like ε to the power −(r − 2), here −2."),
         *first(near(two, more), f"{TWO}r = 2: ", [
-            (near(two, 1, 0.02), "the logarithm is the natural one."),
-            (near(two, 10, 0.02) | near(two, 1.5), "that is a factor. Here the time itself was "
-                                                   "asked, which is added."),
-            (near(two, math.log(1000)), "that is the whole wait from 0.001. What does it have "
-                                        "more than the one from 0.01?"),
+            (near(two, math.log10(5), 0.02), "the logarithm is the natural one."),
+            (near(two, 5, 0.02) | near(two, math.log(500) / math.log(100)),
+             "that is a factor. Here the time itself was asked, which is added."),
+            (near(two, math.log(500)), "that is the whole wait from 0.002. What does it have more "
+                                       "than the one from 0.01?"),
             (near(two, 2 * more), "the product begins at ε², but it grows at the rate 2. The two "
                                   "cancel."),
+            (near(two, math.log(10)), "that is what ten times smaller adds. This start is five "
+                                      "times smaller."),
         ], "the wait is ln(1/ε), up to a constant. Take the difference."),
-    ], "Correct. Ten times nearer: a constant more with two small layers, ten times as long with "
-       "three, a hundred times with four.")
+    ], "Correct. Five times nearer: a constant more with two small layers, five times as long with "
+       "three, twenty-five times with four.")
 
 
 def _deep_2():
