@@ -17,7 +17,7 @@ from saddlelib.flow import gradient_flow, mode_reaches
 from saddlelib.problems import DeepLinear
 
 MODES = [(COLORS["mode1"], 2.6), (COLORS["mode2"], 2.1), (COLORS["mode3"], 1.6)]
-NAMES = ["s₁", "s₂", "s₃"]
+NAMES = ["m₁", "m₂", "m₃"]
 
 
 def flow(figure, end):
@@ -63,7 +63,7 @@ def staircase(figure):
         loss.axhline(value, color=SOFT, linewidth=0.9, linestyle=":")
         loss.text(0.98 * end, 1.15 * value, words, ha="right")
     loss.set(yscale="log", xlim=(0, end), ylim=(1e-3 * plateaus[-1], 3 * plateaus[0]),
-             title="loss ½Σ(s − p)²", xlabel="time t of the flow")
+             title="loss ½Σ(m − p)²", xlabel="time t of the flow")
     loss.set_yticks([1e-4, 1e-2, 1], labels=["10⁻⁴", "10⁻²", "1"])
     loss.minorticks_off()
     finish([rise, loss])

@@ -173,8 +173,8 @@ def into_the_list(grad, layers, *rest):
 
 HALF = [saxe2013.escape_time(m, 1e-6, m / 2) for m in (1.0, 0.25)]
 RIGHT = {
-    "deep-1": [(10, 100, 2.303), np.array([10.0, 100.0, math.log(10)]), (10.1, 100.0, "2.30")],
-    "deep-2": ["vacuous", " Vacuous"],
+    "deep-1": [(5, 25, 1.609), np.array([5.0, 25.0, math.log(5)]), (5.05, 25.0, "1.61")],
+    "deep-2": [(-2, -6, -18), ["-2", "-6.0", -18], np.array([-2.0, -6.0, -18.0])],
     "deep-3": [(6.91, 24.86, 0.353), [*HALF, math.sqrt(1 / 8)], (*HALF, math.sqrt(1 / 8) - 1e-3)],
     "deep-4": [(2, 1 / 8, 9), ["2", "1/8", 9.0]],
     "deep-5": [wait, by_steps, lambda m, eps, L: np.float32(wait(m, eps, L)),
@@ -184,15 +184,25 @@ RIGHT = {
 
 # A typical mistake, and words that only its own hint contains.
 WRONG = {
-    "deep-1": [((0.1, 100, 2.3), "above one"), ((100, 100, 2.3), "one layer too many"),
-               ((1000, 100, 2.3), "begins at ε³"), ((2.303, 100, 2.3), "r = 2 alone"),
-               ((7, 100, 2.3), "r = 3: the wait goes like"), ((10, 10, 2.3), "one power of ε"),
-               ((10, 1000, 2.3), "five small"), ((10, 20, 2.3), "not added"),
-               ((10, 7, 2.3), "here −2"), ((10, 100, 1), "natural one"),
-               ((10, 100, 10), "that is a factor"), ((10, 100, 6.908), "whole wait"),
-               ((10, 100, 4.605), "cancel"), ((10, 100, 7), "the difference"), (10, "3 numbers")],
-    "deep-2": [("negative curvature", "two layers"), ("second-order stationary", "name of its own"),
-               ("not stationary", "as a factor"), ("flat", "Choose")],
+    "deep-1": [((0.2, 25, 1.61), "above one"), ((25, 25, 1.61), "one layer too many"),
+               ((125, 25, 1.61), "begins at ε³"), ((1.609, 25, 1.61), "r = 2 alone"),
+               ((10, 100, 2.3), "ten would be"), ((7, 25, 1.61), "r = 3: the wait goes like"),
+               ((5, 5, 1.61), "one power of ε"), ((5, 125, 1.61), "five small"),
+               ((5, 10, 1.61), "not added"), ((5, 7, 1.61), "here −2"),
+               ((5, 25, 0.699), "natural one"), ((5, 25, 5), "that is a factor"),
+               ((5, 25, 6.215), "whole wait"), ((5, 25, 3.219), "cancel"),
+               ((5, 25, 2.303), "what ten times"), ((5, 25, 7), "the difference"),
+               (10, "3 numbers")],
+    "deep-2": [((2, -6, -18), "there is a way down"), ((0, -6, -18), "would hide"),
+               ((-6, -6, -18), "meets the ½"), ((-1, -6, -18), "factor of two"),
+               ((-4, -6, -18), "factor of two"), ((-1.5, -6, -18), "the other entry"),
+               ((-7, -6, -18), "value of DM?"), ((-2, 6, -18), "The first is right. W₁ = W₃"),
+               ((-2, -2, -18), "to the entry 3"), ((-2, -3, -18), "D alone"),
+               ((-2, -12, -18), "any direction"), ((-2, -7, -18), "turn what they like"),
+               ((-2, -6, 18), "The first two are right. W₁ = W₄"),
+               ((-2, -6, -6), "two layers stand between"), ((-2, -6, -12), "not added"),
+               ((-2, -6, -2), "meet in order: the largest"), ((-2, -6, 0), "only two zeros"),
+               ((-2, -6, -9), "that of W₃W₂"), (-2, "3 numbers")],
     "deep-3": [((13.8, 24.86, 0.35), "halves the time"),
                ((saxe2013.escape_time(1, 1e-3, 0.5), 1, 1), "begins at ε²"), ((3, 1, 1), "natural"),
                ((0.706, 1, 1), "that is the time of Muon"), ((1, 1, 1), "put m = 1"),
@@ -253,20 +263,25 @@ WRONG = {
 def test_the_answers_are_those_of_the_laws():
     """What the tables of the exercises state in numbers, by the library."""
     for r, depth in ((3, 3), (3, 5), (4, 4), (4, 6)):
-        far, near = (rawal2026.critical_depth_time(eps, r, depth) for eps in (1e-2, 1e-3))
-        assert near / far == pytest.approx(10 ** (r - 2), rel=0.02)
-    far, near = (rawal2026.critical_depth_time(eps, 2, 3) for eps in (1e-2, 1e-3))
-    assert near - far == pytest.approx(math.log(10), rel=1e-3)
+        far, near = (rawal2026.critical_depth_time(eps, r, depth) for eps in (1e-2, 2e-3))
+        assert near / far == pytest.approx(5 ** (r - 2), rel=0.02)
+    far, near = (rawal2026.critical_depth_time(eps, 2, 3) for eps in (1e-2, 2e-3))
+    assert near - far == pytest.approx(math.log(5), rel=1e-3)
     assert check("deep-3", (*HALF, muon_laws.escape_time(0.25, 1e-3, 0.5)))
     kind = rawal2026.activation_class(lambda z: np.log1p(np.exp(z)) - math.log(2))
     assert (kind.letter, kind.order) == ("C", 2) and check("deep-4", (2, kind.coefficient, 9))
 
 
-def test_three_layers_at_zero_have_the_certificate_of_the_exercise():
-    for depth, verdict in ((2, "NEGATIVE_CURVATURE"), (3, "VACUOUS")):
-        network = DeepLinear.from_modes([2.0, 0.5], depth=depth)
-        seen = saddlelib.certify(network, np.zeros(network.dim), epsilon=1e-3)
-        assert seen.verdict.name == verdict
+def test_the_least_eigenvalues_of_two_zeros_are_those_of_the_exercise():
+    D, zero = np.diag([1.0, 3.0]), np.zeros((2, 2))
+    for layers, least in (((zero, zero, D), -2), ((zero, D, zero), -6),
+                          ((zero, D, D, zero), -18)):
+        network = DeepLinear.from_modes([2.0, 0.5], depth=len(layers))
+        x = network.pack(list(layers))
+        assert not network.grad(x).any()
+        assert np.linalg.eigvalsh(network.hess(x))[0] == pytest.approx(least)
+        seen = saddlelib.certify(network, x, epsilon=1e-3)
+        assert seen.verdict.name == "NEGATIVE_CURVATURE"
 
 
 def test_the_method_of_the_last_exercise_is_the_one_of_the_library():

@@ -82,3 +82,8 @@ def test_the_chapter_offers_what_it_needs_and_weighs_little(browser, site, recor
         picture = page.locator(".widget-view img:not(.picture)").first
         picture.scroll_into_view_if_needed()
         page.wait_for_function("(i) => i.naturalWidth > 0", arg=picture.element_handle())
+
+
+def test_the_picture_of_a_control_has_the_words_of_its_label():
+    view = soup("chapters/deep_networks").select_one(".widget-view:has(.needs-kernel)")
+    assert view.img["alt"].startswith("Strengths from a random start")

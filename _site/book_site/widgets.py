@@ -50,14 +50,21 @@ def figure(app, model, still):
             f'<script type="{VIEW_TYPE}">{told.replace("</", "<" + chr(92) + "/")}</script></div>')
 
 
-def pictures(app, model, states, where):
-    """The pictures that a control shows first, as files of the site."""
-    for child in model["state"].get("children") or []:
-        yield from pictures(app, states[child.removeprefix("IPY_MODEL_")], states, where)
+def pictures(app, model, states, where, words=None):
+    """The pictures that a control shows first, as files of the site, in the words of its label.
+
+    A tooltip would be the place for words, but JupyterLab shows no widget that has one.
+    """
+    parts = [states[child.removeprefix("IPY_MODEL_")]
+             for child in model["state"].get("children") or []]
+    words = next((part["state"]["value"] for part in parts
+                  if part["model_name"] == "LabelModel"), words)
+    for part in parts:
+        yield from pictures(app, part, states, where, words)
     if model["model_name"] == "ImageModel":
         data = base64.b64decode(model["buffers"][0]["data"])
         name = save(app, data, ".png")
-        alt = model["state"]["tooltip"] or "The first picture of a control that needs a kernel"
+        alt = words or "The first picture of a control that needs a kernel"
         # figures.png draws two pixels for one of the page.
         width, height = struct.unpack(">II", data[16:24])
         yield (f'<img src="{where}_static/{name}" alt="{html.escape(alt)}" '

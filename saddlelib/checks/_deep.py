@@ -11,59 +11,82 @@ from ..methods.muon import polar_factor
 from ..problems import DeepLinear
 from ..theory import saxe2013
 from ._numbers import NoAnswerError, array, function, given, returned
-from ._table import Exercise, equal, first, near, part
+from ._table import Exercise, first, near, part
 
 FIRST = "The first is right. "
 TWO = "The first two are right. "
 
 
 def _deep_1():
-    """What a start of 0.001 in place of 0.01 does to the wait, for r = 3, 4 and 2."""
+    """What a start of 0.002 in place of 0.01 does to the wait, for r = 3, 4 and 2."""
     three, four, two = part(0), part(1), part(2)
-    more = math.log(10)
+    more = math.log(5)
     return Exercise(("r = 3", "r = 4", "r = 2"), [
-        *first(near(three, 10, 0.02), "r = 3: ", [
-            (near(three, 0.1, 0.02) | near(three, 0.01, 0.02),
+        *first(near(three, 5, 0.02), "r = 3: ", [
+            (near(three, 0.2, 0.02) | near(three, 0.04, 0.02),
              "the nearer start waits longer, so the factor is above one."),
-            (near(three, 100, 0.02), "that is one layer too many: the exponent is r − 2, not "
-                                     "r − 1."),
-            (near(three, 1000, 0.02), "the product begins at ε³, but it grows faster than in "
-                                      "proportion to itself. The exponent is r − 2."),
+            (near(three, 25, 0.02), "that is one layer too many: the exponent is r − 2, not "
+                                    "r − 1."),
+            (near(three, 125, 0.02), "the product begins at ε³, but it grows faster than in "
+                                     "proportion to itself. The exponent is r − 2."),
             (near(three, more, 0.02), "a logarithm belongs to r = 2 alone."),
+            (near(three, 10, 0.02), "ten would be for a start ten times smaller. This one is five "
+                                    "times smaller."),
         ], "the wait goes like ε to the power −(r − 2)."),
-        *first(near(four, 100, 0.02), f"{FIRST}r = 4: ", [
-            (near(four, 10, 0.02), "one small layer more, one power of ε more."),
-            (near(four, 1000, 0.02), "that would be five small layers."),
-            (near(four, 20, 0.02), "the powers are multiplied, not added."),
+        *first(near(four, 25, 0.02), f"{FIRST}r = 4: ", [
+            (near(four, 5, 0.02), "one small layer more, one power of ε more."),
+            (near(four, 125, 0.02), "that would be five small layers."),
+            (near(four, 10, 0.02), "the powers are multiplied, not added."),
         ], "the wait goes like ε to the power −(r − 2), here −2."),
         *first(near(two, more), f"{TWO}r = 2: ", [
-            (near(two, 1, 0.02), "the logarithm is the natural one."),
-            (near(two, 10, 0.02) | near(two, 1.5), "that is a factor. Here the time itself was "
-                                                   "asked, which is added."),
-            (near(two, math.log(1000)), "that is the whole wait from 0.001. What does it have "
-                                        "more than the one from 0.01?"),
+            (near(two, math.log10(5), 0.02), "the logarithm is the natural one."),
+            (near(two, 5, 0.02) | near(two, math.log(500) / math.log(100)),
+             "that is a factor. Here the time itself was asked, which is added."),
+            (near(two, math.log(500)), "that is the whole wait from 0.002. What does it have more "
+                                       "than the one from 0.01?"),
             (near(two, 2 * more), "the product begins at ε², but it grows at the rate 2. The two "
                                   "cancel."),
+            (near(two, math.log(10)), "that is what ten times smaller adds. This start is five "
+                                      "times smaller."),
         ], "the wait is ln(1/ε), up to a constant. Take the difference."),
-    ], "Correct. Ten times nearer: a constant more with two small layers, ten times as long with "
-       "three, a hundred times with four.")
+    ], "Correct. Five times nearer: a constant more with two small layers, five times as long with "
+       "three, twenty-five times with four.")
 
 
 def _deep_2():
-    """What `certify` says of three linear layers at zero."""
-    word = part(0)
-    return Exercise(("verdict",), choices=(
-        "negative curvature", "second-order stationary", "vacuous", "not stationary"), rows=[
-        (equal(word, "vacuous"),
-         "Correct. Slope and curvature are both zero, so every tolerance is larger than all the "
-         "curvature there is. Passing would mean nothing."),
-        (equal(word, "negative curvature"),
-         "That is what it says of two layers, where λ_min = −2. With three, a product of two "
-         "layers is left in each second derivative, or one: put zeros there."),
-        (equal(word, "second-order stationary"),
-         "No curvature is below zero, but none is above either. A certificate that no point could "
-         "fail is not handed out; it has a name of its own."),
-    ], last="Each entry of the gradient has the product of the two other layers as a factor.")
+    """λ_min where two linear layers are zero: the others stand beside M, or between the zeros."""
+    outside, between, both = part(0), part(1), part(2)
+    return Exercise(("W₁ = W₂ = 0", "W₁ = W₃ = 0", "W₁ = W₄ = 0"), [
+        *first(near(outside, -2), "W₁ = W₂ = 0: ", [
+            (near(outside, 2), "there is a way down, so the least eigenvalue is below zero."),
+            (near(outside, 0), "three zeros would hide the way down. Two do not: their product is "
+                               "of second order."),
+            (near(outside, -6), "here D multiplies M itself, and its 3 meets the ½ of M. Which "
+                                "entry of DM is the largest?"),
+            (near(outside, -1) | near(outside, -4), "a factor of two: along a unit direction f "
+                                                    "changes by λ/2, and ⟨A, W₂W₁⟩ is at most "
+                                                    "half of ‖A‖."),
+            (near(outside, -1.5), "that is the other entry of DM, which is smaller."),
+        ], "f changes by −⟨DM, W₂W₁⟩. What is the largest singular value of DM?"),
+        *first(near(between, -6), f"{FIRST}W₁ = W₃ = 0: ", [
+            (near(between, 6), "below zero, as before."),
+            (near(between, -2), "between the zeros D need not meet the entries of M in order: W₁ "
+                                "can lead the strong input to the entry 3 of D, and W₃ back."),
+            (near(between, -3), "that is D alone. M multiplies it."),
+            (near(between, -12) | near(between, -3 / 2), "W₁ and W₃ lead any direction to any "
+                                                         "other: the largest of M times the "
+                                                         "largest of D."),
+        ], "f changes by −⟨M, W₃DW₁⟩, and W₁ and W₃ may turn what they like."),
+        *first(near(both, -18), f"{TWO}W₁ = W₄ = 0: ", [
+            (near(both, 18), "below zero, as before."),
+            (near(both, -6), "two layers stand between the zeros now, and their product counts."),
+            (near(both, -12), "the layers between are multiplied, not added: D² has 9."),
+            (near(both, -2), "between the zeros nothing has to meet in order: the largest of M "
+                             "times the largest of D²."),
+            (near(both, 0), "there are four layers, but only two zeros: r = 2."),
+        ], "the largest singular value of M times that of W₃W₂ = D²."),
+    ], "Correct. Two zeros never hide the way down, and layers that stand between them make it "
+       "steeper.")
 
 
 def _deep_3():

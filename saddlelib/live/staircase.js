@@ -17,7 +17,7 @@ function time(t) {
 }
 const ratio = (x) => (x === null ? "–" : x < 0.1 ? short(x, 2) : x.toFixed(2));
 const list = (words) => `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
-const NAMES = ["s₁", "s₂", "s₃"];
+const NAMES = ["m₁", "m₂", "m₃"];
 const COLOURS = ["mode1", "mode2", "mode3"];
 
 function summarize(p) {
@@ -37,8 +37,8 @@ function lawOf({ flow, r, depth }) {
       + "hardly matters.";
   }
   if (r === 1) return "One small layer: the wait does not depend on ε.";
-  if (r === 2) return "Two small layers: the wait is about ln(1/ε)/s; ten times smaller, and it is 2.3/s longer.";
-  const wait = `ε${superscript(2 - r)}/${r === 3 ? "s" : `(${r - 2}s)`}`;
+  if (r === 2) return "Two small layers: the wait is about ln(1/ε)/m; ten times smaller, and it is 2.3/m longer.";
+  const wait = `ε${superscript(2 - r)}/${r === 3 ? "m" : `(${r - 2}m)`}`;
   return `${COUNTS[r]} small layers: the wait is about ${wait}; ten times smaller, and it is ${10 ** (r - 2)} times longer.`
     + (depth > r ? ` That there are ${depth} layers in all hardly matters.` : "");
 }
@@ -105,7 +105,7 @@ function drawLoss(pen, p, at) {
   const now = timeOf(p, at);
   const frame = { left: 44, right: pen.width - 10, top: 24, bottom: pen.height - 36 };
   const plot = axes(pen, frame, { x: xOf(p), y: log(1e-3 * p.plateaus.at(-1), 3 * p.plateaus[0]), gap: [64, 30],
-    xTitle: unitOf(p), title: `loss ½Σ(s − p)², at t = ${time(now)}` });
+    xTitle: unitOf(p), title: `loss ½Σ(m − p)², at t = ${time(now)}` });
   for (const v of p.plateaus) plot.across(v, "edge", { width: 1, dash: [1, 4] });
   const xs = columns(plot, now);
   const losses = xs.map((x) => lossOf(p.modes, strengthsAt(p, plot.atX(x))));
@@ -168,15 +168,15 @@ export default figure({
   caption: "Modes rise one after the other, and the loss rests at a saddle before each. How long depends on how many layers "
     + "begin small: with three the wait is a power of 1/ε, with two a logarithm.",
   notes: [
-    "The network W_L⋯W₁ learns a matrix with the singular values s₁ = 1, s₂ and s₃. It begins aligned: r layers are ε times "
+    "The network W_L⋯W₁ learns a matrix with the singular values m₁ = 1, m₂ and m₃. It begins aligned: r layers are ε times "
     + "a diagonal of ones, the others 1 times it. Then each mode is alone, its strength is p = w₁⋯w_L, and w′ is the "
-    + "gradient of −½(s − p)². The loss is the sum over the modes.",
-    "Predicted: the time of half the strength in the linear network, the integral of da/((s − p)a^{r−1}b^{L−r}) from ε on; b² − a² "
-    + "is conserved (a: small layers, b: others). The law is its leading term for ε → 0: ln(1/ε)/s for r = 2, "
-    + "ε^{−(r−2)}/((r − 2)s) from r = 3 on. Rings mark the half way of the run, which knows nothing of it.",
-    "With an activation the mode is the chain p = w_L σ(w_{L−1}⋯σ(w₁)), the first r weights are small, and the prediction is still "
+    + "gradient of −½(m − p)². The loss is the sum over the modes.",
+    "Predicted: the time of half the strength in the linear network, the integral of da/((m − p)a^{r−1}b^{L−r}) from ε on; b² − a² "
+    + "is conserved (a: small layers, b: others). The law is its leading term for ε → 0: ln(1/ε)/m for r = 2, "
+    + "ε^{−(r−2)}/((r − 2)m) from r = 3 on. Rings mark the half way of the run, which knows nothing of it.",
+    "With an activation the mode is the chain p = w_L s(w_{L−1}⋯s(w₁)), the first r weights are small, and the prediction is still "
     + "that of the linear network: the ratio shows what the activation changes.",
     "Muon steps along the polar factor of the gradient, which for these diagonal layers has the entries ±1: w′ = 1 until the mode has "
-    + "arrived. With two small layers it is half way at √(s/2) − ε. Five Newton–Schulz steps only approximate that factor.",
+    + "arrived. With two small layers it is half way at √(m/2) − ε. Five Newton–Schulz steps only approximate that factor.",
   ],
 });

@@ -18,11 +18,11 @@ class ModeStaircase(LiveFigure):
 
     The network learns a matrix with the singular values 1, ``mode_ratio`` and its square, from an
     aligned start: r of the L layers are ε times a diagonal of ones, the others are that diagonal.
-    Each mode is then alone. Its strength is p = w₁⋯w_L, or p = w_L σ(w_{L−1}⋯σ(w₁)) with an
-    activation σ, where the first r weights are small; and its flow is that of ½(s − p)². The figure
-    integrates this flow and marks when p = s/2. Dashed is the prediction of the linear network,
+    Each mode is then alone. Its strength is p = w₁⋯w_L, or p = w_L s(w_{L−1}⋯s(w₁)) with an
+    activation s, where the first r weights are small; and its flow is that of ½(m − p)². The figure
+    integrates this flow and marks when p = m/2. Dashed is the prediction of the linear network,
     made before the run: `theory.rawal2026.critical_depth_time` for gradient flow, and for Muon,
-    where w′ = 1 until the mode has arrived, the root of (ε + t)^r (1 + t)^{L−r} = s/2.
+    where w′ = 1 until the mode has arrived, the root of (ε + t)^r (1 + t)^{L−r} = m/2.
 
     All traits are synchronized: setting one in Python moves the figure, and moving the figure sets
     it in Python.
@@ -62,7 +62,7 @@ class ModeStaircase(LiveFigure):
     >>> figure = ModeStaircase(eps=1e-2)
     >>> figure
     ModeStaircase(small_layers=3, eps=0.01, depth=3)
-    >>> [round(t, 1) for t in figure.predicted_times]    # about 1/(εs)
+    >>> [round(t, 1) for t in figure.predicted_times]    # about 1/(εm)
     [99.1, 197.9, 394.6]
     >>> figure.flow = "muon"
     >>> [round(t, 2) for t in figure.predicted_times]
@@ -100,21 +100,21 @@ class ModeStaircase(LiveFigure):
     @property
     def predicted_times(self) -> list[float | None]:
         """When each mode of the linear network is half way; None for one that begins beyond."""
-        return [self._predicted(s) for s in self.modes]
+        return [self._predicted(m) for m in self.modes]
 
-    def _predicted(self, s):
+    def _predicted(self, m):
         L, r = self.depth, min(self.small_layers, self.depth)
         begins = self.eps**r
-        if begins >= s / 2:
+        if begins >= m / 2:
             return None
         if self.flow == "muon":
-            return brentq(lambda t: (self.eps + t) ** r * (1 + t) ** (L - r) - s / 2, 0, 1,
+            return brentq(lambda t: (self.eps + t) ** r * (1 + t) ** (L - r) - m / 2, 0, 1,
                           xtol=1e-14)
-        # With w = s^(1/L) v the mode grows to 1, in a time that is s^(2 − 2/L) times as long.
-        unit = s ** (1 / L)
-        fraction = (0.5 / (1 - begins / s)) ** 2
+        # With w = m^(1/L) v the mode grows to 1, in a time that is m^(2 − 2/L) times as long.
+        unit = m ** (1 / L)
+        fraction = (0.5 / (1 - begins / m)) ** 2
         return rawal2026.critical_depth_time(self.eps / unit, r, L, fraction,
-                                             1 / unit) / s ** (2 - 2 / L)
+                                             1 / unit) / m ** (2 - 2 / L)
 
     @property
     def leading_times(self) -> list[float | None]:
@@ -123,4 +123,4 @@ class ModeStaircase(LiveFigure):
         if self.flow == "muon" or r == 1:
             return [None] * 3
         wait = math.log(1 / self.eps) if r == 2 else self.eps ** (2 - r) / (r - 2)
-        return [wait / s for s in self.modes]
+        return [wait / m for m in self.modes]

@@ -7,6 +7,7 @@ from saddlelib import certify, minimize
 from saddlelib.flow import gradient_flow, loss_falls, mode_reaches
 from saddlelib.methods.muon import polar_factor
 from saddlelib.problems import DeepLinear, DeepNetwork
+from saddlelib.theory import saxe2013
 
 torch = pytest.importorskip("torch")
 MODES = [3.0, 1.5, 0.75]
@@ -83,6 +84,25 @@ def test_a_random_start_goes_down_the_staircase_the_strongest_mode_first():
     assert losses[-1] < 1e-6
 
 
+@pytest.mark.parametrize("depth", [2, 3])
+def test_how_late_a_random_start_is_does_not_depend_on_its_scale(depth):
+    problem = DeepLinear.from_modes(MODES, depth)
+    late = []
+    for eps in (1e-2, 1e-3):
+        law = np.array([saxe2013.escape_time(m, eps**depth, m / 2, depth) for m in MODES])
+        found = []
+        for seed in range(3):
+            events = [mode_reaches(lambda x, i=i: problem.strengths(x)[i], m / 2, i == 2)
+                      for i, m in enumerate(MODES)]
+            run = gradient_flow(problem, problem.start(eps, seed), 1e6, events, method="LSODA",
+                                rtol=1e-5)
+            times = np.array([t[0] for t in run.t_events])
+            found.append(times - law if depth == 2 else times / law)
+        late.append(np.array(found))
+    assert np.ptp(late[0], axis=0).max() > 0.5  # while the seed matters
+    np.testing.assert_allclose(late[0], late[1], rtol=0.02, atol=0.03)
+
+
 # The critical depth
 
 
@@ -95,11 +115,12 @@ def test_networks_with_random_weights_have_the_exponents_of_the_law(name):
     assert np.log2(four(0.01) / four(0.02)) == pytest.approx(2, abs=0.03)
 
 
-def test_sigmoid_layers_add_a_constant_where_the_law_has_a_power():
+def test_sigmoid_layers_level_off_where_the_law_has_a_power():
     wait = network("sigmoid", 3)
-    waits = [wait(eps) for eps in (0.04, 0.02, 0.01)]
-    first, then = np.diff(waits)
-    assert then == pytest.approx(first, rel=0.1) and then < 0.3 * waits[1]
+    waits = [wait(eps) for eps in (0.04, 0.02, 0.01, 0.005, 0.0025)]
+    added = np.diff(waits)
+    assert (added < 0.35 * np.array(waits[:-1])).all()  # the law doubles the wait
+    assert (np.diff(added) < 0).all() and added[-1] < 0.1 * waits[-2]
 
 
 # The order of the saddle
@@ -158,6 +179,7 @@ def test_a_short_push_changes_nothing_and_one_of_ten_times_the_start_ends_the_wa
     plain = steps_to_half(descent, 0.1)
     assert steps_to_half(descent, 0.1, push=0.1) > 0.9 * plain
     assert steps_to_half(descent, 0.1, push=10.0) < 0.05 * plain
+    assert steps_to_half(descent, 0.1 * 2**0.5) == pytest.approx(plain / 2, rel=0.1)  # the law
 
 
 def test_orthogonalized_steps_feel_the_scale_of_the_start_much_less():
@@ -237,35 +259,109 @@ def test_at_equal_operator_norm_the_signs_need_more_steps_in_more_dimensions():
 # The digits
 
 
-def test_the_plateau_on_the_digits_is_that_of_one_multilinear_form():
+@pytest.fixture(scope="module")
+def digits():
+    """The pictures with the mean taken off, their digits, and which pixels speak for which."""
     load_digits = pytest.importorskip("sklearn.datasets").load_digits
-    pixels, digits = load_digits(return_X_y=True)
+    pixels, labels = load_digits(return_X_y=True)
     pixels = (pixels - pixels.mean(0)) / 16
-    C = (np.eye(10)[digits] - 0.1).T @ pixels / len(pixels)
-    form = DeepLinear(C, depth=3, width=32)
+    C = (np.eye(10)[labels] - 0.1).T @ pixels / len(pixels)
+    return torch.tensor(pixels), torch.tensor(labels), torch.tensor(C)
+
+
+def steps_until(share, make, layers, loss, everything, most=2000):
+    """Steps until this share of ln 10 is gone, with mini-batches of 64."""
+    layers = [torch.tensor(W, requires_grad=True) for W in layers]
+    draw, optimizer = torch.Generator().manual_seed(1), make(layers)
+    for k in range(most):
+        with torch.no_grad():
+            if loss(layers, slice(None)).item() < (1 - share) * np.log(10):
+                return k
+        optimizer.zero_grad()
+        loss(layers, torch.randint(everything, (64,), generator=draw)).backward()
+        optimizer.step()
+    raise AssertionError("the plateau has not ended")
+
+
+OPTIMIZERS = {"SGD": lambda W: torch.optim.SGD(W, lr=0.5),
+              "Adam": lambda W: torch.optim.Adam(W, lr=0.002),
+              "Muon": lambda W: torch.optim.Muon(W, lr=0.01, weight_decay=0)}
+
+
+def plateaus(digits, name, eps):
+    """The plateau of the form alone, and that of the network, which is trained when asked for."""
+    X, y, C = digits
+    shape = DeepLinear(C.numpy(), depth=3, width=32)
+    layers = shape.unpack(shape.start(eps, 0))
+
+    def network_loss(W, some):
+        h = torch.tanh(torch.tanh(X[some] @ W[0].T) @ W[1].T)
+        return torch.nn.functional.cross_entropy(h @ W[2].T, y[some])
+
+    def form_loss(W, some):
+        return np.log(10) - (C * (W[2] @ W[1] @ W[0])).sum()
+
+    for loss in (form_loss, network_loss):
+        yield steps_until(0.1, OPTIMIZERS[name], layers, loss, len(X))
+
+
+def test_the_plateau_on_the_digits_is_that_of_one_multilinear_form(digits):
+    predicted, measured = plateaus(digits, "SGD", 0.1)
+    assert measured == pytest.approx(predicted, rel=0.15)
+    shape = DeepLinear(digits[2].numpy(), depth=3, width=32)
 
     def slopes(x):
-        A, B, D = form.unpack(x)
-        return form.pack([-(D @ B).T @ C, -D.T @ C @ A.T, -C @ (B @ A).T])
+        A, B, D = shape.unpack(x)
+        C = shape.teacher
+        return shape.pack([-(D @ B).T @ C, -D.T @ C @ A.T, -C @ (B @ A).T])
 
-    def plateau(eps):
-        tenth = mode_reaches(lambda x: np.sum(C * form.end_to_end(x)), np.log(10) / 10, True)
-        run = gradient_flow(slopes, form.start(eps, 0), 1e5, tenth, rtol=1e-5)
+    def by_the_flow(eps):
+        tenth = mode_reaches(lambda x: np.sum(shape.teacher * shape.end_to_end(x)),
+                             np.log(10) / 10, True)
+        run = gradient_flow(slopes, shape.start(eps, 0), 1e5, tenth, rtol=1e-5)
         return run.t_events[0][0] / 0.5
 
-    X, y = torch.tensor(pixels), torch.tensor(digits)
-    layers = [torch.tensor(W, requires_grad=True) for W in form.unpack(form.start(0.1, 0))]
-    draw, optimizer = torch.Generator().manual_seed(1), torch.optim.SGD(layers, lr=0.5)
+    assert by_the_flow(0.1) == pytest.approx(predicted, rel=0.05)
+    assert by_the_flow(0.01) / by_the_flow(0.1) == pytest.approx(10, rel=0.15)
 
-    def loss(some):
-        h = torch.tanh(torch.tanh(X[some] @ layers[0].T) @ layers[1].T)
-        return torch.nn.functional.cross_entropy(h @ layers[2].T, y[some])
 
-    k = 0
-    while loss(slice(None)).item() > 0.9 * np.log(10):
-        optimizer.zero_grad()
-        loss(torch.randint(len(X), (64,), generator=draw)).backward()
-        optimizer.step()
-        k += 1
-    assert k == pytest.approx(plateau(0.1), rel=0.15)
-    assert plateau(0.01) / plateau(0.1) == pytest.approx(10, rel=0.15)
+@pytest.mark.parametrize("name", ["Adam", "Muon"])
+def test_adam_and_muon_leave_when_the_form_says_and_do_not_feel_the_start(digits, name):
+    predicted, measured = plateaus(digits, name, 0.01)
+    assert measured == pytest.approx(predicted, rel=0.15)
+    assert 0 <= predicted - next(plateaus(digits, name, 0.1)) < 10
+
+
+def test_the_nuclear_norm_is_all_that_muon_needs_of_the_form(digits):
+    C, eta = digits[2].numpy(), 0.01
+    shape = DeepLinear(C, depth=3, width=32)
+    goal, nuclear = np.log(10) / 10, np.linalg.norm(C, "nuc")
+    for eps in (0.1, 0.01):
+        W, k = shape.unpack(shape.start(eps, 0)), 0
+        while np.sum(C * (W[2] @ W[1] @ W[0])) < goal:
+            G = (W[2] @ W[1]).T @ C, W[2].T @ C @ W[0].T, C @ (W[1] @ W[0]).T
+            W = [w + eta * polar_factor(g, "exact") for w, g in zip(W, G, strict=True)]
+            k += 1
+        assert k == pytest.approx(((goal / nuclear) ** (1 / 3) - eps) / eta, rel=0.1)
+
+
+def test_a_layer_of_attention_waits_as_its_form_does(digits):
+    X, y, _ = digits
+    tokens = torch.cat([X.reshape(-1, 8, 8), torch.eye(8).double().expand(len(X), 8, 8)], 2)
+    C = (torch.eye(10)[y].double() - 0.1).T @ tokens.mean(1) / len(X)
+    rng, width = np.random.default_rng(0), 12
+    layers = [0.4 * rng.standard_normal((n, m)) / m**0.5
+              for n, m in ((width, 16), *[(width, width)] * 3, (10, width))]
+
+    def network_loss(W, some):
+        h = tokens[some] @ W[0].T
+        who = torch.softmax((h @ W[1].T) @ (h @ W[2].T).transpose(1, 2) / width**0.5, -1)
+        return torch.nn.functional.cross_entropy(
+            (who @ h @ W[3].T).mean(1) @ W[4].T, y[some])
+
+    def form_loss(W, some):
+        return np.log(10) - (C * (W[4] @ W[3] @ W[0])).sum()
+
+    measured, predicted = (steps_until(0.05, OPTIMIZERS["SGD"], layers, loss, len(X))
+                           for loss in (network_loss, form_loss))
+    assert measured == pytest.approx(predicted, rel=0.1)

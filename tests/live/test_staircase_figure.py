@@ -233,7 +233,7 @@ def test_the_sentence_and_the_account_say_it(js):
     assert "it leaves no saddle" in said["large start"]
     assert "10 times longer. That there are 6 layers in all hardly matters" in account["deep"]
     assert "10000 times longer" in account["longest"] and "in all" not in account["longest"]
-    assert "ln(1/ε)/s" in account["two"] and "does not depend on ε" in account["one"]
+    assert "ln(1/ε)/m" in account["two"] and "does not depend on ε" in account["one"]
     assert "up to 4 times longer" in account["swish"]
     assert "the law does not hold" in account["sigmoid"]
     assert "the smallest mode arrives first" in account["Muon"]
