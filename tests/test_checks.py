@@ -66,7 +66,8 @@ RIGHT = {
 WRONG = {
     "saddles-1": [("minimizer", "both\nsides"), ("strict saddle", "second derivative"),
                   ("not stationary", "partial"), ("ridge", "Choose")],
-    "saddles-2": [(0.09, "That is γ²"), (0.1, "how far the bend"), (0.27, "ργ²"), (-0.03, "positive"),
+    "saddles-2": [(0.09, "That is γ²"), (0.1, "how far the bend"), (0.27, "ργ²"),
+                  (-0.03, "positive"),
                   (math.sqrt(0.6), "allowed with ε"), (0.2, "it passed"), (7, "Solve")],
     "saddles-3": [(138.2, "flow"), (75.8, "1 + γ"), (62.9, "logarithms"), (-145, "negative"),
                   (10, "Solve"), (144, "Round\nup")],

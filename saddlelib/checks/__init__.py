@@ -2,7 +2,7 @@
 
 >>> from saddlelib import checks
 >>> checks.check("saddles-2", 0.03)
-saddles-2: Correct. √(3ε) = 0.3 at ε = 0.3²/3 = 0.03. Neither was wrong: with ε = 0.2 curvature down to −0.77 is allowed.
+saddles-2: Correct. √(3ε) = 0.3 at ε = 0.3²/3 = 0.03. So neither is wrong.
 >>> checks.check("saddles-2", "9e-2")
 saddles-2: Not yet. That is γ². Divide it by ρ.
 
@@ -86,7 +86,7 @@ def check(exercise, answer) -> Feedback:
     Examples
     --------
     >>> check("saddles-2", 0.03)
-    saddles-2: Correct. √(3ε) = 0.3 at ε = 0.3²/3 = 0.03. Neither was wrong: with ε = 0.2 curvature down to −0.77 is allowed.
+    saddles-2: Correct. √(3ε) = 0.3 at ε = 0.3²/3 = 0.03. So neither is wrong.
     """
     table = _table(exercise)
     if answer is None:

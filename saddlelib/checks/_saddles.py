@@ -38,8 +38,7 @@ def _saddles_2():
     """The ε below which a curvature of −0.3 is not allowed, for ρ = 3."""
     x, right = part(0), 0.3**2 / 3
     return Exercise(("ε",), [
-        (near(x, right), f"Correct. √(3ε) = 0.3 at ε = 0.3²/3 = {right:g}. Neither was wrong: with "
-                         "ε = 0.2 curvature down to −0.77 is allowed."),
+        (near(x, right), f"Correct. √(3ε) = 0.3 at ε = 0.3²/3 = {right:g}. So neither is wrong."),
         (near(x, -right), "The size is right. But ε is held against the norm of the gradient, so "
                           "it is positive."),
         (near(x, 0.3**2), "That is γ². Divide it by ρ."),
