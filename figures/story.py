@@ -19,6 +19,8 @@ LOOKS = {
     "paper": 'fill="#fff"',
     "level": 'fill="none" stroke="#dde2e7"',
     "way": f'fill="none" stroke="{COLORS["gdpolyak"]}" stroke-width="1.2"',
+    "trail": f'fill="none" stroke="{COLORS["gd"]}" stroke-width="1.2"',
+    "hop": f'fill="none" stroke="{COLORS["gdpolyak"]}" stroke-width="1.8"',
     "cure": f'fill="{COLORS["gdpolyak"]}"',
     "goal": f'fill="{COLORS["gdpolyak"]}"',
     "stuck": f'fill="{COLORS["gd"]}"',
@@ -79,6 +81,20 @@ class Panel:
         self.group(kind, [f'<circle cx="{a:g}" cy="{b:g}" r="{radius}"/>'
                           for a, b in self.pixels(points)])
 
+    def hops(self, pairs, sag):
+        """A bowed arrow from one point to another, for each pair; it sags by a share of its way."""
+        lines, heads = [], []
+        for a, b in (self.pixels(pair) for pair in pairs):
+            middle = (a + b) / 2 + sag * (b - a)[::-1] * [-1, 1]
+            along = (b - middle) / np.linalg.norm(b - middle)
+            foot, side = b - 8 * along, 3.5 * along[::-1] * [-1, 1]
+            numbers = (f"{u:.1f},{v:.1f}" for u, v in (a, middle, foot))
+            lines.append('<path d="M{} Q{} {}"/>'.format(*numbers))
+            corners = (f"{u:.1f},{v:.1f}" for u, v in (b, foot + side, foot - side))
+            heads.append('<path d="M{} {} {}z"/>'.format(*corners))
+        self.group("hop", lines)
+        self.group("cure", heads)
+
     def words(self, point, text, align="start"):
         """A word beside a point."""
         (a, b), = self.pixels(point)
@@ -95,12 +111,13 @@ def saddle():
     panel = Panel(problem, (-0.95, 0.95), (-0.55, 1.0), "Gradient descent comes down a ridge and "
                   "stops at a saddle; a small push leads it to a minimizer.")
     stuck = iterates(GradientDescent(0.12), Oracle(problem), start, 60)
-    pushed = iterates(PGD(0.12, 0.02, 0.02, None, 400), Oracle(problem), start, 160, seed=4)
+    pushed = iterates(PGD(0.12, 0.02, 0.02, None, 400), Oracle(problem), stuck[-1], 120, seed=4)
+    panel.paths([stuck], "trail")
     panel.paths([pushed], "way")
     panel.dots(pushed[::3], "cure", 2.2)
     panel.dots(stuck[::2], "stuck")
     panel.dots(start, "start", 5)
-    panel.words((0.06, 0.0), "saddle")
+    panel.words((0.06, -0.02), "saddle")
     return str(panel)
 
 
@@ -111,25 +128,28 @@ def noise():
                   "it leaves the ridge by itself and then never comes to rest.")
     oracle = Oracle(problem, grad_noise=1.1, rng=0)
     shaken = iterates(SGD(0.06, 4), oracle, start, 260, seed=11)
-    panel.paths([shaken], "way")
+    panel.paths([shaken], "trail")
     panel.dots(shaken[::3], "stuck", 2)
     panel.dots(start, "start", 5)
     return str(panel)
 
 
 def ravine():
-    """In a ravine short steps crawl, and one long step in thirty does not."""
-    problem, start = RavineRosenbrock(10.0), (0.85, 0.35)
-    panel = Panel(problem, (-0.35, 1.0), (-0.25, 0.85), "Gradient descent falls into a ravine and "
+    """In a ravine short steps crawl, and one long step in forty does not."""
+    problem, start = RavineRosenbrock(10.0), (0.85, 0.5)
+    panel = Panel(problem, (-0.18, 1.0), (-0.2, 0.665), "Gradient descent falls into a ravine and "
                   "crawls along it; a few long steps lead down to the minimizer.")
-    slow = iterates(GradientDescent(0.02), Oracle(problem), start, 200)
-    quick = iterates(GDPolyak(0.02, 30, f_star=0.0), Oracle(problem), start, 200)
-    panel.paths([quick], "way")
-    panel.dots(quick[::31], "cure", 4)
+    slow = iterates(GradientDescent(0.01), Oracle(problem), start, 200)
+    quick = iterates(GDPolyak(0.01, 40, f_star=0.0, factor=2.0), Oracle(problem), start, 200)
+    panel.paths([slow], "trail")
     panel.dots(slow[::6], "stuck", 2)
+    panel.paths([quick[k:k + 41] for k in (41, 82, 123)], "way")
+    panel.dots(quick[41::6], "cure", 1.6)
+    panel.hops([quick[k:k + 2] for k in (40, 81, 122)], 0.3)
     panel.dots(start, "start", 5)
     panel.dots((0, 0), "goal", 4)
-    panel.words((0.02, -0.1), "minimizer")
+    panel.words((0.02, -0.09), "minimizer")
+    panel.words((0.4, 0.35), "a long step", "end")
     return str(panel)
 
 

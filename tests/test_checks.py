@@ -47,7 +47,7 @@ RIGHT = {
     "saddles-1": ["degenerate saddle", "Degenerate saddle"],
     "saddles-2": [0.03, np.float64(0.03)],
     "saddles-3": [145, 144.95, np.ceil(np.log(1e6) / np.log(1.1))],
-    "saddles-4": [0.5],
+    "saddles-4": [2, "2.0", 1 + 2 / 2],
     "saddles-5": [bend],
     "saddles-6": [(0.01, 102), (0.01, 122), [0.05, 100]],
     "saddles-7": [lambda x: x[0]**4 - x[0]**2 + x[1]**2,
@@ -66,11 +66,13 @@ RIGHT = {
 WRONG = {
     "saddles-1": [("minimizer", "both\nsides"), ("strict saddle", "second derivative"),
                   ("not stationary", "partial"), ("ridge", "Choose")],
-    "saddles-2": [(9e-4, "That is ρε"), (1e-4, "That is ε"), (0.01, "√ε"), (-0.03, "positive"),
-                  (7, "Put")],
+    "saddles-2": [(0.09, "That is γ²"), (0.1, "how far the bend"), (0.27, "ργ²"),
+                  (-0.03, "positive"),
+                  (math.sqrt(0.6), "allowed with ε"), (0.2, "it passed"), (7, "Solve")],
     "saddles-3": [(138.2, "flow"), (75.8, "1 + γ"), (62.9, "logarithms"), (-145, "negative"),
                   (10, "Solve"), (144, "Round\nup")],
-    "saddles-4": [(0.25, "1/ℓ"), (4.0, "2/γ"), (2 / 4.5, "add"), (3, "eigenvalue w")],
+    "saddles-4": [(1, "add the 1"), (0, "quotient does not"), (2.71, "η = ¼"), (3, "added w"),
+                  (4, "nearly u")],
     "saddles-5": [(lambda x, v: (12 * x**2 - 2) * v, "coupling"),
                   (lambda x, v: (12 * x**2 - 2) * v + 0.1 * v.sum(), "diagonal"),
                   (lambda x, v: (4 * x**2 - 2) * v + 0.1 * (v.sum() - v), "12x²"),
@@ -200,7 +202,7 @@ def numbers_like(x):
 
 
 def test_a_number_is_whatever_float_takes():
-    for number in numbers_like(0.5):
+    for number in numbers_like(2.0):
         assert check("saddles-4", number), repr(number)
     for order, five in zip(numbers_like(6.0), numbers_like(5.0), strict=True):
         assert check("gdpolyak-8", [order, five, "4/5"]), repr(order)

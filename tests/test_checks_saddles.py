@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+import saddlelib
 from saddlelib.checks import check
 from saddlelib.perturbation import uniform_ball, uniform_sphere
 from saddlelib.problems import QuarticSaddle
+from saddlelib.theory import du2017
 
 
 def method(*, sign=-1, push=uniform_ball, wait=True, keep=True, twice=False, end=0, cubed=False,
@@ -149,3 +151,19 @@ def test_momentum_stays_on_the_stable_manifold():
     for _ in range(2000):
         before, x = x, x - 0.1 * problem.grad(x) + 0.9 * (x - before)
     assert x[0] == 0 and abs(x[1]) < 1e-9
+
+
+def test_whether_a_point_passes_is_a_matter_of_the_tolerance():
+    """Curvature −0.3 with ρ = 3: allowed with ε = 0.2, and no more below the answer."""
+    def passes(epsilon):
+        return saddlelib.certify(lambda x: x[1] ** 2 - 0.15 * x[0] ** 2, [0, 0], epsilon=epsilon,
+                                 jac=lambda x: np.array([-0.3 * x[0], 2 * x[1]]),
+                                 lipschitz_hess=3.0, rng=0).passed
+    assert check("saddles-2", 0.03)
+    assert passes(0.2) and passes(0.031) and not passes(0.029)
+
+
+def test_smaller_steps_keep_the_exponential_of_the_octopus():
+    multiples = [du2017.exit_time_ratio(eta, L=1.0, gamma=1.0) for eta in (0.25, 0.1, 0.01, 1e-6)]
+    assert f"{multiples[0]:.2f}" == "2.71" and multiples == sorted(multiples, reverse=True)
+    assert min(multiples) > 2 and check("saddles-4", multiples[-1])

@@ -2,9 +2,9 @@
 
 >>> from saddlelib import checks
 >>> checks.check("saddles-2", 0.03)
-saddles-2: Correct. √(ρε) = √(9 · 10⁻⁴) = 0.03.
->>> checks.check("saddles-2", "9e-4")
-saddles-2: Not yet. That is ρε. A curvature is its square root.
+saddles-2: Correct. √(3ε) = 0.3 at ε = 0.3²/3 = 0.03. So neither is wrong.
+>>> checks.check("saddles-2", "9e-2")
+saddles-2: Not yet. That is γ². Divide it by ρ.
 
 Each exercise is a table of answers and what to say to them. `box` shows it as a form that answers
 on a page without a kernel, too.
@@ -86,7 +86,7 @@ def check(exercise, answer) -> Feedback:
     Examples
     --------
     >>> check("saddles-2", 0.03)
-    saddles-2: Correct. √(ρε) = √(9 · 10⁻⁴) = 0.03.
+    saddles-2: Correct. √(3ε) = 0.3 at ε = 0.3²/3 = 0.03. So neither is wrong.
     """
     table = _table(exercise)
     if answer is None:

@@ -35,18 +35,20 @@ def _saddles_1():
 
 
 def _saddles_2():
-    """The curvature tolerance for ρ = 9, ε = 1e-4."""
-    x, right = part(0), math.sqrt(9 * 1e-4)
-    return Exercise(("√(ρε)",), [
-        (near(x, right), f"Correct. √(ρε) = √(9 · 10⁻⁴) = {right:g}."),
-        (near(x, -right), "The size is right. The threshold √(ρε) is a positive number; λ_min is "
-                          "held against its negative."),
-        (near(x, right**2), "That is ρε. A curvature is its square root."),
-        (near(x, 1e-4), "That is ε, the tolerance for the gradient. Curvature has other units: "
-                        "use ρ too."),
-        (near(x, math.sqrt(1e-4)), "That is √ε. It leaves out ρ, so it would change with the "
-                                   "units of x."),
-    ], "Put ρ = 9 and ε = 10⁻⁴ into √(ρε).")
+    """The ε below which a curvature of −0.3 is not allowed, for ρ = 3."""
+    x, right = part(0), 0.3**2 / 3
+    return Exercise(("ε",), [
+        (near(x, right), f"Correct. √(3ε) = 0.3 at ε = 0.3²/3 = {right:g}. So neither is wrong."),
+        (near(x, -right), "The size is right. But ε is held against the norm of the gradient, so "
+                          "it is positive."),
+        (near(x, 0.3**2), "That is γ². Divide it by ρ."),
+        (near(x, 0.3 / 3), "That is γ/ρ, how far the bend lasts. A curvature is held against a "
+                           "root: solve √(ρε) = γ."),
+        (near(x, 0.3**2 * 3), "That is ργ². Square √(ρε) = γ, and divide by ρ."),
+        (near(x, math.sqrt(3 * 0.2)), "That is the curvature allowed with ε = 0.2. For which ε "
+                                      "would it be 0.3?"),
+        (near(x, 0.2), "With that ε it passed: √(3 · 0.2) is 0.77, more than 0.3."),
+    ], "Solve √(ρε) = 0.3 for ε, with ρ = 3.")
 
 
 def _saddles_3():
@@ -70,17 +72,19 @@ def _saddles_3():
 
 
 def _saddles_4():
-    """The largest stable step when the Hessian has eigenvalues −0.5 and 4."""
+    """The multiple of the octopus as η → 0, for w = γ = 2."""
     x = part(0)
-    return Exercise(("η",), [
-        (near(x, 2 / 4), "Correct. |1 − 4η| < 1 exactly when η < 2/4; the negative eigenvalue "
-                         "sets no limit."),
-        (near(x, 1 / 4), "1/ℓ is where the guaranteed decrease is largest. The coordinate still "
-                         "shrinks beyond it: where does |1 − 4η| reach 1?"),
-        (near(x, 2 / 0.5), "That is 2/γ with the negative curvature γ = 0.5. Along that direction "
-                           "f falls at any step; look at the other eigenvalue."),
-        (near(x, 2 / 4.5), "Do not add the two curvatures: each coordinate lives by itself."),
-    ], "For each eigenvalue w the coordinate is multiplied by 1 − ηw.")
+    return Exercise(("multiple",), [
+        (near(x, 2), "Correct. It tends to 1 + w/γ = 2 from above. So the time still doubles at "
+                     "every saddle: smaller steps cure nothing."),
+        (near(x, 1), "The quotient of the logarithms does tend to w/γ = 1. But the wait before "
+                     "counts too: add the 1 in front of it."),
+        (near(x, 0), "Both logarithms tend to zero, but their quotient does not: for small u both "
+                     "are nearly u."),
+        (within(x, 2.71, 0.02), "That is the multiple at η = ¼. What is it at η = 0.01, and at "
+                                "0.001?"),
+        (near(x, 3), "You have added w. What counts is the quotient w/γ."),
+    ], "For small u both ln(1/(1 − u)) and ln(1 + u) are nearly u. Put u = ηw and u = ηγ.")
 
 
 def _product(answer):

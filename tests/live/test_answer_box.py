@@ -177,7 +177,7 @@ def test_a_box_answers_the_keyboard(browser, page_of_boxes):
         keys.press("Tab")  # to the button, and on to the next box
         keys.press("Tab")
         solution = page.get_by_role("button", name="Open the solution")
-        for text, wrong in [("9e-4", 1), ("9e-4", 1), ("0,03", 1), ("", 1), (" 1e-4 ", 2)]:
+        for text, wrong in [("9e-2", 1), ("9e-2", 1), ("0,03", 1), ("", 1), (" 1e-1 ", 2)]:
             keys.press("ControlOrMeta+a")
             keys.type(text or " ")
             keys.press("Enter")
@@ -208,9 +208,9 @@ def test_a_box_answers_the_keyboard(browser, page_of_boxes):
         # JupyterLab keeps keys for itself that reach it, and has a kernel.
         opened(visit, f"{page_of_boxes}/light.html?lab")
         assert field.input_value() == ""
-        field.fill("9e-4")
+        field.fill("9e-2")
         field.press("Enter")
-        says(page, "saddles-2", "That is ρε")
+        says(page, "saddles-2", "That is γ²")
         assert "in the cell below" in page.locator(".answer-code").text_content()
         assert not visit.errors
 
@@ -226,9 +226,9 @@ def test_a_box_fits_a_phone_in_every_theme(browser, page_of_boxes):
             visit.page.emulate_media(color_scheme=theme, forced_colors=forced)
             page = opened(visit, f"{page_of_boxes}/{theme}.html")
             field = page.locator("form[data-exercise=saddles-2] input")
-            field.fill("1e-4")
+            field.fill("1e-1")
             page.get_by_role("button", name="Check").nth(1).tap()
-            says(page, "saddles-2", "Curvature has other units")
+            says(page, "saddles-2", "how far the bend lasts")
             assert page.evaluate("document.documentElement.scrollWidth") <= 360
             heights = page.locator("input[type=text], button:visible, fieldset label").evaluate_all(
                 "all => all.map((e) => e.getBoundingClientRect().height)")
