@@ -33,6 +33,7 @@ SIGNS = ("\u00a0\u2061±×·¬ˆ˜¯˙‾‖†…′″←→↔↑↓↦⇒⇔
 # asks for that), so widths are made alike or small: no blank stands behind a root or a bracket.
 BRACKETS = "()[]{}⌈⌉⌊⌋⟨⟩"
 BEARING = 110  # at most this much blank on the outer side of a bracket
+GAP = 120  # between a letter and the bar of its root; the font's own 50 is a third of a pixel
 TALLEST = 2500  # sizes that no formula needs
 
 
@@ -62,7 +63,9 @@ def sizes(font, sign):
 
 
 def fit(font):
-    """Mend the widths of roots and brackets, and take primes that are meant to be raised."""
+    """Mend roots and the widths of brackets, and take primes that are meant to be raised."""
+    constants = font["MATH"].table.MathConstants
+    constants.RadicalVerticalGap.Value = GAP
     roots = sizes(font, "√")
     middle = (font["hmtx"][roots[0]][0] + font["hmtx"][roots[-1]][0]) // 2
     for glyph in roots:
