@@ -191,8 +191,9 @@ def sheets(site):
     for name in printed_names():
         head = (site / f"{name}.html").read_text("utf8").split("</head>")[0]
         for link in BeautifulSoup(head, "html.parser").select('link[rel="stylesheet"]'):
-            found[urlsplit(urljoin(f"/{name}.html", link["href"])).path.lstrip("/")] = None
-    return list(found)
+            path = urlsplit(urljoin(f"/{name}.html", link["href"])).path.lstrip("/")
+            found[path] = link.get("media") == "print"
+    return sorted(found, key=found.get)  # those for paper last, as on each page
 
 
 def page_of(site, articles, found, pages):
