@@ -179,8 +179,8 @@ def link(app, what, name, thing, options, lines):
     for is_text, piece in list(blocks(lines)):
         if is_text and piece:
             text = with_links("\n".join(piece), thing)
-            # A sentence of one capital, "M.", would be item 13 of a list.
-            piece = re.sub(r"^( *)(?=[A-Z]\.$)", r"\1\\", text, flags=re.MULTILINE).split("\n")
+            # Napoleon and docutils take a sentence of one capital, "M.", for item 13 of a list.
+            piece = re.sub(r" --\n\s*(?=[A-Z]\.$)", " -- ", text, flags=re.MULTILINE).split("\n")
         done += piece
     lines[:] = done
 
