@@ -54,7 +54,9 @@ html {{ font-size: 13px }}
 body, .bd-article, h1, h2, h3, h4 {{ font-family: "Book", "Hiragino Mincho ProN", "Yu Mincho",
   "Noto Serif CJK JP", "Noto Serif JP", serif !important }}
 .bd-article {{ font-size: 11.5pt !important; text-rendering: optimizeLegibility; hyphens: auto }}
-.bd-article.chapter {{ break-before: page }}
+.bd-article.chapter:not(.runs-on) {{ break-before: page }}
+.runs-on h1 {{ margin-top: 12mm !important }}
+.runs-on > section > p {{ break-after: avoid }}
 #cover {{ page: cover; text-align: center; padding-top: 38mm; break-after: page }}
 #cover h1 {{ font-size: 40pt !important; margin: 12mm 0 4mm !important }}
 #cover p {{ font-size: 14pt; margin: 3mm }}
@@ -148,6 +150,8 @@ def article(site, name, names):
         still.extend(["The first state of a live figure; it moves ", link, "."])
     gather_solutions(soup, text, name)
     text["id"], text["class"] = mark(name), ["bd-article", "chapter"]
+    if name.startswith("claims/"):  # the lists of claims go on where the one before ends
+        text["class"].append("runs-on")
     return text
 
 
@@ -191,8 +195,9 @@ def sheets(site):
     for name in printed_names():
         head = (site / f"{name}.html").read_text("utf8").split("</head>")[0]
         for link in BeautifulSoup(head, "html.parser").select('link[rel="stylesheet"]'):
-            found[urlsplit(urljoin(f"/{name}.html", link["href"])).path.lstrip("/")] = None
-    return list(found)
+            path = urlsplit(urljoin(f"/{name}.html", link["href"])).path.lstrip("/")
+            found[path] = link.get("media") == "print"
+    return sorted(found, key=found.get)  # those for paper last, as on each page
 
 
 def page_of(site, articles, found, pages):
@@ -200,10 +205,13 @@ def page_of(site, articles, found, pages):
     links = "".join(f'<link rel="stylesheet" href="{sheet}" />' for sheet in sheets(site))
     faces = "".join(f'@font-face {{ font-family: "Book"; src: url(_fonts/{name}); {style} }}'
                     for name, style in FACES.items())
-    running = "".join(
-        f'#{text["id"]} {{ page: p{k} }} @page p{k} {{ @top-right {{ content: '
-        f'"{chapter[0][2]}"; font: italic 9.5pt "Book", serif; color: #4e5862 }} }}'
-        for k, (text, chapter) in enumerate(zip(articles, found, strict=True)))
+    running, page = "", ""
+    for text, chapter in zip(articles, found, strict=True):
+        if "runs-on" not in text["class"]:
+            page = text["id"]
+            running += (f'@page {page} {{ @top-right {{ content: "{chapter[0][2]}"; '
+                        'font: italic 9.5pt "Book", serif; color: #4e5862 } }')
+        running += f'#{text["id"]} {{ page: {page} }}'
     style = STYLE.format(pages=running, faces=faces)
     body = "".join(map(str, articles))
     return (f'<!DOCTYPE html><html lang="en" data-theme="light"><head><meta charset="utf-8" />'

@@ -222,6 +222,13 @@ Then |u|.
     assert rest == said.split("\n", 1)[1].replace("|u|", "\\|u\\|")
 
 
+def test_indices_and_powers_are_set_as_such_and_names_stay_names():
+    said = "λ_min(x_{k+1}) ≥ (1 + η)^(−t), dΔ_l and R^d of k_max, not `x_t`, f_star, t_max"
+    assert linked(said, THINGS["saddlelib.certify"]).replace("\\ ", "") == (
+        "λ:sub:`min`(x:sub:`k+1`) ≥ (1 + η):sup:`−t`, dΔ:sub:`l` and R:sup:`d` of k:sub:`max`, "
+        "not ``x_t``, f_star, t_max")
+
+
 def test_a_member_that_is_handed_down_leads_to_the_class_that_shows_it():
     octopus, probe = THINGS["saddlelib.problems.Octopus"], THINGS["saddlelib.methods.LanczosProbe"]
     assert api.meant("saddles", octopus) == "saddlelib.problems.Problem.saddles"
@@ -270,7 +277,10 @@ def test_formulas_of_docstrings_are_typeset_and_no_markup_is_left():
         whole = (SITE / "api" / f"{page}.html").read_text("utf8")
         article = re.search(r"<article\b.*?</article>", whole, re.DOTALL)[0]
         words = re.sub(r"<(math|pre)\b.*?</\1>|<[^>]*>", "", article, flags=re.DOTALL)
-        assert not re.search(r"`|:py:|\\frac|\\\|", html.unescape(words)), page
+        left = re.search(r"`|:(?:py|su[bp]):|\\frac|\\\||[_^]\{|\)\^|[Α-ω]_[a-z]",
+                         html.unescape(words))
+        assert not left, (page, left)
+        assert not re.search(r"<ol[^>]* start=", article), f"{page}: a sentence became a list"
     assert "<math" in (SITE / "api" / "theory.html").read_text("utf8")
 
 

@@ -35,6 +35,14 @@ def test_every_image_is_described(name):
         assert not re.search(r"\.(png|svg|jpe?g|webp)$", alt), f"alt text is a file name: {alt}"
 
 
+@every_page
+def test_no_markup_is_left_in_words_and_quotation_marks_embrace_them(name):
+    for text in soup(name).article.find_all(string=re.compile(r"[_^]\{|[“”]")):
+        if not text.find_parent(["code", "pre", "math", "script"]):
+            first = not text.find_previous_sibling(lambda tag: tag.get_text())
+            assert not re.search(r"[_^]\{|\s”\w|\w“|“\s" + (r"|^”" if first else ""), text), text
+
+
 @functools.cache
 def anchors(name):
     return {tag.get("id") or tag.get("name") for tag in soup(name).find_all(True)}

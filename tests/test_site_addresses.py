@@ -114,6 +114,11 @@ def test_on_paper_a_chapter_its_appendix_and_its_claims_are_three_places():
         "#checking-saddles--thm-lanczos")
 
 
+def test_in_the_pdf_the_rules_for_paper_come_last():
+    """Of two rules that weigh the same the later one counts."""
+    assert ["print.css" in sheet for sheet in edition.sheets(SITE)][-2:] == [False, True]
+
+
 def test_on_paper_solutions_stand_at_the_end_of_their_chapter():
     text = edition.article(SITE, "chapters/saddles", edition.printed_names())
     last = text.find(id="chapters-saddles--solutions")

@@ -207,7 +207,8 @@ def test_under_the_policy_everything_works(browser, host):
 # Paper
 
 # Of a page that is laid out for paper: what sticks out of it, what a finger would be needed for,
-# and what is not in light colours.
+# what is not in light colours, what stays folded; whether text is as wide as the paper, and what a
+# figure calls its lines.
 ON_PAPER = """() => {
   const seen = (e) => e.offsetParent && getComputedStyle(e).visibility !== "hidden";
   const all = [...document.querySelectorAll(".bd-article *")].filter(seen);
@@ -223,24 +224,39 @@ ON_PAPER = """() => {
       .filter(seen).map(name),
     dark: [document.body, ...all].filter((e) => dark(e) && !e.closest("svg, .live-figure"))
       .map(name),
-    folded: all.filter((e) => e.closest("details:not([open])")).map(name),
+    folded: [...document.querySelectorAll(".bd-article details:not(.code, .solution, .lf *)")]
+      .filter((e) => !e.open).map(name),
+    wide: Math.max(...all.filter((e) => e.matches("section > p"))
+      .map((e) => e.getBoundingClientRect().width)) > 0.97 * innerWidth,
+    legend: all.filter((e) => e.matches(".lf-legend > *")).map((e) => e.innerText.trim()),
   };
 }"""
+CLOSED = "() => document.querySelectorAll('.bd-article details:not([open])').length"
 
 
 @pytest.mark.browser
 def test_paper_has_all_of_a_page_in_light_colours_and_nothing_to_press(browser, site):
-    """The claims have the widest table, chapter 5 the longest lines and a race with a table."""
+    """The claims have the widest table, chapter 5 the longest lines and a race with a table.
+
+    Chapter 4 has a legend that takes lines out, and proofs that are folded.
+    """
     paper = round(210 / 25.4 * 96 - 2 * 17 / 25.4 * 96)
     with Visit(browser, width=paper, scheme="dark") as visit:
-        for name in ("claims/psgd", "notation", "chapters/gdpolyak"):
+        for name, legend in (
+                ("claims/psgd", []), ("notation", []),
+                ("chapters/gdpolyak", ["GDPolyak with growing K, predicted"]),
+                ("chapters/fourth_order_growth",
+                 ["constant steps", "Polyak steps alone", "GDPolyak", "predicted"])):
             page = visit.open(f"{site}/{name}.html")
             assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+            closed = page.evaluate(CLOSED)
             page.evaluate("dispatchEvent(new Event('beforeprint'))")
             page.emulate_media(media="print")
-            assert page.evaluate(ON_PAPER) == {"cut": [], "controls": [], "dark": [], "folded": []}
+            assert page.evaluate(ON_PAPER) == {"cut": [], "controls": [], "dark": [], "folded": [],
+                                               "wide": True, "legend": legend}
             page.evaluate("dispatchEvent(new Event('afterprint'))")
             assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+            assert page.evaluate(CLOSED) == closed
             page.emulate_media(media="screen")
 
 

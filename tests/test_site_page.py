@@ -6,13 +6,18 @@ ask about.
 
 import functools
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import axe_playwright_python
 import pytest
-from browser import FRAMES, PAGES, SHIFTS, SITE, Visit, soup
+from browser import FRAMES, PAGES, ROOT, SHIFTS, SITE, Visit, soup
+
+sys.path.insert(0, str(ROOT / "_site"))
+from book_site import pictures  # noqa: E402
 
 CHAPTERS = ["saddles", "psd_theory", "psgd", "fourth_order_growth", "gdpolyak",
             "deep_networks"]
@@ -397,6 +402,37 @@ def test_pictures_exist_for_light_and_for_dark_paper(name):
         assert picture["alt"].strip() and picture["width"] and picture["height"]
     kinds = [picture["class"][1] for picture in pictures]
     assert kinds.count("on-light") == kinds.count("on-dark") == len(kinds) / 2
+
+
+def shown(element, ground, inherited=()):
+    """Role, colour and opacity of what a picture shows, for what is not an area."""
+    told = dict(inherited, **element.attrib)
+    told |= dict(re.findall(r"([\w-]+): ([^;]+)", told.pop("style", "")))
+    kind = re.match(r"(text|line2d|QuadContourSet)_", told.pop("id", ""))
+    told["kind"] = (kind[1] if kind else "text" if element.tag.endswith("}text")
+                    else told.get("kind"))
+    told["seen"] = float(told.get("seen", 1)) * float(told.pop("opacity", 1))
+    if element.tag.endswith(("}path", "}use", "}text")) and told["kind"]:
+        for key in ("fill", "stroke"):
+            colour = told.get(key, "none")
+            if colour.startswith("#"):
+                yield told["kind"], pictures.over(colour, told["seen"], ground)
+    if not element.tag.endswith(("}defs", "}clipPath")):
+        for child in element:
+            yield from shown(child, ground, told.items())
+
+
+def test_in_the_dark_letters_and_lines_of_pictures_are_seen():
+    """But for what whispers on light paper: grids, and the white edges of what lies on lines."""
+    ground = pictures.PAPER["dark"]
+    paths = list((SITE / "_images").glob("*.dark.svg"))
+    assert len(paths) > 50
+    for path in paths:
+        found = {kind: set() for kind in ("text", "line2d", "QuadContourSet")}
+        for kind, colour in shown(ElementTree.parse(path).getroot(), ground):
+            found[kind].add(pictures.contrast(colour, ground))
+        assert min(found["text"], default=9) >= 4.5, path
+        assert [c for c in found["line2d"] | found["QuadContourSet"] if 1.4 < c < 3] == [], path
 
 
 # How it behaves

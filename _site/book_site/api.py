@@ -32,9 +32,15 @@ CONFIG = {
 # Classes of others, which their own documentation shows.
 STRANGERS = {"ABC", "AnyWidget", "Enum", "IntEnum", "OptimizeResult", "Optimizer", "float",
              "object", "tuple"}
-# What stands as it is: literals, roles and their like; and what does not: names, bars.
+# What stands as it is: literals, roles and their like; and what does not: names, bars, and indices
+# and powers, which a terminal shows as λ_min, x_{k+1}, uᵢ^{2−p} and (1 + ηγ)^(−t). A letter with an
+# index is Greek, a capital, or alone with one that is alone: t_max is a name.
 INLINE = re.compile(
-    r"\\.|``.+?``|:[\w:]+:`[^`]*`|`[^`]+`__?|`(?P<name>[^`]+)`|(?P<bar>\|)", re.DOTALL)
+    r"\\.|``.+?``|:[\w:]+:`[^`]*`|`[^`]+`__?|`(?P<name>[^`]+)`|(?P<bar>\|)"
+    r"|(?P<mark>[_^])\{(?P<braced>[^{}]+)\}"
+    r"|\^(?:\((?P<power>(?:[^()]|\([^()]*\))+)\)|(?P<short>[^\W_]+|⊥))"
+    r"|(?P<letter>(?<![\w.*])(?:[a-z](?=_[^\W_](?!\w))|[ck](?=_max))|(?<![_.*])[A-ZΑ-ω])"
+    r"_(?P<index>[a-z0-9]+|[A-Z])(?![\w*])", re.DOTALL)
 # Lines after which indented ones are no text; and the first of a session in Python or of a table.
 BLOCK = re.compile(r"(\s*)(?:\.\. (?:math|code|code-block)::|[^.].*::$)")
 VERBATIM = re.compile(r"\s*(?:>>>|=+(?: +=+)+\s*$)")
@@ -119,6 +125,12 @@ def with_links(text, thing):
     def one(found):
         if found["bar"]:
             return r"\|"
+        raised = found["power"] or found["short"] or found["mark"] == "^" and found["braced"]
+        lowered = found["mark"] == "_" and found["braced"]
+        if found["letter"]:
+            return rf"{found['letter']}\ :sub:`{found['index']}`\ "
+        if raised or lowered:
+            return rf"\ :{'sup' if raised else 'sub'}:`{raised or lowered}`\ "
         words = found["name"]
         if not words:
             return found[0]
@@ -165,7 +177,11 @@ def link(app, what, name, thing, options, lines):
     lines[:] = app.env.temp_data.pop("api:aside", lines)
     done = []
     for is_text, piece in list(blocks(lines)):
-        done += with_links("\n".join(piece), thing).split("\n") if is_text and piece else piece
+        if is_text and piece:
+            text = with_links("\n".join(piece), thing)
+            # Napoleon and docutils take a sentence of one capital, "M.", for item 13 of a list.
+            piece = re.sub(r" --\n\s*(?=[A-Z]\.$)", " -- ", text, flags=re.MULTILINE).split("\n")
+        done += piece
     lines[:] = done
 
 

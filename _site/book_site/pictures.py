@@ -11,7 +11,16 @@ COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")
 SHEET = re.compile(r'(<g id="patch_\d+">\s*<path d="[^"]*"\s*style="fill: )#ffffff("/>)')
 IMAGE = re.compile(r'<img ([^>]*?)src="([^"]*_images/)([^"/]+)\.svg"([^>]*?)/?>')
 SIZE = re.compile(r'<svg [^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"')
-CONTRAST = 3.2
+# Least contrast with the paper of lines and areas, and of letters. But greys that whisper, as those
+# of a grid do, have less than QUIET, and shades an opacity below FAINT: they stay as they are.
+CONTRAST, LETTER = 3.2, 4.6
+QUIET, FAINT = 1.5, 0.4
+# What one colour is asked for: letters; lines and their marks; or any element by itself.
+PIECE = re.compile(r'(?P<letters><g id="text_\d+">.*?</g>|<text\b[^>]*>)'
+                   r'|(?P<line><g id="line2d_\d+">.*?</g>)|style="[^"]*"|#[0-9a-fA-F]{6}\b',
+                   re.DOTALL)
+STYLE = re.compile(r'style="[^"]*"|#[0-9a-fA-F]{6}\b')
+OPACITY = re.compile(r"(?<![\w-])(?:(?:fill|stroke)-)?opacity: ([\d.]+)")
 LEAST = 9  # pixels of the smallest letter on a page
 # Widths that the style sheet has a class for; a phone has room for the first.
 STEPS = (326, 400, 460, 520, 580, 640, 700)
@@ -30,29 +39,61 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
+def over(colour, opacity, paper):
+    """What is seen of a colour on paper."""
+    pairs = ((int(c[i:i + 2], 16) for c in (colour, paper)) for i in (1, 3, 5))
+    return "#" + "".join(f"{round(opacity * c + (1 - opacity) * p):02x}" for c, p in pairs)
+
+
 @functools.cache
-def on_dark(colour):
-    """The colour that says the same on dark paper: greys change ends, hues become light enough."""
+def on_paper(colour, paper, least, opacity=1.0, line=False):
+    """The colour that says the same on a paper.
+
+    On dark paper greys change ends. Grey lines, which are told apart by how grey they are, move
+    away from the paper together. Then whatever is to be seen does so until it has the contrast
+    asked for, but for hues of lines on light paper, which are those of the book.
+    """
     hue, light, saturation = colorsys.rgb_to_hls(*(int(colour[i:i + 2], 16) / 255
                                                    for i in (1, 3, 5)))
-    spread = (1 - abs(2 * light - 1)) * saturation
-    if spread < 0.15:
+    grey = (1 - abs(2 * light - 1)) * saturation < 0.15
+    quiet = grey and contrast(colour, PAPER["light"]) < QUIET or opacity < FAINT
+    if grey and line and not quiet:
+        light = 0.67 * light if paper == "light" else 0.91 - 0.59 * light
+    elif grey and paper == "dark":
         light = 0.09 + 0.82 * (1 - light)
 
     def hexed(light):
         parts = colorsys.hls_to_rgb(hue, light, saturation)
         return "#" + "".join(f"{round(255 * part):02x}" for part in parts)
 
-    while spread >= 0.15 and contrast(hexed(light), PAPER["dark"]) < CONTRAST:
-        light += 0.02
+    if quiet or paper == "light" and not grey and least < LETTER:
+        return hexed(light)
+    while (0 < light < 1
+           and contrast(over(hexed(light), opacity, PAPER[paper]), PAPER[paper]) < least):
+        light = min(max(light + (0.02 if paper == "dark" else -0.02), 0), 1)
     return hexed(light)
 
 
 def themed(svg):
     """The texts of a picture for light and for dark paper, without a sheet of its own."""
-    clear = SHEET.sub(r"\1none\2", svg)
-    dark = COLOUR.sub(lambda c: on_dark(c[0].lower()), clear)
-    return {"light": clear, "dark": dark}
+    # What names no colour is black, which is a colour for dark paper, too.
+    clear = SHEET.sub(r"\1none\2", svg).replace("<svg ", '<svg fill="#000000" ', 1)
+
+    def recolour(text, paper, least, line=False):
+        def one(style):
+            seen = min(map(float, OPACITY.findall(style[0])), default=1.0)
+            return COLOUR.sub(lambda c: on_paper(c[0].lower(), paper, least, seen, line), style[0])
+
+        return STYLE.sub(one, text)
+
+    def piece(found, paper):
+        if found["letters"]:
+            return recolour(found[0], paper, LETTER)
+        # Level lines and areas stay as light on light paper as they were drawn.
+        line = bool(found["line"])
+        return recolour(found[0], paper, CONTRAST if line or paper == "dark" else 0, line)
+
+    return {paper: PIECE.sub(functools.partial(piece, paper=paper), clear) for paper in PAPER}
 
 
 def size_of(svg):

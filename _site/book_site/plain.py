@@ -171,6 +171,8 @@ def _inline(text, sources):
 
     text = VERBATIM.sub(keep, HEADING.sub(_target, text))
     text = LINK.sub(lambda link: _role(link, sources), text)
+    # Quotation marks are set by what stands before them, which here is no letter.
+    text = re.sub(f'({ANCHOR.pattern}</a>)"', r"\1“", text)
     while "\0" in text:
         text = re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], text)
     return text

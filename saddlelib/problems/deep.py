@@ -229,8 +229,8 @@ class DeepNetwork(Layered, Problem):
         d₀, …, d_L, L ≥ 2: W_l is (d_l, d_{l−1}).
     inputs : array (N, d₀)
         The xᵢ, not all zero.
-    targets : array (N, d_L)
-        The yᵢ.
+    targets : array
+        The yᵢ, (N, d_L).
     radius : float
         R > 0, the bound of `region`, {‖W_l‖₂ ≤ R for all l}.
 
@@ -252,7 +252,7 @@ class DeepNetwork(Layered, Problem):
 
     For the others ℓ and ρ hold in the region, and are bounds, far from sharp: with suprema sⱼ of
     the j-th derivative of s, X and Y the matrices of inputs and targets, and unit directions, let a
-    and α₁, α₂, α₃ bound A_l = s(Z_l) and its derivatives, and ζ₀, …, ζ₃ those of Z_l = W_lA_{l−1},
+    and α₁, α₂, α₃ bound A_l = s(Z_l) and its derivatives, and ζ₀, …, ζ₃ those of Z_l = W_l A_{l−1},
     all in Frobenius norm. From a = ‖X‖ and αⱼ = 0,
 
     .. math::
