@@ -516,7 +516,7 @@ BAD = [
     (dict(grid={"size": "ab"}), TypeError, "list"), (dict(grid={"size": 3}), TypeError, "list"),
     (dict(grid={"size": [1, 1.0]}), ValueError, "twice"),
     (dict(grid={"size": [float("nan")]}), ValueError, "NaN"),
-    (dict(grid={"size": [object()]}), TypeError, "name"),
+    (dict(grid={"size": [object]}), TypeError, "name"),
     (dict(grid={"seed": [1]}), ValueError, "seeds=..."),
     (dict(grid={"rng": [1]}), ValueError, "rng"), (dict(grid={"a b": [1]}), ValueError, "named"),
     (dict(seeds=0), ValueError, "seeds"), (dict(seeds=[]), ValueError, "seeds"),
