@@ -30,6 +30,8 @@ from .engine import find, hand_out, keys_of, workers
 from .store import Store, collect, here
 from .work import Job, run_task
 
+_TRYING = 10.0  # seconds of a dry run
+
 __all__ = ["Pair", "Plan", "Swept", "collect", "sweep"]
 
 
@@ -61,7 +63,7 @@ class Swept:
     trouble: str = ""
 
     def __repr__(self):
-        said = ", ".join(f"{n} {status}" for status, n in self.counts.items()) or "none done"
+        said = _ends(self.counts) or "none done"
         trouble = f"; rows could not be written: {self.trouble}" if self.trouble else ""
         return f"Swept({self.done} of {self.cells} cells: {said}{trouble})"
 
@@ -81,10 +83,12 @@ class Plan:
     seconds : float
         Estimated time for the rest, on ``workers`` workers; from a few cells that were run.
     size : float
-        Estimated bytes on disk for the rest.
+        Bytes on disk for the rest, at most: the few cells stand in small parts, which pack worse.
     workers : int
     tried : int
         Cells that were run for the estimate; their rows are not kept.
+    counts : dict
+        How many of these have each status.
     """
 
     cells: int
@@ -93,11 +97,20 @@ class Plan:
     size: float
     workers: int
     tried: int
+    counts: dict
 
     def __str__(self):
+        ends = _ends(self.counts) or "none run"
         return (f"{self.cells} cells, {self.done} done; the rest takes about "
-                f"{_said(self.seconds)} on {self.workers} workers and {self.size / 1e6:.3g} MB "
-                f"(from {self.tried} cells)")
+                f"{_said(self.seconds)} on {self.workers} workers and at most "
+                f"{self.size / 1e6:.3g} MB "
+                f"(from {self.tried} cells: {ends})")
+
+
+def _ends(counts):
+    """How many are well, then the others."""
+    ends = sorted(counts.items(), key=lambda end: (end[0] != "ok", end[0]))
+    return ", ".join(f"{n} {status}" for status, n in ends)
 
 
 def _said(seconds):
@@ -255,22 +268,24 @@ def _pending(job, cells, store, retry):
 
 def _plan(job, cells, pending, n):
     """Run cells here and there for a few seconds."""
-    many = min(len(pending), 8)
-    some = np.unique(np.linspace(0, max(len(pending) - 1, 0), many).astype(int))
-    tried, seconds, size = 0, 0.0, 0
+    some = np.unique(np.linspace(0, max(len(pending) - 1, 0), min(len(pending), 12)).astype(int))
+    tried, seconds, sizes, counts, begun = 0, [], [], {}, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         aside = Job(job.cell, job.grid, job.version, folder, job.run, job.timeout)
         Store(folder).make()
-        for i in some:
+        for i in np.random.default_rng(0).permutation(some):
             chosen = _batch_from(job, pending, int(i))
             report = run_task(aside, chosen, np.ones(len(chosen), np.int64))
-            tried, seconds = tried + len(chosen), seconds + report.seconds / len(chosen)
-            size += report.size / len(chosen)
-            if seconds > 10:
+            tried += len(chosen)
+            seconds.append(report.seconds / len(chosen))
+            sizes.append(report.size / len(chosen))
+            for status, count in report.counts.items():
+                counts[status] = counts.get(status, 0) + count
+            if time.monotonic() - begun > _TRYING:
                 break
-    tried_points = max(1, len(some))
-    return Plan(len(cells), len(cells) - len(pending), seconds / tried_points * len(pending) / n,
-                size / tried_points * len(pending), n, tried)
+    of_all = len(pending) / max(1, len(seconds))
+    return Plan(len(cells), len(cells) - len(pending), sum(seconds) * of_all / n,
+                sum(sizes) * of_all, n, tried, counts)
 
 
 def _batch_from(job, pending, begin):
@@ -297,8 +312,7 @@ def _run(job, cells, pending, attempts, parallel, store, progress, shard):
     keys, status, _ = store.done()
     mine = np.isin(keys, keys_of(job, cells)) if len(keys) else np.array([], bool)
     found, many = np.unique(status[mine], return_counts=True)
-    counts = dict(sorted(zip(found.tolist(), many.tolist(), strict=True),
-                         key=lambda one: (one[0] != "ok", one[0])))
+    counts = dict(zip(found.tolist(), many.tolist(), strict=True))
     return Swept(job.folder, len(cells), int(mine.sum()), counts, time.monotonic() - begun,
                  len(pending) - len(unsaved), trouble)
 

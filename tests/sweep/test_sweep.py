@@ -482,6 +482,7 @@ def test_the_command_plans_runs_shards_and_collects(tmp_path):
         "grid = {'size': [1, 2, 3]}\nfolder = 'rows'\nseeds = 4\nparallel = 1\n")
     plan = command("spec.py", "--dry-run", cwd=tmp_path)
     assert plan.returncode == 0 and plan.stdout.startswith("12 cells, 0 done"), plan.stderr
+    assert plan.stdout.endswith("(from 12 cells: 8 ok, 4 error)\n")
     assert not (tmp_path / "rows").exists()
     half = command("spec.py", "--shard", "1/2", cwd=tmp_path)
     assert half.returncode == 0 and half.stdout == "Swept(6 of 6 cells: 4 ok, 2 error)\n"
@@ -502,7 +503,7 @@ def test_a_dry_run_says_cells_time_and_size_and_keeps_nothing(tmp_path):
         time.sleep(0.02)
         return size
     plan = sweep(cell, {"size": range(100)}, tmp_path / "rows", seeds=10, parallel=1, dry_run=True)
-    assert (plan.cells, plan.done, plan.tried) == (1000, 0, 8)
+    assert (plan.cells, plan.done, plan.tried) == (1000, 0, 12)
     assert 20 <= plan.seconds < 200 and plan.size > 1000
     assert "1000 cells, 0 done" in str(plan) and not (tmp_path / "rows").exists()
     sweep(cell, {"size": range(10)}, tmp_path / "rows", parallel=1)
