@@ -184,6 +184,18 @@ def sweep(cell, grid, folder, *, seeds=1, share=None, version="1", parallel=None
     -----
     A kill costs at most the last 20 seconds of work of every worker. Keys of cells have 64 bits: of
     10⁶ cells two are the same with probability 3·10⁻⁸.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> def cell(size, word, rng):
+    ...     return {"length": size * len(word), "luck": rng.random()}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     grid = {"size": [1, 2, 3], "word": ["a", "bc"]}
+    ...     first = sweep(cell, grid, folder, seeds=5, parallel=1)
+    ...     more = sweep(cell, grid, folder, seeds=8, parallel=1)
+    >>> first, more.new
+    (Swept(30 of 30 cells: 30 ok), 18)
     """
     cell, grid = as_cell(cell), Grid(grid, seeds, share)
     if not isinstance(version, str):

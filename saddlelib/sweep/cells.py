@@ -221,14 +221,16 @@ class Pair:
         Most seeds that run together. Fewer need less memory: a run at a time holds a few arrays of
         ``batch`` points.
 
-    A function asks for what it wants by the names of its arguments. The columns are ``reached``
-    (the step at which ``until`` first held, inf where it did not), ``nit``, ``nfev``, ``njev``,
-    ``nhvp``, ``nhev``, ``fun``, ``grad_norm`` and ``end``, the name of a `saddlelib.Status`.
-
     Raises
     ------
     TypeError, ValueError
         Naming the argument; what goes wrong at a point of the grid is a row there.
+
+    Notes
+    -----
+    A function asks for what it wants by the names of its arguments. The columns are ``reached``
+    (the step at which ``until`` first held, inf where it did not), ``nit``, ``nfev``, ``njev``,
+    ``nhvp``, ``nhev``, ``fun``, ``grad_norm`` and ``end``, the name of a `saddlelib.Status`.
 
     Examples
     --------

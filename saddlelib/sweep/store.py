@@ -239,6 +239,16 @@ def collect(folder, out=None, *, kind=None, seconds=False):
     ------
     ValueError, ImportError
         Where there is no sweep in the folder; naming what has to be installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from saddlelib.sweep import sweep
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     swept = sweep(lambda c, rng: 2 * c, {"c": [1, 2]}, folder, parallel=1)
+    ...     table = collect(folder, kind="numpy")
+    >>> table["value"].tolist(), table["status"].tolist()
+    ([2, 4], ['ok', 'ok'])
     """
     if kind not in (None, "pandas", "numpy"):
         raise ValueError(f"kind must be 'pandas' or 'numpy', got {kind!r}")
