@@ -1,6 +1,6 @@
 """Make the pictures of this folder: ``python figures/make.py``.
 
-Most are the first state of a live figure, for readers without scripts; three are the story of the
+Most are the first state of a live figure, for readers without scripts; four are the story of the
 book, and one has the questions that lead to a method.
 """
 
@@ -41,7 +41,8 @@ PICTURES = {
     "budget.svg": lambda: budget.bars(BudgetCalculator()),
 }
 DRAWN = {"story-saddle.svg": story.saddle, "story-noise.svg": story.noise,
-         "story-ravine.svg": story.ravine, "which-method.svg": ladder.ladder}
+         "story-ravine.svg": story.ravine, "story-staircase.svg": story.staircase,
+         "which-method.svg": ladder.ladder}
 
 
 def main(folder=HERE):

@@ -1,4 +1,4 @@
-"""story-*.svg: the book in three pictures, for the first page.
+"""story-*.svg: the book in four pictures, for the first page.
 
 Every point is an iterate of saddlelib. The pictures stand inside the page, where its style sheet
 gives each class a colour by day and by night; elsewhere they have these, on white paper.
@@ -11,7 +11,7 @@ import numpy as np
 
 from saddlelib import Oracle
 from saddlelib.methods import PGD, SGD, GDPolyak, GradientDescent
-from saddlelib.problems import QuarticSaddle, RavineRosenbrock
+from saddlelib.problems import DeepLinear, QuarticSaddle, RavineRosenbrock
 
 WIDTH, HEIGHT = 300, 220
 LOOKS = {
@@ -36,7 +36,7 @@ def iterates(method, oracle, start, steps, seed=0):
 
 
 class Panel:
-    """A window of the plane as an SVG of 300 by 220 units."""
+    """A window of the plane as an SVG of 300 by 220 units, with the level lines of a problem."""
 
     def __init__(self, problem, x, y, title):
         self.x, self.y = x, y
@@ -44,6 +44,12 @@ class Panel:
                       f'width="{WIDTH}" height="{HEIGHT}" role="img" '
                       f'xmlns="http://www.w3.org/2000/svg"><title>{title}</title>']
         self.group("paper", [f'<rect width="{WIDTH}" height="{HEIGHT}"/>'])
+        if problem is not None:
+            self.levels(problem)
+
+    def levels(self, problem):
+        """Level lines, denser where the ground is low."""
+        x, y = self.x, self.y
         gx, gy = np.meshgrid(np.linspace(*x, 61), np.linspace(*y, 45))
         values = problem.fun(np.stack([gx.ravel(), gy.ravel()], axis=1)).reshape(gx.shape)
         depth = values - values.min()
@@ -123,4 +129,22 @@ def ravine():
     panel.dots(start, "start", 5)
     panel.dots((0, 0), "goal", 4)
     panel.words((0.02, -0.1), "minimizer")
+    return str(panel)
+
+
+def staircase():
+    """A deep network from small weights waits at three saddles; from larger ones it waits less."""
+    problem, scales, steps = DeepLinear.from_modes([1.0, 0.7, 0.5], depth=3), (0.05, 0.15), 450
+    panel = Panel(None, (-22, 472), (-0.17, 1.02), "The loss of a deep network falls in three "
+                  "stairs, with a long wait before each; from larger weights the waits are short.")
+    rests = [*problem.fun(problem.saddles), 0]
+    panel.paths([[(0, loss), (steps, loss)] for loss in rests], "level")
+    slow, quick = (problem.fun(iterates(GradientDescent(0.1), Oracle(problem),
+                                        problem.start(scale, aligned=True), steps))
+                   for scale in scales)
+    step = np.arange(steps + 1)
+    for losses, kind, radius in ((quick, "cure", 2.2), (slow, "stuck", 2.2)):
+        panel.dots(np.stack([step, losses], axis=1)[::3], kind, radius)
+    panel.words((0, 0.93), "loss")
+    panel.words((steps, -0.12), "steps", "end")
     return str(panel)

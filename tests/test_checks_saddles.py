@@ -1,10 +1,11 @@
-"""Answers to the exercise that asks for perturbed gradient descent, and what each is told."""
+"""Answers to the exercises on perturbed gradient descent and momentum, and what each is told."""
 
 import numpy as np
 import pytest
 
 from saddlelib.checks import check
 from saddlelib.perturbation import uniform_ball, uniform_sphere
+from saddlelib.problems import QuarticSaddle
 
 
 def method(*, sign=-1, push=uniform_ball, wait=True, keep=True, twice=False, end=0, cubed=False,
@@ -70,7 +71,8 @@ def along_one_axis(rng, dim, radius):
     return radius * rng.uniform(-1, 1) * np.eye(dim)[0]
 
 
-RIGHT = {"saddles-8": [method(), asks_late, lambda *given: list(method()(*given))]}
+RIGHT = {"saddles-8": [method(), asks_late, lambda *given: list(method()(*given))],
+         "saddles-9": [1.2, "6/5", max(np.roots([1, -1.95, 0.9]))]}
 
 # A typical mistake, and words that only its own hint contains.
 WRONG = {
@@ -92,6 +94,8 @@ WRONG = {
                   (lambda *given: (method()(*given), 420), "return the point alone"),
                   (lambda x: x, "TypeError"), (lambda *_: None, "returns nothing"),
                   (3, "function")],
+    "saddles-9": [(1.05, "without momentum"), (0.75, "other root"), (1.95, "alone"),
+                  (1.5, "ten times as long"), (5 / 6, "turned the factor"), (3, "First show")],
 }
 
 
@@ -126,3 +130,22 @@ def test_no_answer_is_no_mistake():
     assert not stub and stub.message == "Not answered yet: the function returns nothing."
     for nonsense in ("", object(), [1, 2], float("nan"), {}, b"\xff", lambda *_: "x"):
         assert not check("saddles-8", nonsense)
+
+
+def test_a_run_with_momentum_grows_by_the_factor_of_the_exercise():
+    """Heavy ball near the saddle of the live figure, from an arbitrary first step."""
+    problem, eta, beta = QuarticSaddle(gamma=0.5, eigenvalues=[1.0]), 0.1, 0.9
+    before, x = np.array([1e-12, 0.3]), np.array([2e-12, 0.2])
+    for _ in range(60):
+        before, x = x, x - eta * problem.grad(x) + beta * (x - before)
+    after = x - eta * problem.grad(x) + beta * (x - before)
+    assert check("saddles-9", after[0] / x[0])
+    assert abs(after[0] / x[0] - 1.2) < 1e-9
+
+
+def test_momentum_stays_on_the_stable_manifold():
+    problem = QuarticSaddle(gamma=0.5, eigenvalues=[1.0])
+    before = x = np.array([0.0, 0.8])
+    for _ in range(2000):
+        before, x = x, x - 0.1 * problem.grad(x) + 0.9 * (x - before)
+    assert x[0] == 0 and abs(x[1]) < 1e-9

@@ -71,7 +71,7 @@ def test_the_first_page_is_plain_in_its_file_and_has_cards_on_the_site():
     source = (ROOT / "intro.md").read_text("utf8")
     assert not re.search(r"\{[a-z-]+\}`|eval-rst|^:::", source, re.MULTILINE)
     cards = soup("intro").select(".story-row > .story-card")
-    for card, name in zip(cards, ("saddle", "noise", "ravine"), strict=True):
+    for card, name in zip(cards, ("saddle", "noise", "ravine", "staircase"), strict=True):
         title = card.select_one("svg.story > title").string
         assert f"![{title}](figures/story-{name}.svg)" in source
         assert card.select_one("p > strong") and card.find("a", href=True)
@@ -118,5 +118,5 @@ def test_on_paper_solutions_stand_at_the_end_of_their_chapter():
     text = edition.article(SITE, "chapters/saddles", edition.printed_names())
     last = text.find(id="chapters-saddles--solutions")
     assert last.h2.string == "Solutions"
-    assert len(last.select(".solution")) == len(text.select(".solution")) == 8
+    assert len(last.select(".solution")) == len(text.select(".solution")) == 9
     assert last.find_all_next("h2") == [last.h2]

@@ -193,6 +193,25 @@ def _caught(answer):
            f"f = {default.fun:.3g}, and has a certificate there."
 
 
+def _saddles_9():
+    """The factor of a step with momentum, for η = 0.1, γ = 0.5 and β = 0.9."""
+    x = part(0)
+    return Exercise(("factor",), [
+        (near(x, 1.2), "Correct. λ² − 1.95λ + 0.9 = 0 has the roots 1.2 and 0.75, and the larger "
+                       "one wins."),
+        (near(x, 1.05), "That is 1 + ηγ, a step without momentum. The last step still pushes."),
+        (near(x, 0.75), "That is the other root of the quadratic equation. Its share of the "
+                        "coordinate dies out; which one stays?"),
+        (near(x, 1.95), "That is 1 + ηγ + β, the factor of z_k alone. Of it, βz_{k−1} is taken "
+                        "off again."),
+        (near(x, 1.5), "That is 1 + ηγ/(1 − β), a step ten times as long. Momentum adds up to "
+                       "that only where the slope hardly changes, and here it grows in every "
+                       "step."),
+        (near(x, 1 / 1.2), "That shrinks: you have turned the factor round, z_k over z_{k+1}."),
+    ], "First show that z_{k+1} = (1 + ηγ + β)z_k − βz_{k−1}. Then put z_k = λ^k and solve the "
+       "quadratic equation for λ.")
+
+
 class _EndlessError(BaseException):
     """More gradients than any right run takes."""
 
@@ -349,4 +368,5 @@ CHECKS = {
     "saddles-7": lambda: Exercise(("f(x)",), code=_caught),
     "saddles-8": lambda: Exercise(
         ("pgd(f, grad, x, eta, r, g_thres, f_thres, t_thres, rng)",), code=_pgd),
+    "saddles-9": _saddles_9,
 }
