@@ -1,6 +1,7 @@
 """What a sweep costs on top of its runs, by engine: cells per second, in turns with the ensemble.
 
     python benchmarks/sweep.py [--rows 100000] [--dim 100] [--workers 2] [--repeat 3]
+    python benchmarks/sweep.py --record      writes sweep.json, too, for the page on clusters
 
 The cell is one escape of PGD from the saddle of `QuarticSaddle`. Seconds are wall-clock time; the
 engines are up before it counts. Dask and Ray take part where they are installed.
@@ -8,9 +9,11 @@ engines are up before it counts. Dask and Ray take part where they are installed
 
 import argparse
 import contextlib
+import json
 import statistics
 import tempfile
 import time
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -20,6 +23,8 @@ from saddlelib import ensemble
 from saddlelib.methods import PGD
 from saddlelib.problems import QuarticSaddle
 from saddlelib.sweep import Pair, sweep
+
+RECORD = Path(__file__).with_suffix(".json")
 
 
 def problem(d):
@@ -79,6 +84,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name, default in (("rows", 100_000), ("dim", 100), ("workers", 2), ("repeat", 3)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--record", action="store_true")
     sizes = parser.parse_args()
     cell = Pair(problem, method, maxiter=2000, until=has_left)
     took, bare = {}, []
@@ -93,14 +99,20 @@ def main():
                     one = seconds_of(sweep, cell, {"d": [sizes.dim]}, folder, seeds=rows)
                 if turn >= 0:
                     took.setdefault(name, []).append(one / rows)
-    base, lines = statistics.median(bare), []
+    base, rows = statistics.median(bare), []
     for name, times in took.items():
         workers = 1 if name == "one process" else sizes.workers
         middle = statistics.median(times)
-        lines.append([name, short(1 / middle), f"{middle * workers / base - 1:+.1%}"])
+        rows.append({"engine": name, "cells": round(1 / middle),
+                     "overhead": round(middle * workers / base - 1, 3)})
     print(versions())
     print(f"ensemble.run alone: {short(1 / base)} cells a second, d = {sizes.dim}")
-    print(table(["engine", "cells a second", "time of a worker over the ensemble's"], lines))
+    print(table(["engine", "cells a second", "time of a worker over the ensemble's"],
+                [[row["engine"], short(row["cells"]), f"{row['overhead']:+.1%}"] for row in rows]))
+    if sizes.record:
+        found = {"versions": versions(), "d": sizes.dim, "cells of a run": sizes.rows,
+                 "alone": round(1 / base), "rows": rows}
+        RECORD.write_text(json.dumps(found, indent=1) + "\n", "utf8")
 
 
 if __name__ == "__main__":

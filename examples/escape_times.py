@@ -49,6 +49,7 @@ folder = "sweeps/escape_times"
 def quantiles():
     """By dimension and curvature: quantiles of the steps, measured and predicted."""
     table, rows = collect(folder, kind="numpy"), []
+    assert np.isfinite(table["reached"]).all()
     for d in grid["d"]:
         for gamma in grid["gamma"]:
             steps = table[(table["d"] == d) & (table["gamma"] == gamma)]["reached"]
@@ -61,6 +62,7 @@ def quantiles():
 
 
 if __name__ == "__main__":
-    found = quantiles() | {"made": "python -m saddlelib.sweep examples/escape_times.py"}
-    QUANTILES.write_text(json.dumps(found, indent=1) + "\n", "utf8")
+    found = quantiles()
+    lines = ",\n ".join(json.dumps(row) for row in found.pop("rows"))
+    QUANTILES.write_text(f"{json.dumps(found)[:-1]}, \"rows\": [\n {lines}]}}\n", "utf8")
     print(f"quantiles of {found['runs']} runs in {QUANTILES}")
