@@ -27,7 +27,7 @@ endif
 
 SOURCE := $(shell find saddlelib -type f -name '*.py' -o -type f -name '*.js' \
 	-o -type f -name '*.css')
-PAGES := $(wildcard *.md *.yml *.bib) $(shell find api chapters checking claims figures _site -type f \
+PAGES := $(wildcard *.md *.yml *.bib) $(shell find api chapters checking practice claims figures _site -type f \
 	-not -path '*/.*' -not -path '*/__pycache__/*')
 
 .PHONY: help book pdf test thorough frameworks serve lint record bundles clean distclean
@@ -75,7 +75,7 @@ lint: $(READY)
 	@$(PY) -m ruff check .
 
 record: $(READY)
-	@$(PY) _site/record.py chapters/*.ipynb checking/*.ipynb
+	@$(PY) _site/record.py chapters/*.ipynb checking/*.ipynb practice/*.ipynb
 
 bundles: $(READY)
 	@npm ci --silent --prefix saddlelib/live
@@ -83,7 +83,7 @@ bundles: $(READY)
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find saddlelib tests chapters checking figures _site -name __pycache__ -prune -exec rm -rf {} +
+	find saddlelib tests chapters checking practice figures _site -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
 	rm -rf $(VENV) $(FRAMEWORKS)

@@ -39,6 +39,7 @@ ARGUMENTS = {"Parameters", "Attributes", *(title for title, _ in
 # What a function hands out, which its own example shows; and the end of a run, for `minimize`.
 WITHOUT_EXAMPLE = {f"saddlelib.{name}" for name in """
 Certificate DerivativeCheck SampleCertificate certified.CertifiedState ensemble.Runs loop.End
+sweep.Plan sweep.Swept
 optim.TrainingCertificate report.Result report.report tasks.Race theory.alpay2025.PSDConstants
 theory.budget.Budget theory.certified.CertifiedBound theory.episode.EpisodeConstants
 theory.jin2017.FactorizationConstants theory.jin2017.PGDConstants theory.jin2017.PGDliConstants

@@ -16,7 +16,8 @@ from book_site import labels, plain  # noqa: E402
 from book_site.sources import Sources  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
-APPENDICES = sorted((ROOT / "checking").glob("*.ipynb"))
+APPENDICES = sorted([*(ROOT / "checking").glob("*.ipynb"),
+                     *(ROOT / "practice").glob("*.ipynb")])
 NOTEBOOKS = [*CHAPTERS, *APPENDICES]
 TEXT = {"text/plain", "text/html", "text/markdown", "text/latex", "application/json"}
 LIVE = re.compile(r"from saddlelib\.live import (?!check\b)")
@@ -66,7 +67,7 @@ def test_the_build_has_printed_what_an_appendix_stores(path):
     """nbval asks that of the chapters; the build has just run the long cells of the appendices."""
     if not (SITE / "index.html").exists():
         pytest.skip("build the book first: make book")
-    built = cells(SITE.parent / "jupyter_execute" / "checking" / path.name)
+    built = cells(SITE.parent / "jupyter_execute" / path.parent.name / path.name)
     for stored, now in zip(cells(path), built, strict=True):
         assert stored.source == now.source
         if "nbval-ignore-output" not in tags(stored):

@@ -45,8 +45,8 @@ def test_rooms_import_only_rooms_below_them():
     """The order of the rooms in CONTRIBUTING.md is the order of the imports."""
     rooms = ["_norm", "_arguments", "problems", "differences", "oracle", "perturbation",
              "derivatives", "curvature", "theory", "sampling", "methods", "certified", "given",
-             "loop", "watch", "report", "ensemble", "flow", "ravine", "optim", "doors", "tasks",
-             "figures", "live", "checks"]
+             "loop", "watch", "report", "ensemble", "sweep", "flow", "ravine", "optim", "doors",
+             "tasks", "figures", "live", "checks"]
     for path, tree in trees().items():
         room = path.relative_to(ROOT).parts[0].removesuffix(".py")
         if room == "__init__":

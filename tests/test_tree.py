@@ -14,7 +14,7 @@ TOP = """
 _config.yml _toc.yml requirements.txt pyproject.toml Makefile README.md CHANGELOG.md CONTRIBUTING.md
 CITATION.cff LICENSE LICENSE-CC-BY-4.0 paper.md references.bib
 intro.md which_method.md glossary.md notation.md claims.md claims teachers.md digest_ja.md
-api chapters checking saddlelib tests figures benchmarks examples binder _site .github .ci
+api chapters checking practice saddlelib tests figures benchmarks examples binder _site .github .ci
 .gitignore
 """.split()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

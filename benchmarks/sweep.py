@@ -1,0 +1,119 @@
+"""What a sweep costs on top of its runs, by engine: cells per second, in turns with the ensemble.
+
+    python benchmarks/sweep.py [--rows 100000] [--dim 100] [--workers 2] [--repeat 3]
+    python benchmarks/sweep.py --record      writes sweep.json, too, for the page on clusters
+
+The cell is one escape of PGD from the saddle of `QuarticSaddle`. Seconds are wall-clock time; the
+engines are up before it counts. Dask and Ray take part where they are installed.
+"""
+
+import argparse
+import contextlib
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import joblib
+import numpy as np
+from _measure import short, table, versions
+
+from saddlelib import ensemble
+from saddlelib.methods import PGD
+from saddlelib.problems import QuarticSaddle
+from saddlelib.sweep import Pair, sweep
+
+RECORD = Path(__file__).with_suffix(".json")
+
+
+def problem(d):
+    """A saddle with one direction of descent."""
+    return QuarticSaddle.spread(d)
+
+
+def method(d):
+    """Its escape."""
+    return PGD.practical(step_size=1.0, epsilon=1e-3, dim=d, lipschitz_hess=1.9)
+
+
+def has_left(x):
+    """Whether points are out."""
+    return np.abs(x[:, 0]) > 0.2
+
+
+def alone(dim, begin, rows):
+    """The same runs without a sweep."""
+    for first in range(begin, begin + rows, 1000):
+        ensemble.run(problem(dim), np.zeros(dim), method(dim), maxiter=2000, until=has_left,
+                     seeds=range(first, min(first + 1000, begin + rows)))
+
+
+@contextlib.contextmanager
+def engines(workers):
+    """Name → a function without arguments that gives a context of joblib."""
+    found = {"one process": lambda: joblib.parallel_config("loky", n_jobs=1),
+             f"joblib, {workers} processes": lambda: joblib.parallel_config(
+                 "loky", n_jobs=workers, inner_max_num_threads=1)}
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError):
+            from distributed import Client, LocalCluster
+            cluster = stack.enter_context(LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None))
+            stack.enter_context(Client(cluster))
+            found[f"Dask, {workers} workers"] = lambda: joblib.parallel_config("dask")
+        with contextlib.suppress(ImportError):
+            import ray
+            from ray.util.joblib import register_ray
+            ray.init(num_cpus=workers, include_dashboard=False, logging_level="error")
+            stack.callback(ray.shutdown)
+            register_ray()
+            found[f"Ray, {workers} workers"] = lambda: joblib.parallel_config("ray")
+        yield found
+
+
+def seconds_of(function, *arguments, **options):
+    """Wall-clock seconds of a call."""
+    began = time.perf_counter()
+    function(*arguments, **options)
+    return time.perf_counter() - began
+
+
+def main():
+    """Print one row for each engine."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, default in (("rows", 100_000), ("dim", 100), ("workers", 2), ("repeat", 3)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--record", action="store_true")
+    sizes = parser.parse_args()
+    cell = Pair(problem, method, maxiter=2000, until=has_left)
+    took, bare = {}, []
+    with engines(sizes.workers) as found:
+        for turn in range(-1, sizes.repeat):  # the first turn is not counted
+            rows = sizes.rows if turn >= 0 else 4000
+            share = max(1000, rows // 5)
+            seconds = seconds_of(alone, sizes.dim, 0, share) / share
+            bare += [seconds] if turn >= 0 else []
+            for name, context in found.items():
+                with tempfile.TemporaryDirectory() as folder, context():
+                    one = seconds_of(sweep, cell, {"d": [sizes.dim]}, folder, seeds=rows)
+                if turn >= 0:
+                    took.setdefault(name, []).append(one / rows)
+    base, rows = statistics.median(bare), []
+    for name, times in took.items():
+        workers = 1 if name == "one process" else sizes.workers
+        middle = statistics.median(times)
+        rows.append({"engine": name, "cells": round(1 / middle),
+                     "overhead": round(middle * workers / base - 1, 3)})
+    print(versions())
+    print(f"ensemble.run alone: {short(1 / base)} cells a second, d = {sizes.dim}")
+    print(table(["engine", "cells a second", "time of a worker over the ensemble's"],
+                [[row["engine"], short(row["cells"]), f"{row['overhead']:+.1%}"] for row in rows]))
+    if sizes.record:
+        found = {"versions": versions(), "d": sizes.dim, "cells of a run": sizes.rows,
+                 "alone": round(1 / base), "rows": rows}
+        RECORD.write_text(json.dumps(found, indent=1) + "\n", "utf8")
+
+
+if __name__ == "__main__":
+    main()
