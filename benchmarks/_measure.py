@@ -6,6 +6,8 @@ import os
 import platform
 import statistics
 import time
+from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import scipy
@@ -50,6 +52,23 @@ def table(header, rows):
     """A Markdown table, every cell a string."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def packages() -> dict:
+    """The versions of Python and of what decides the counts."""
+    return {"Python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("saddlelib", "numpy", "scipy", "torch")}}
+
+
+def machine() -> str:
+    """System, processor and cores."""
+    name = platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf8").splitlines()
+        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{platform.system()}, {name}, {os.cpu_count()} cores"
 
 
 def versions():

@@ -53,18 +53,20 @@ class Counter:
     One call is f and ∇f at one point, whichever of the two is asked for, in whichever order; the
     same question once more is a new call. A product by differences of gradients is one call, since
     it asks for ∇f at a point of its own; an exact product is two, and a Hessian d products.
-    ``to_last`` ends the run at the last mark.
+    ``to_last`` ends the run at the last mark, or at the one that it names.
     """
 
     def __init__(self, problem, budget, to_last=False):
-        self.problem, self.budget, self.to_last = problem, budget, to_last
+        self.problem, self.budget = problem, budget
+        self.end = MARKS.index(MARKS[-1] if to_last is True else to_last) if to_last else None
         self.dim, self.name, self.f_star = problem.dim, problem.name, problem.f_star
         self.lipschitz_grad, self.lipschitz_hess = problem.lipschitz_grad, problem.lipschitz_hess
         self.calls, self.least, self.hits = 0, math.inf, [math.inf] * len(MARKS)
         self.last, self.asked, self.value = None, set(), math.nan
 
     def _spend(self, calls):
-        if self.calls + calls > self.budget or self.to_last and self.hits[-1] < math.inf:
+        there = self.end is not None and self.hits[self.end] < math.inf
+        if self.calls + calls > self.budget or there:
             raise _Spent
         self.calls += calls
 

@@ -79,8 +79,11 @@ def run_ours(problem, x0, ell, rho, seed):
                     rng=seed)
 
 
-def run_peer(psd, problem, x0, ell, rho, seed):
-    """(x, gradients, dense Hessians) of one run of the peer; x is None where it fails."""
+def run_peer(psd, problem, x0, ell, rho, seed, most=10**8):
+    """(x, gradients, dense Hessians) of one run of the peer; x is None where it fails.
+
+    ``most`` bounds its gradients; one that is at the bound has not ended.
+    """
     hessians = []
 
     def hess(x):
@@ -90,7 +93,7 @@ def run_peer(psd, problem, x0, ell, rho, seed):
     try:
         with np.errstate(all="ignore"):
             x, gradients = psd(x0, problem.grad, hess, EPSILON, ell, rho, PEER_FAILURE_PROB,
-                               PEER_DELTA_F, max_iter=10**8,
+                               PEER_DELTA_F, max_iter=most,
                                random_state=np.random.default_rng(seed))
     except np.linalg.LinAlgError:  # the eigenvalues of a Hessian that is not finite
         return None, 0, len(hessians)

@@ -400,8 +400,23 @@ PROBLEMS = {
 }
 
 
-def run(problem, build, lr, seed, wrap, samples):
-    """(samples, loss) after each step, what the wrapper counted, and gradients."""
+def bare(build):
+    """The maker of an optimizer of torch, which needs no loss."""
+    return lambda params, lr, loss: build(params, lr=lr)
+
+
+def wrapped(build):
+    """The maker of the same inside Escape."""
+    return lambda params, lr, loss: Escape(build(params, lr=lr), loss)
+
+
+def run(problem, make, lr, seed, samples, closure=False):
+    """(samples, loss) after each step, what the wrapper counted, and gradients.
+
+    ``make(params, lr, loss)`` gives an optimizer; ``loss()`` is that of the present mini-batch, and
+    every call of it costs its samples. With ``closure`` a step gets torch's usual closure, and
+    with "again" it has the gradient before that as well.
+    """
     params = [p.to(problem.dtype).requires_grad_() for p in problem.start(seed)]
     rng, spent, gradients, batch = np.random.default_rng([seed, 1]), 0, 0, None
     torch.manual_seed(seed)
@@ -411,19 +426,25 @@ def run(problem, build, lr, seed, wrap, samples):
         spent += BATCH
         return problem.loss(params, batch)
 
-    optimizer = build(params, lr=lr)
-    optimizer = Escape(optimizer, loss) if wrap else optimizer
+    def differentiated():
+        nonlocal gradients
+        gradients += 1
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        return value
+
+    optimizer = make(params, lr, loss)
     trace = []
     while spent < samples:
         batch = torch.from_numpy(rng.integers(problem.n, size=BATCH))
-        optimizer.zero_grad()
-        loss().backward()
-        gradients += 1
-        optimizer.step()
+        if closure is not True:
+            differentiated()
+        optimizer.step(*[differentiated] * bool(closure))
         trace.append((spent, problem.full(params)))
     trace = np.array(trace)
     trace[:, 1] = np.where(np.isfinite(trace[:, 1]), trace[:, 1], np.inf)
-    return trace, dict(optimizer.counts) if wrap else {}, gradients
+    return trace, dict(getattr(optimizer, "counts", {})), gradients
 
 
 def leaves(trace, line):
@@ -436,8 +457,8 @@ def row(problem, inner, samples=SAMPLES, seeds=SEEDS):
     """A row of one of the two tables: bare and wrapped with every rate."""
     build, rates = INNERS[inner]
     rates = [rate * (problem.rate if inner == "SGD" else 1) for rate in rates]
-    bare, wrapped = ({lr: [run(problem, build, lr, seed, wrap, samples) for seed in range(seeds)]
-                      for lr in rates} for wrap in (False, True))
+    plain, escaping = ({lr: [run(problem, make(build), lr, seed, samples) for seed in range(seeds)]
+                        for lr in rates} for make in (bare, wrapped))
 
     def end(runs):
         return float(np.median([trace[-1, 1] for trace, *_ in runs]))
@@ -449,20 +470,20 @@ def row(problem, inner, samples=SAMPLES, seeds=SEEDS):
         return sums, f"{share:.3f}"
 
     if problem.minimum:
-        every = [run for lr in rates for run in wrapped[lr]]
+        every = [run for lr in rates for run in escaping[lr]]
         worst = max(w[0][-1, 1] - b[0][-1, 1] for lr in rates
-                    for w, b in zip(wrapped[lr], bare[lr], strict=True))
+                    for w, b in zip(escaping[lr], plain[lr], strict=True))
         sums, share = told(every)
         return [problem.name, inner, str(len(every)), *sums, f"{worst:.1e}", share]
-    least = min(map(end, bare.values()))
+    least = min(map(end, plain.values()))
     line = least - 0.1 * (least - problem.best)
-    gone = {lr: [leaves(trace, line) for trace, *_ in wrapped[lr]] for lr in rates}
-    lr = min(rates, key=lambda lr: (np.median(gone[lr]), end(wrapped[lr])))
-    sums, share = told(wrapped[lr])
+    gone = {lr: [leaves(trace, line) for trace, *_ in escaping[lr]] for lr in rates}
+    lr = min(rates, key=lambda lr: (np.median(gone[lr]), end(escaping[lr])))
+    sums, share = told(escaping[lr])
     count = np.median(gone[lr])
     return [problem.name, inner, f"{lr:g}", f"{least:.4g}", f"{line:.4g}",
             f"{int(np.isfinite(gone[lr]).sum())}/{seeds}",
-            f"{count:,.0f}" if math.isfinite(count) else "–", f"{end(wrapped[lr]):.4g}", *sums,
+            f"{count:,.0f}" if math.isfinite(count) else "–", f"{end(escaping[lr]):.4g}", *sums,
             share]
 
 
