@@ -21,9 +21,9 @@ except ModuleNotFoundError as error:
         "saddlelib.figures needs matplotlib, which saddlelib does not install by itself: "
         "pip install saddlelib[figures]") from error
 
-__all__ = ["COLORS", "INK", "STYLE", "Table", "book_style", "contours", "highest",
-           "histogram_with_law", "line", "lowest", "new_axes", "path", "png", "points_with_law",
-           "ritz_values", "series", "taylor_remainders"]
+__all__ = ["COLORS", "INK", "STYLE", "Table", "bars", "book_style", "contours", "highest",
+           "histogram_with_law", "line", "lowest", "new_axes", "path", "performance_profiles", "png",
+           "points_with_law", "ritz_values", "series", "taylor_remainders"]
 
 COLORS = {"gd": "#0072b2", "pgd": "#d55e00", "pgd2021": "#b57c00", "psd": "#2e8ec4",
           "polyak": "#8e2560", "gdpolyak": "#008563", "growing": "#6a8f00", "order": "#5c2d91",
@@ -374,6 +374,87 @@ def ritz_values(certificate, ax=None):
     ax.set(xlim=(0.5, max(count, 1) + 0.5), xlabel="number of the value", ylabel="curvature")
     ax.set_title(textwrap.fill(certificate.verdict.value, 52), fontsize="medium")
     ax.legend(frameon=False)
+    return ax
+
+
+def performance_profiles(ax, profiles, *, most=None, dashed=()):
+    """For each method, on which share of the problems it is within a factor of the best.
+
+    Parameters
+    ----------
+    ax : Axes
+    profiles : dict
+        Of each label the factors, rising from 1, and the share of the problems at each; a step
+        goes on to the right edge.
+    most : float, optional
+        The right edge; by default a little beyond the largest factor.
+    dashed : iterable of str
+        Labels whose lines are dashed.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> ax = performance_profiles(new_axes(), {"a": ([1.0, 3.0], [0.5, 1.0]), "b": ([], [])})
+    >>> len(ax.lines), ax.get_xscale()
+    (2, 'log')
+    >>> plt.close()
+    """
+    largest = max((max(factors) for factors, _ in profiles.values() if len(factors)), default=1.0)
+    most = 1.2 * largest if most is None else most
+    colors = [COLORS["gdpolyak"], COLORS["gd"], COLORS["pgd"], COLORS["psd"], COLORS["saddle"],
+              COLORS["pgd2021"], INK]
+    for i, (label, (factors, shares)) in enumerate(profiles.items()):
+        x = [1.0, *factors, max(most, 1.0)]
+        ax.step(x, [0.0, *shares, shares[-1] if len(shares) else 0.0], where="post", lw=1.6,
+                color=colors[i % len(colors)], label=label,
+                ls=(0, (4, 1.5)) if label in dashed else "-")
+    ax.set(xscale="log", xlim=(1, most), ylim=(0, 1.02), xlabel="within this factor of the first",
+           ylabel="share of the problems")
+    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 1000) if tick <= most]
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    return ax
+
+
+def bars(ax, names, parts, *, colors):
+    """A horizontal bar for each name, the first on top, of one or more parts with their numbers.
+
+    Parameters
+    ----------
+    ax : Axes
+    names : sequence of str, n of them
+    parts : dict
+        Of each part n numbers; a label in the legend where there is more than one part.
+    colors : dict
+        Of each part a colour, or n of them.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> ax = bars(new_axes(), ["a", "b"], {"right": [1, 2], "wrong": [2, 0]},
+    ...           colors={"right": COLORS["gd"], "wrong": COLORS["pgd"]})
+    >>> [int(patch.get_width()) for patch in ax.patches]
+    [1, 2, 2, 0]
+    >>> plt.close()
+    """
+    y, left = np.arange(len(names)), np.zeros(len(names))
+    for part, numbers in parts.items():
+        drawn = ax.barh(y, numbers, left=left, height=0.72, color=colors[part], label=part)
+        shown = [f"{number:g}" if number else "" for number in numbers]
+        ax.bar_label(drawn, shown, label_type="center" if len(parts) > 1 else "edge", padding=2,
+                     fontsize=9, color=INK)
+        left = left + np.asarray(numbers, float)
+    ax.set_yticks(y, names)
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0)
     return ax
 
 
