@@ -26,16 +26,17 @@ $(shell rm -f $(READY))
 endif
 
 SOURCE := $(shell find saddlelib -type f -name '*.py' -o -type f -name '*.js' \
-	-o -type f -name '*.css')
+	-o -type f -name '*.css') $(wildcard benchmarks/*.json benchmarks/standings.py examples/*.json)
 PAGES := $(wildcard *.md *.yml *.bib) $(shell find api chapters checking practice claims figures _site -type f \
 	-not -path '*/.*' -not -path '*/__pycache__/*')
 
-.PHONY: help book pdf test thorough frameworks serve lint record bundles clean distclean
+.PHONY: help book pdf test thorough bench frameworks serve lint record bundles clean distclean
 
 help:
 	@echo "make book       execute the notebooks and write the site to _build/html"
 	@echo "make test       build the book, then run every test"
 	@echo "make thorough   run the tests of random instances with many more of them"
+	@echo "make bench      measure who wins where, some minutes on two cores, for practice/who_wins"
 	@echo "make pdf        build the book, then print it as one PDF with a Chromium"
 	@echo "make frameworks run optimizers inside Lightning, Fabric, Accelerate and transformers"
 	@echo "make serve      build the book and show it on http://127.0.0.1:$(PORT)/"
@@ -62,6 +63,10 @@ test: book
 thorough: $(READY)
 	@THOROUGH=1 $(PY) -m pytest -n 2 $$(grep -rlE "^from thorough import" tests)
 
+# Who wins where. Peers take part if they are in the folder peer: benchmarks/bench.py says how.
+bench: $(READY)
+	@PYTHONPATH=$(CURDIR)/peer $(PY) benchmarks/bench.py
+
 # Optimizers inside other people's training loops, and the examples that show them there.
 frameworks: $(FRAMEWORKS)/.ready
 	@$(FRAMEWORKS)/bin/python -m pytest -n 2 tests/test_examples.py \
@@ -83,12 +88,14 @@ bundles: $(READY)
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis *.egg-info
-	find saddlelib tests chapters checking practice figures _site -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf benchmarks/.bench
+	find saddlelib tests chapters checking practice benchmarks figures _site -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean
 	rm -rf $(VENV) $(FRAMEWORKS)
 
-# The cache of executed notebooks knows their cells but not saddlelib, so new code empties it.
+# The cache of executed notebooks knows their cells but not saddlelib and what was measured, so new
+# code and new measurements empty it.
 _build/.code: $(READY) $(SOURCE)
 	@rm -rf _build/.jupyter_cache
 	@mkdir -p _build && touch $@

@@ -50,7 +50,8 @@ class Project:
 
     def __init__(self, root, python):
         self.root, self.python = root, python
-        for folder in ("saddlelib", "chapters", "checking", "practice", "claims", "figures", "_site", "wheels"):
+        for folder in ("saddlelib", "chapters", "checking", "practice", "claims", "figures",
+                       "_site", "wheels"):
             (root / folder).mkdir(parents=True)
         shutil.copy(ROOT / "Makefile", root)
         for name, version in [("tiny", "1.0"), ("tiny", "2.0"), ("mine", "1.0"), ("more", "1.0"),
