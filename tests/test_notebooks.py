@@ -16,9 +16,9 @@ from book_site import labels, plain  # noqa: E402
 from book_site.sources import Sources  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
-APPENDICES = sorted([*(ROOT / "checking").glob("*.ipynb"),
-                     *(ROOT / "practice").glob("*.ipynb")])
-NOTEBOOKS = [*CHAPTERS, *APPENDICES]
+APPENDICES = sorted((ROOT / "checking").glob("*.ipynb"))
+PRACTICE = sorted((ROOT / "practice").glob("*.ipynb"))
+NOTEBOOKS = [*CHAPTERS, *APPENDICES, *PRACTICE]
 TEXT = {"text/plain", "text/html", "text/markdown", "text/latex", "application/json"}
 LIVE = re.compile(r"from saddlelib\.live import (?!check\b)")
 
@@ -62,9 +62,10 @@ def printed(cell):
     return found
 
 
-@pytest.mark.parametrize("path", APPENDICES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*APPENDICES, *PRACTICE], ids=lambda path: path.stem)
 def test_the_build_has_printed_what_an_appendix_stores(path):
-    """nbval asks that of the chapters; the build has just run the long cells of the appendices."""
+    """nbval asks that of the chapters; the build has just run the long cells of the appendices, and
+    the pages that read a record."""
     if not (SITE / "index.html").exists():
         pytest.skip("build the book first: make book")
     built = cells(SITE.parent / "jupyter_execute" / path.parent.name / path.name)

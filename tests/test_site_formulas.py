@@ -62,7 +62,8 @@ def test_every_formula_of_the_sources_is_there():
     told = {"".join(math.get_text().split()) for name in PAGES
             for math in soup(name).select("annotation")}
     parser = MarkdownIt().use(dollarmath_plugin)
-    for path in [*ROOT.glob("chapters/*.ipynb"), *ROOT.glob("checking/*.ipynb")]:
+    for path in [path for folder in ("chapters", "checking", "practice")
+                 for path in ROOT.glob(f"{folder}/*.ipynb")]:
         for cell in nbformat.read(path, 4).cells:
             if cell.cell_type == "markdown":
                 text = re.sub(r"(?m)^:::.*$", "", cell.source)

@@ -6,7 +6,7 @@ import re
 import pytest
 from browser import SHIFTS, SITE, Visit, soup
 
-PAGES = ["intro", "which_method", "checking/psgd", "claims/psgd",
+PAGES = ["intro", "which_method", "practice/who_wins", "checking/psgd", "claims/psgd",
          *(f"chapters/{path.stem}" for path in sorted((SITE / "chapters").glob("*.html")))]
 every_page = pytest.mark.parametrize("name", PAGES)
 DRAWING_WAITS = 70_000  # bytes as a host sends them: the page, its style, what runs before both

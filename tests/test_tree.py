@@ -26,7 +26,8 @@ def files():
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listed.returncode == 0 and listed.stdout:
         return [p for p in map(ROOT.joinpath, listed.stdout.splitlines()) if p.is_file()]
-    hidden = {".venv", ".venv-frameworks", "_build", "__pycache__", ".git", "node_modules"}
+    hidden = {".venv", ".venv-frameworks", "_build", "__pycache__", ".git", "node_modules",
+              ".bench", "peer"}
     ignored = re.compile(r"\.(pytest_cache|ruff_cache|ipynb_checkpoints|hypothesis)$|\.egg-info$")
     return [
         p

@@ -6,13 +6,13 @@ pages are there. It returns a function of a page's name and its HTML that return
 
 from pathlib import Path
 
-from . import cards, code, far, pictures, policy, scripts, sharing, styles
+from . import cards, code, far, pictures, policy, scripts, sharing, status, styles
 
 # In this order: cards are made of the text as it was written, and bring a style sheet; sections are
 # as long as what the others leave in them; the policy makes files of the programs in a page, and
 # the addresses of all files are known to sharing.
-STEPS = (cards.step, pictures.step, scripts.step, code.step, far.step, styles.step, policy.step,
-         sharing.step)
+STEPS = (cards.step, status.step, pictures.step, scripts.step, code.step, far.step, styles.step,
+         policy.step, sharing.step)
 
 
 def pages(outdir):
