@@ -22,8 +22,8 @@ except ModuleNotFoundError as error:
         "pip install saddlelib[figures]") from error
 
 __all__ = ["COLORS", "INK", "STYLE", "Table", "bars", "book_style", "contours", "highest",
-           "histogram_with_law", "line", "lowest", "new_axes", "path", "performance_profiles", "png",
-           "points_with_law", "ritz_values", "series", "taylor_remainders"]
+           "histogram_with_law", "line", "lowest", "new_axes", "path", "performance_profiles",
+           "png", "points_with_law", "ritz_values", "series", "taylor_remainders"]
 
 COLORS = {"gd": "#0072b2", "pgd": "#d55e00", "pgd2021": "#b57c00", "psd": "#2e8ec4",
           "polyak": "#8e2560", "gdpolyak": "#008563", "growing": "#6a8f00", "order": "#5c2d91",
