@@ -15,6 +15,7 @@ Swept(6 of 6 cells: 6 ok)
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import tempfile
 import time
@@ -197,13 +198,14 @@ def sweep(cell, grid, folder, *, seeds=1, share=None, version="1", parallel=None
     >>> first, more.new
     (Swept(30 of 30 cells: 30 ok), 18)
     """
-    cell, grid = as_cell(cell), Grid(grid, seeds, share)
+    grid = Grid(grid, seeds, share)
+    cell, folder = as_cell(cell, grid), _folder(folder)
     if not isinstance(version, str):
         raise TypeError(f"version must be a word, got {version!r}")
     timeout = None if timeout is None else positive("timeout", timeout)
     if parallel is not None and parallel != -1:
         parallel = integer("parallel", parallel)
-    job = Job(cell, grid, version, str(Path(folder)), secrets.token_hex(6), timeout)
+    job = Job(cell, grid, version, folder, secrets.token_hex(6), timeout)
     retry, shard = _retry(retry), _shard(shard)
     store = Store(folder)
     if not dry_run:
@@ -216,8 +218,19 @@ def sweep(cell, grid, folder, *, seeds=1, share=None, version="1", parallel=None
     return _run(job, cells, pending, attempts, parallel, store, progress, shard)
 
 
+def _folder(folder):
+    """The whole path: workers may stand elsewhere."""
+    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+        raise TypeError(f"folder must be a path, got {folder!r}")
+    return str(Path(folder).absolute())
+
+
 def _retry(retry):
-    words = [retry] if isinstance(retry, str) else list(retry)
+    if isinstance(retry, str):
+        retry = [retry]
+    if not isinstance(retry, (list, tuple, set, frozenset)):
+        raise TypeError(f"retry must be a word or a list of words, got {retry!r}")
+    words = list(retry)
     known = ["error", "timeout", "killed", "nonfinite"]
     for word in words:
         if word not in [*known, "failed"]:
@@ -229,7 +242,8 @@ def _shard(shard):
     if shard is None:
         return (1, 1)
     try:
-        i, n = (int(word) for word in (shard.split("/") if isinstance(shard, str) else shard))
+        i, n = (integer("shard", int(word) if isinstance(word, str) else word, least=0)
+                for word in (shard.split("/") if isinstance(shard, str) else shard))
     except (AttributeError, TypeError, ValueError):
         raise ValueError(f"shard must be like '2/5', got {shard!r}") from None
     if not 1 <= i <= n:
@@ -313,6 +327,8 @@ def _run(job, cells, pending, attempts, parallel, store, progress, shard):
                       "workers": workers(parallel), "pending": len(pending)}
     name = f"{time.time_ns()}-{job.run}"
     unsaved, trouble, ended = pending, "", "interrupted"
+    with contextlib.suppress(OSError):
+        store.log(name, entry | {"ended": "not yet"})
     try:
         with _bar(progress, len(cells), len(cells) - len(pending)) as told:
             unsaved, trouble = hand_out(job, pending, attempts, parallel, told)

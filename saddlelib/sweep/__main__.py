@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 import runpy
 import sys
 
@@ -39,6 +40,9 @@ def _arguments():
 def main():
     """Run, say how it ended, and return 1 where cells are missing."""
     args = _arguments()
+    if not os.path.exists(args.spec):
+        sys.exit(f"{args.spec} is not there")
+    sys.path.insert(0, os.path.dirname(os.path.abspath(args.spec)))  # for its neighbours
     spec = runpy.run_path(args.spec, run_name="saddlelib_sweep_spec")
     told = {name: spec[name] for name in _GIVEN if name in spec}
     told |= {name: value for name in ("folder", "shard", "parallel", "timeout", "retry")
@@ -51,7 +55,7 @@ def main():
             print(f"{len(table)} rows in {args.collect}")
             return 0
         found = sweep(**{"progress": not args.quiet} | told, dry_run=args.dry_run)
-    except (ImportError, TypeError, ValueError) as error:
+    except (ImportError, OSError, TypeError, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command goes on")

@@ -7,6 +7,7 @@ else. So neither depends on the order of the work, on who does it, or on what el
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import itertools
@@ -21,9 +22,10 @@ from .. import ensemble
 from .._arguments import integer
 from ..loop import Status
 
-__all__ = ["Grid", "Pair", "as_cell"]
+__all__ = ["COLUMNS", "Grid", "Identity", "Pair", "as_cell", "readable"]
 
 _RESERVED = {"seed", "rng", "key", "status", "message", "seconds", "attempt"}
+_LARGEST = 10**9  # cells of a sweep
 _MOST = 2**53  # whole numbers up to here are floats, too
 
 
@@ -31,8 +33,15 @@ def label_of(name, value):
     """The value of an axis as it stands in a table and in a hash: a number, word, bool or None."""
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str):
+        try:
+            value.encode("utf8")
+        except UnicodeEncodeError as error:
+            raise ValueError(f"grid[{name!r}] holds {value!r}, which is no text: {error}") from None
     if value is None or isinstance(value, (bool, str)):
         return value
+    if isinstance(value, int) and not -2**63 <= value < 2**63:
+        raise ValueError(f"grid[{name!r}] holds an integer of more than 64 bits, {value!r}")
     if isinstance(value, (int, float)):
         if isinstance(value, float) and math.isnan(value):
             raise ValueError(f"grid[{name!r}] holds NaN, which equals nothing, itself included")
@@ -55,18 +64,20 @@ def _axis(name, values):
         raise ValueError(f"grid's axes are named like arguments, got {name!r}")
     if name in _RESERVED:
         raise ValueError(f"no axis can be called {name!r}; seeds go into seeds=...")
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+    if isinstance(values, (str, bytes, set, frozenset)) or not hasattr(values, "__iter__"):
         raise TypeError(f"grid[{name!r}] must be a list of values, got {values!r}; a single value "
                         f"is a list of one")
     if isinstance(values, Mapping):
         labels, values = list(values), list(values.values())
     else:
-        labels = values = list(values)
+        labels = values = [label_of(name, value) for value in values]
     labels = [label_of(name, label) for label in labels]
     if not labels:
         raise ValueError(f"grid[{name!r}] is empty")
     if len({_text(label) for label in labels}) < len(labels):
-        raise ValueError(f"grid[{name!r}] holds a value twice: {labels}")
+        seen = set()
+        twice = next(label for label in labels if _text(label) in seen or seen.add(_text(label)))
+        raise ValueError(f"grid[{name!r}] holds {twice!r} twice")
     return Axis(name, labels, values)
 
 
@@ -93,6 +104,9 @@ class Grid:
                              f"{sorted(known)}")
         self._shape = [len(axis.labels) for axis in self.axes]
         self.size = math.prod(self._shape) * len(self.seeds)
+        if self.size > _LARGEST:
+            raise ValueError(f"grid and seeds make {self.size} cells; a sweep has at most "
+                             f"{_LARGEST}")
 
     def point(self, number):
         """The labels of a point, and what a cell is given there, both by axis."""
@@ -109,6 +123,8 @@ class Grid:
 
 def _seeds(seeds):
     if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+        if seeds > _LARGEST:
+            raise ValueError(f"seeds must be at most {_LARGEST}, got {seeds}")
         return np.arange(integer("seeds", seeds))
     try:
         found = [integer("seeds", seed, least=0) for seed in seeds]
@@ -121,7 +137,8 @@ def _seeds(seeds):
 
 
 def _words(share):
-    if isinstance(share, str) or not all(isinstance(name, str) for name in share):
+    words = not isinstance(share, str) and hasattr(share, "__iter__")
+    if not words or not all(isinstance(name, str) for name in share):
         raise TypeError(f"share must be a list of axes, as in ('problem', 'seed'), got {share!r}")
     return set(share)
 
@@ -175,10 +192,24 @@ class _Function:
         found = self.function(**values, **seed, rng=rng)
         if not isinstance(found, Mapping):
             found = {"value": found}
-        row = {str(name): _scalar(name, value) for name, value in found.items()}
+        row = {_name(name): _scalar(name, value) for name, value in found.items()}
         if clash := sorted(row.keys() & (_RESERVED | values.keys())):
             raise ValueError(f"the cell gives {clash}, which are columns of the sweep's own")
         return row
+
+
+def _name(name):
+    """The name of a column."""
+    name = str(name)
+    if not 0 < len(name) <= 100 or name != readable(name):
+        raise ValueError(f"the cell gives a column the name {readable(name)[:100]!r}; names are "
+                         f"text of 1 to 100 characters")
+    return name
+
+
+def readable(text):
+    """Text that every file can hold."""
+    return text.encode("utf8", "backslashreplace").decode("utf8")
 
 
 def _scalar(name, value):
@@ -188,10 +219,15 @@ def _scalar(name, value):
         value = value.item()
     if isinstance(value, int) and not -2**63 <= value < 2**63:
         value = float(value)
+    if isinstance(value, str):
+        value = readable(value)
     if not isinstance(value, (bool, int, float, str)):
         raise TypeError(f"the cell gives a {type(value).__name__} for {name!r}; a column holds "
                         f"numbers, bools or words")
     return value
+
+
+COLUMNS = {"reached", "nit", "nfev", "njev", "nhvp", "nhev", "fun", "grad_norm", "end"}
 
 
 @dataclass(frozen=True)
@@ -323,19 +359,27 @@ def _closed(function, given):
 
 
 def _source(part):
+    if isinstance(part, functools.partial):
+        return f"{_source(part.func)}{part.args}{part.keywords}"
     try:
         return inspect.getsource(part) if callable(part) else repr(part)
     except (OSError, TypeError):
         return getattr(part, "__qualname__", type(part).__qualname__)
 
 
-def as_cell(cell):
-    """A function or a `Pair`, or an error that names the argument."""
+def as_cell(cell, grid):
+    """A function of the axes of a grid or a `Pair`, or an error that names the argument."""
     if isinstance(cell, Pair):
+        if clash := sorted(COLUMNS & {*grid.names}):
+            raise ValueError(f"grid's axes {clash} have names of columns that a Pair gives")
         return cell
     if isinstance(cell, tuple) and len(cell) == 2:
         raise TypeError("cell is a tuple; a problem and a method are "
                         "Pair(problem, method, maxiter=...)")
     if not callable(cell) or isinstance(cell, type):
         raise TypeError(f"cell must be a function of the axes and rng, or a Pair, got {cell!r}")
+    parameters = _parameters(cell)
+    if parameters and (missing := [*sorted({*grid.names, "rng"} - parameters)]):
+        raise TypeError(f"cell takes no argument {missing[0]!r}; it is called with every axis of "
+                        f"the grid and with rng")
     return _Function(cell)

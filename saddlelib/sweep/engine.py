@@ -53,25 +53,26 @@ def hand_out(job, cells, attempts, parallel, told):
     """
     tries = _Tries(cells, attempts)
     claims = Path(job.folder, "running", job.run)
-    claims.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # a full disk: then a death is put down to nobody
+        claims.mkdir(parents=True, exist_ok=True)
     unsaved, why, breaks = [], "", 0
     try:
         with _watchdog(job, claims) as overdue:
             while len(cells):
-                rest, lost, trouble, error = _round(job, cells, tries, parallel, told)
+                rest, lost, trouble, full, error = _round(job, cells, tries, parallel, told)
                 unsaved, why = unsaved + lost, trouble or why
                 if error is not None:
                     suspects = _suspects(claims, cells)
-                    breaks = 0 if suspects else breaks + 1
+                    rest = _missing(job, rest, tries)
+                    breaks = 0 if suspects or len(rest) < len(cells) else breaks + 1
                     if breaks >= _PATIENCE:
                         raise error
-                    rest = _missing(job, rest, tries)
                     for piece in suspects:
                         piece = np.intersect1d(piece, rest)
                         unsaved += _alone(job, piece, tries, parallel, told, overdue)
                     rest = np.setdiff1d(_missing(job, rest, tries),
                                         np.concatenate([rest[:0], *unsaved]))
-                if len(lost) >= _PATIENCE:
+                if full:
                     unsaved.append(rest)
                     break
                 cells = rest
@@ -130,9 +131,10 @@ class _Work:
 
 
 def _round(job, cells, tries, parallel, told):
-    """Cells that are left, those lost with a full disk, its words, and what broke the round."""
+    """Cells that are left, those lost with a full disk, its words, whether it stays full, and what
+    broke the round."""
     n = workers(parallel)
-    work, back, lost, trouble = _Work(job, cells, 2 * n), [], [], ""
+    work, back, lost, trouble, row = _Work(job, cells, 2 * n), [], [], "", 0
     try:
         for count, report in _reports(job, work, tries, parallel, n):
             told(report, count)
@@ -140,13 +142,15 @@ def _round(job, cells, tries, parallel, told):
                        report.seconds)
             if report.left is not None:
                 back.append(report.left)
+            row = 0 if report.unsaved is None else row + 1
             if report.unsaved is not None:
                 lost, trouble = [*lost, report.unsaved], report.trouble
-                if len(lost) >= _PATIENCE:
+                if row == _PATIENCE:
                     back.append(work.stop())
     except Exception as error:
-        return cells, lost, trouble, error
-    return np.sort(np.concatenate([*back, cells[:0]])), lost, trouble, None
+        return cells, lost, trouble, row >= _PATIENCE, error
+    left = np.sort(np.concatenate([*back, cells[:0]]))
+    return left, lost, trouble, row >= _PATIENCE, None
 
 
 def _counted(job, cells, attempts):
@@ -158,6 +162,9 @@ def _reports(job, tasks, tries, parallel, n):
     joblib = _joblib()
     calls = (joblib.delayed(_counted)(job, cells, tries(cells)) for cells in tasks)
     backend, _ = joblib.parallel.get_active_backend()
+    if type(backend).__name__ == "DaskDistributedBackend":
+        yield from _by_dask(backend.client, job, iter(tasks), tries, n)
+        return
     own = contextlib.nullcontext()
     if type(backend).__name__ == "LokyBackend" and n > 1:
         own = joblib.parallel_config("loky", inner_max_num_threads=1)
@@ -168,6 +175,22 @@ def _reports(job, tasks, tries, parallel, n):
             return
         while wave := list(itertools.islice(calls, 4 * n)):
             yield from joblib.Parallel(n_jobs=n, batch_size=1)(wave)
+
+
+def _by_dask(client, job, tasks, tries, n):
+    """The same on Dask's own futures: joblib waits for ever for a worker that was killed."""
+    from distributed import as_completed
+
+    def sent(cells):
+        return client.submit(_counted, job, cells, tries(cells), pure=False)
+    queue = as_completed([sent(cells) for cells in itertools.islice(tasks, 2 * n)])
+    try:
+        for future in queue:
+            yield future.result()
+            for cells in itertools.islice(tasks, 1):
+                queue.add(sent(cells))
+    finally:
+        client.cancel(list(queue.futures))
 
 
 def _missing(job, cells, tries):
@@ -188,6 +211,8 @@ def find(keys, wanted):
 def keys_of(job, cells):
     """The keys of cells given by their numbers in order."""
     seeds, out = len(job.grid.seeds), np.empty(len(cells), np.uint64)
+    if not len(cells):
+        return out
     point = cells // seeds
     begins = np.flatnonzero(np.append(True, point[1:] != point[:-1]))
     for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(cells)], strict=True):
@@ -202,7 +227,9 @@ def keys_of(job, cells):
 def _suspects(claims, cells):
     """The cells that dead workers were at: what each task of theirs held."""
     found = []
-    for path in sorted(claims.iterdir()):
+    with contextlib.suppress(OSError):
+        claims.mkdir(parents=True, exist_ok=True)  # where somebody has cleared up
+    for path in sorted(claims.glob("*")):
         first, last = map(int, path.name.split("-")[:2])
         found.append(cells[(cells >= first) & (cells <= last)])
         with contextlib.suppress(OSError):
@@ -262,11 +289,15 @@ def _watchdog(job, claims):
     overdue, over = set(), threading.Event()
 
     def watch():
-        most = 2 * job.timeout * job.cell.batch + GRACE
+        most = 2 * job.timeout * min(job.cell.batch, len(job.grid.seeds)) + GRACE
+        seen = {}  # when a claim's time was first seen as it is: clocks of machines differ
         while not over.wait(min(1.0, GRACE)):
             for path in claims.glob("*"):
                 with contextlib.suppress(OSError, ValueError):
-                    if time.time() - path.stat().st_mtime < most:
+                    now, stamp = time.monotonic(), path.stat().st_mtime_ns
+                    if seen.setdefault(path, (stamp, now))[0] != stamp:
+                        seen[path] = stamp, now
+                    if now - seen[path][1] < most:
                         continue
                     host, pid = path.read_text().split()
                     if host == socket.gethostname() and int(pid) != os.getpid():

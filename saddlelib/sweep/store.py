@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import time
 import warnings
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -25,7 +24,7 @@ import numpy as np
 __all__ = ["Rows", "Store", "collect"]
 
 _OWN = ("key", "seed", "status", "message", "seconds", "attempt")
-_STALE = 3600.0  # seconds after which a file aside belongs to nobody
+_STALE = 86400.0  # seconds after which a file aside belongs to nobody
 
 
 class Rows:
@@ -49,28 +48,36 @@ class Rows:
         names = dict.fromkeys(n for _, b in self.blocks for n in b if n not in _OWN)
         for name in names:
             given = [b.get(name) for _, b in self.blocks]
-            out[f"v:{name}"], lacks = joined(given, lengths)
-            if lacks.any():
-                out[f"m:{name}"] = lacks
+            out[f"v:{name}"], kinds = joined(given, lengths)
+            if kinds is not None:
+                out[f"t:{name}"] = kinds
         return out
 
 
+_KINDS = {type(None): 0, bool: 1, int: 2, float: 3, str: 4}
+
+
 def joined(given, lengths):
-    """One column of several, and where it lacks; ``given`` has arrays, object arrays or None."""
+    """One column of several, and the kind of each value where they are not all alike.
+
+    ``given`` has arrays, object arrays, or None where the column lacks.
+    """
     if all(a is not None and a.dtype.kind in "bifU" for a in given) and \
             len({a.dtype.kind for a in given}) == 1:
-        return np.concatenate(given), np.zeros(sum(lengths), bool)
+        return np.concatenate(given), None
     lists = [[None] * n if a is None else a.tolist() for a, n in zip(given, lengths, strict=True)]
     values = [value for part in lists for value in part]
-    lacks = np.array([value is None for value in values])
-    kinds = {type(value) for value in values} - {type(None)}
-    if kinds <= {bool}:
-        return np.array([bool(value) for value in values]), lacks
-    if kinds <= {int, bool}:
-        return np.array([value or 0 for value in values], dtype=np.int64), lacks
-    if kinds <= {int, float, bool}:
-        return np.array([np.nan if value is None else value for value in values], float), lacks
-    return np.array(["" if value is None else str(value) for value in values], dtype=str), lacks
+    kinds = np.array([_KINDS[type(value)] for value in values], np.int8)
+    if kinds.max(initial=0) == 4:
+        return np.array([_text(value) for value in values], dtype=str), kinds
+    if kinds.max(initial=0) == 3:
+        return np.array([np.nan if value is None else value for value in values], float), kinds
+    whole = np.array([value or 0 for value in values], np.int64)
+    return (whole.astype(bool) if kinds.max(initial=0) == 1 else whole), kinds
+
+
+def _text(value):
+    return "" if value is None else str(value)
 
 
 class Store:
@@ -88,7 +95,7 @@ class Store:
             raise ValueError(f"folder {str(self.folder)!r} cannot be made: {error}") from error
         for left in [*self.parts.glob(".*.tmp"), *self.folder.glob("running/*")]:
             with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > _STALE:
+                if abs(time.time() - left.stat().st_mtime) > _STALE:
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def write(self, rows, version) -> int:
@@ -113,17 +120,24 @@ class Store:
     def read(self, *names):
         """Yield of every part a dictionary of its arrays, or of those that are named.
 
-        A part that is damaged is put aside with a warning: its cells count as not done.
+        A part that is damaged is put aside with a warning: its cells count as not done. What keeps
+        a sound part from being read, such as too many open files, is raised.
         """
         for path in sorted(self.parts.glob("*.npz")):
             try:
                 with open(path, "rb") as file, np.load(file, allow_pickle=False) as part:
-                    yield {name: part[name] for name in (names or part.files)}
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                warnings.warn(f"{path} is damaged ({error}); it is put aside as .damaged, and its "
-                              f"cells count as not done", stacklevel=2)
+                    found = {name: part[name] for name in (names or part.files)}
+                if not names and not {*_OWN, "version"} <= found.keys():
+                    raise ValueError("columns are missing")
+            except (OSError, MemoryError):
+                raise
+            except Exception as error:  # a flipped bit shows in many ways
                 with contextlib.suppress(OSError):
                     path.rename(path.with_suffix(".damaged"))
+                warnings.warn(f"{path} was damaged ({error}); it is put aside as .damaged, and its "
+                              f"cells count as not done", stacklevel=2)
+            else:
+                yield found
 
     def done(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Keys of the cells that are there, sorted; the status of each; its last attempt."""
@@ -161,20 +175,30 @@ class Store:
 
     def manifest(self) -> dict:
         """The sweep with all that was done on it."""
-        told = self.peek()
-        runs = sorted((self.folder / "runs").glob("*.json"))
-        return told | {"runs": [json.loads(path.read_text("utf8")) for path in runs]}
+        runs = []
+        for path in sorted((self.folder / "runs").glob("*.json")):
+            with contextlib.suppress(OSError, ValueError):
+                runs.append(json.loads(path.read_text("utf8")))
+        return self.peek() | {"runs": runs}
 
 
 def replace(path, text):
     """Write a file aside and rename it."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    aside.write_text(text, "utf8")
-    os.replace(aside, path)
+    try:
+        with open(aside, "x", encoding="utf8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def best(keys, status, attempt):
     """Of each key the row that counts: a well one if there is one, then the last attempt."""
+    if not len(keys):
+        return np.array([], np.int64)
     order = np.lexsort((attempt, status == "ok", keys))
     last = np.append(keys[order][1:] != keys[order][:-1], True)
     return order[last]
@@ -255,12 +279,19 @@ def collect(folder, out=None, *, kind=None, seconds=False):
     suffix = None if out is None else Path(out).suffix
     if suffix not in (None, ".npz", ".parquet"):
         raise ValueError(f"out must end in .npz or .parquet, got {str(out)!r}")
-    folders = [folder] if isinstance(folder, (str, os.PathLike)) else list(folder)
+    folders = [folder] if isinstance(folder, (str, os.PathLike)) else folder
+    if not isinstance(folders, (list, tuple)) or not folders:
+        raise TypeError(f"folder must be a path or a list of paths, got {folder!r}")
     stores = [Store(one) for one in folders]
     for store in stores:
         if not (store.folder / "sweep.json").exists():
             raise ValueError(f"folder {str(store.folder)!r} holds no sweep")
     manifests = [store.manifest() for store in stores]
+    for one in manifests[1:]:
+        for name in ("cell", "version", "share"):
+            if one[name] != manifests[0][name]:
+                raise ValueError(f"folder {str(folders)!r} holds sweeps of different {name}: "
+                                 f"{one[name]!r} and {manifests[0][name]!r}")
     table = _table(stores, manifests, seconds)
     if out is not None:
         _write(table, Path(out), suffix)
@@ -290,54 +321,85 @@ def _table(stores, manifests, seconds):
              for part in store.read() if part["version"] == told["version"]]
     axes = _axes(manifests)
     lengths = [len(part["key"]) for part in parts]
-    whole = {name: _concatenated([part[name] for part in parts]) for name in _OWN}
+    whole = {name: _concatenated([part[name] for part in parts], name) for name in _OWN}
     keep = best(whole["key"], whole["status"], whole["attempt"])
     columns, order = {}, []
     for name, labels in axes.items():
         told = _concatenated([part[f"x:{name}"] for part in parts])
         found, at = np.unique(told, return_inverse=True)
         place = {json.dumps(label): i for i, label in enumerate(labels)}
+        for text in found.tolist():  # of a run that has grown the grid at the same time
+            place.setdefault(text, len(place))
         order.append(np.array([place[text] for text in found.tolist()], int)[at][keep])
-        values, lacks = joined([np.array([json.loads(text) for text in found.tolist()], object)],
-                               [len(found)])
-        columns[name] = _filled(values, lacks)[at][keep]
-    columns["seed"] = whole["seed"][keep]
-    for name in dict.fromkeys(n[2:] for part in parts for n in part if n.startswith("v:")):
-        columns[name] = _column(name, parts, lengths, keep)
-    columns |= {name: whole[name][keep] for name in ("status", "message", "attempt")}
+        given = [np.array([json.loads(text) for text in found.tolist()], object)]
+        columns[name] = _filled(*joined(given, [len(found)]))[at]
+    order = keep[np.lexsort([whole["seed"][keep], *reversed(order)])]  # the last key is the first
+    columns = {name: column[order] for name, column in columns.items()}
+    columns["seed"] = whole["seed"][order]
+    columns |= _values(parts, lengths, order)
+    columns |= {name: whole[name][order] for name in ("status", "message", "attempt")}
     if seconds:
-        columns["seconds"] = whole["seconds"][keep]
-    order = np.lexsort([whole["seed"][keep], *reversed(order)])  # the last key is the first
+        columns["seconds"] = whole["seconds"][order]
     table = np.empty(len(keep), [(name, column.dtype) for name, column in columns.items()])
     for name, column in columns.items():
-        table[name] = column[order]
+        table[name] = column
     return table
 
 
-def _concatenated(arrays):
-    return np.concatenate(arrays) if arrays else np.array([], dtype="U1")
+_TYPES = {"key": np.uint64, "seed": np.int64, "seconds": float, "attempt": np.int64}
 
 
-def _column(name, parts, lengths, keep):
-    """A value's column over all parts: whole numbers only where none lacks."""
-    arrays, lacks = [], []
-    for part, n in zip(parts, lengths, strict=True):
-        arrays.append(part.get(f"v:{name}"))
-        lacks.append(part.get(f"m:{name}", np.full(n, arrays[-1] is None)))
-    kinds = {a.dtype.kind for a in arrays if a is not None}
-    if "U" in kinds:
-        arrays = [np.full(n, "") if a is None else np.where(lack, "", a.astype(str))
-                  for a, n, lack in zip(arrays, lengths, lacks, strict=True)]
-        return np.concatenate(arrays)[keep]
-    empty = [np.zeros(n, bool) if a is None else a for a, n in zip(arrays, lengths, strict=True)]
-    return _filled(np.concatenate(empty)[keep], np.concatenate(lacks)[keep])
+def _concatenated(arrays, name=""):
+    return np.concatenate(arrays) if arrays else np.array([], dtype=_TYPES.get(name, "U1"))
 
 
-def _filled(values, lacks):
-    if values.dtype.kind == "U" or not lacks.any():
+def _values(parts, lengths, order):
+    """The columns that cells have given, in the order in which the rows of the table bring them."""
+    columns, places = {}, {}
+    for name in {n[2:] for part in parts for n in part if n.startswith("v:")}:
+        values, kinds = [], []
+        for part, n in zip(parts, lengths, strict=True):
+            value = part.get(f"v:{name}", np.zeros(n, bool))
+            kind = {"b": 1, "i": 2, "u": 2, "f": 3, "U": 4}[value.dtype.kind] \
+                if f"v:{name}" in part else 0
+            values.append(value)
+            kinds.append(part.get(f"t:{name}", np.full(n, kind, np.int8)))
+        kinds = np.concatenate(kinds)[order]
+        if kinds.max(initial=0) == 4:
+            values = [_as_text(v, k) for v, k in zip(values, _split(kinds, lengths, order),
+                                                     strict=True)]
+        columns[name] = _filled(np.concatenate(values)[order], kinds)
+        first = int(np.argmax(kinds > 0))  # a part begins with the cell of the smallest number
+        begins = np.cumsum([0, *lengths])
+        part = parts[int(np.searchsorted(begins, order[first], side="right")) - 1]
+        places[name] = first, [n for n in part if n.startswith("v:")].index(f"v:{name}")
+    return {name: columns[name] for name in sorted(columns, key=places.get)}
+
+
+def _split(kinds, lengths, order):
+    """The kinds of the rows of each part again; 0 for those that do not count."""
+    flat = np.zeros(sum(lengths), np.int8)
+    flat[order] = kinds
+    return np.split(flat, np.cumsum(lengths)[:-1])
+
+
+def _as_text(values, kinds):
+    """Numbers among words as they were given."""
+    if values.dtype.kind == "U":
         return values
+    make = {0: lambda value: "", 1: lambda value: str(bool(value)),
+            2: lambda value: str(int(value)), 3: lambda value: str(float(value))}
+    return np.array([make[kind](value) for kind, value in zip(kinds.tolist(), values.tolist(),
+                                                              strict=True)], dtype=str)
+
+
+def _filled(values, kinds):
+    """Numbers with NaN where the column lacks; bools and whole numbers where nothing does."""
+    if values.dtype.kind == "U" or kinds is None or kinds.min(initial=4) > 0:
+        most = 4 if kinds is None else kinds.max(initial=0)
+        return values.astype(np.int64) if most == 2 and values.dtype.kind != "u" else values
     values = values.astype(float)
-    values[lacks] = np.nan
+    values[kinds == 0] = np.nan
     return values
 
 

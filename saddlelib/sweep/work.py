@@ -19,12 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .cells import Grid, Identity, Pair
+from .cells import Grid, Identity, Pair, readable
 from .store import Rows, Store
 
 __all__ = ["Job", "Report", "TimeOut", "limit", "run_task"]
 
 FLUSH = 20.0  # seconds of work that a kill may cost
+_AGAIN = 0.5  # seconds after which a limit is said once more
+_ENDLESS = 1e8  # seconds that nobody waits for
 LONGEST = 60.0  # seconds after which a worker hands back the rest of a task
 
 
@@ -78,6 +80,8 @@ def limit(seconds):
     """
     if seconds is None or seconds == math.inf:
         yield
+    elif seconds > _ENDLESS:
+        yield
     elif hasattr(signal, "setitimer") and \
             threading.current_thread() is threading.main_thread():
         with _alarm(seconds):
@@ -89,38 +93,48 @@ def limit(seconds):
 
 @contextlib.contextmanager
 def _alarm(seconds):
+    armed = []
+
     def over(*_):
-        raise TimeOut
-    before = signal.signal(signal.SIGALRM, over)
+        if armed:
+            raise TimeOut
+    before, begun = signal.signal(signal.SIGALRM, over), time.monotonic()
+    # Again and again, for a cell that catches all, and for a signal that comes before it is armed.
+    rest, again = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)  # again, for a cell that catches all
         try:
+            armed.append(True)
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            armed.clear()
     finally:
+        armed.clear()  # where the signal came just before the line above
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if rest:  # a limit around this one
+            left = max(rest - (time.monotonic() - begun), 1e-3)
+            signal.setitimer(signal.ITIMER_REAL, left, again)
 
 
 @contextlib.contextmanager
 def _thrown(seconds):
-    thread, lock, within = threading.get_ident(), threading.Lock(), [True]
+    thread, lock, done = ctypes.c_ulong(threading.get_ident()), threading.Lock(), threading.Event()
+    throw = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
-    def over():
-        with lock:
-            if within:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread),
-                                                           ctypes.py_object(TimeOut))
-    timer = threading.Timer(seconds, over)
-    timer.daemon = True
-    timer.start()
+    def watch():
+        wait = seconds
+        while not done.wait(wait):
+            wait = _AGAIN
+            with lock:
+                if not done.is_set():
+                    throw(thread, ctypes.py_object(TimeOut))
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
         with lock:
-            within.clear()
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
-        timer.cancel()
+            done.set()
+            throw(thread, None)
 
 
 class Claim:
@@ -181,7 +195,7 @@ def _run(job, cells, attempts, claim):
 def _write(job, rows, report, held):
     try:
         report.size += Store(job.folder).write(rows, job.version)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         lost = np.concatenate(held)
         report.unsaved = lost if report.unsaved is None else np.append(report.unsaved, lost)
         report.trouble = f"{type(error).__name__}: {error}"
@@ -248,10 +262,19 @@ def _alone(run, timeout, count=1):
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit, too: a cell does not end a sweep
-        status, message = np.full(count, "error"), f"{type(error).__name__}: {error}"[:500]
+        status, message = np.full(count, "error"), _words(error)
     seconds = (time.perf_counter() - begun) / count
     return columns | {"status": status, "message": np.full(count, message),
                       "seconds": np.full(count, seconds)}
+
+
+def _words(error):
+    """An exception in at most 200 characters."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(an error without words)"
+    return readable(f"{type(error).__name__}: {text}")[:200]
 
 
 def _status(columns, count):

@@ -391,9 +391,148 @@ def test_damaged_parts_are_put_aside_and_done_again(tmp_path, truth):
     parts = sorted((tmp_path / "parts").glob("*.npz"))
     parts[0].write_bytes(parts[0].read_bytes()[:100])
     parts[-1].write_bytes(b"")
-    with pytest.warns(UserWarning, match="is damaged"):
+    with pytest.warns(UserWarning, match="was damaged") as warned:
         again = sweep(plain, GRID, tmp_path, seeds=SEEDS, parallel=1)
+    assert len(warned) == 2 and len(list((tmp_path / "parts").glob("*.damaged"))) == 2
     assert again.new > 0 and same(table(tmp_path), truth["plain"])
+
+
+def test_every_flipped_byte_of_a_part_is_noticed_or_harmless(tmp_path, truth):
+    sweep(plain, GRID, tmp_path, seeds=SEEDS, parallel=1)
+    part = max((tmp_path / "parts").glob("*.npz"), key=lambda path: path.stat().st_size)
+    whole, rng = part.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(len(whole), size=60).tolist():
+        part.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1:])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            rows = table(tmp_path)
+        assert len(rows) < len(truth["plain"]) or same(rows, truth["plain"])
+        part.with_suffix(".damaged").unlink(missing_ok=True)
+    part.write_bytes(whole)
+
+
+def test_what_keeps_a_sound_part_from_being_read_is_raised(tmp_path, monkeypatch):
+    sweep(plain, GRID, tmp_path, seeds=1, parallel=1)
+    parts = sorted((tmp_path / "parts").iterdir())
+
+    def busy(*args, **options):
+        raise OSError(24, "Too many open files")
+    monkeypatch.setattr(store.np, "load", busy)
+    with pytest.raises(OSError, match="Too many"):
+        table(tmp_path)
+    assert sorted((tmp_path / "parts").iterdir()) == parts
+
+
+@pytest.mark.parametrize("name", ["plain", "pair"])
+def test_work_handed_back_and_written_often_gives_the_same_table(name, truth, tmp_path,
+                                                                monkeypatch):
+    """A worker that has time for one batch only, and one that writes after each."""
+    cell, grid = (plain, GRID) if name == "plain" else (ESCAPE, ESCAPES)
+    for constant in ("LONGEST", "FLUSH"):
+        with monkeypatch.context() as patch:
+            patch.setattr(work, constant, 0.0)
+            found = sweep(cell, grid, tmp_path / constant, seeds=seeds_of(name), parallel=1)
+        assert found.new == found.done == found.cells
+        assert same(table(tmp_path / constant), truth[name])
+    assert len(list((tmp_path / "FLUSH/parts").iterdir())) >= 12
+
+
+def test_a_part_is_there_entirely_or_not_at_all(tmp_path, monkeypatch):
+    """While it is being written it has another name, and nothing is left where writing fails."""
+    seen, before = [], store.np.savez_compressed
+
+    def watched(file, **arrays):
+        seen.append([path.name for path in (tmp_path / "parts").glob("*.npz")])
+        before(file, **arrays)
+        seen.append([path.name for path in (tmp_path / "parts").glob("*.npz")])
+    monkeypatch.setattr(store.np, "savez_compressed", watched)
+    sweep(plain, {name: values[:1] for name, values in GRID.items()}, tmp_path, parallel=1)
+    assert seen == [[], []] and len(list((tmp_path / "parts").iterdir())) == 1
+
+
+@pytest.mark.parametrize("statuses", [["ok", "error"], ["error", "ok"]])
+def test_a_row_that_is_well_counts_more_than_one_that_is_not(statuses):
+    keep = store.best(np.array([7, 7], np.uint64), np.array(statuses), np.array([1, 2]))
+    assert [statuses[i] for i in keep] == ["ok"]
+    keep = store.best(np.array([7, 7], np.uint64), np.array(["error"] * 2), np.array([2, 1]))
+    assert keep.tolist() == [0]
+
+
+def test_the_folder_may_be_relative_and_the_process_may_move(tmp_path, monkeypatch):
+    def cell(size, rng):
+        os.chdir("/")
+        return size
+    for place in ("one", "other"):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        found = sweep(cell, {"size": [1, 2, 3]}, "rows", parallel=2)
+        assert found.counts == {"ok": 3}, place
+        assert len(table(tmp_path / place / "rows")) == 3
+
+
+def test_columns_of_many_kinds_are_the_same_for_any_cut_of_the_work(tmp_path, monkeypatch):
+    values = [True, 1, 2.5, "word", 3, False, 1.0, "", 2**60, -0.0]
+
+    def cell(at, rng):
+        row = {} if at % 4 == 3 else {f"late{at // 7}": at}
+        return {"mixed": values[at % 10], "bools": at % 2 == 0, "two": [at, at + 0.5][at % 2],
+                **row}
+    found = []
+    for most in (1, 3, 1000):
+        monkeypatch.setattr(engine, "MOST", most)
+        sweep(cell, {"at": range(20)}, tmp_path / str(most), parallel=1)
+        found.append(table(tmp_path / str(most)))
+    assert same(found[0], found[1]) and same(found[0], found[2])
+    rows = found[0]
+    assert rows["mixed"][:10].tolist() == ["True", "1", "2.5", "word", "3", "False", "1.0", "",
+                                           str(2**60), "-0.0"]
+    assert [rows[name].dtype.kind for name in ("bools", "two", "late0")] == ["b", "f", "f"]
+    assert rows.dtype.names[2:8] == ("mixed", "bools", "two", "late0", "late1", "late2")
+
+
+class Mute(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def test_errors_without_words_or_with_odd_ones_are_rows(tmp_path):
+    def cell(what, rng):
+        if what == "mute":
+            raise Mute
+        if what == "odd":
+            raise ValueError("\udc80" * 10_000)
+        return {"word": "\udc80"} if what == "word" else {"\udc80": 1}
+    sweep(cell, {"what": ["mute", "odd", "word", "name"]}, tmp_path, parallel=1)
+    rows = table(tmp_path)
+    assert rows["status"].tolist() == ["error", "error", "ok", "error"]
+    assert rows["word"][2] == "\\udc80" and max(map(len, rows["message"])) <= 200
+
+
+def test_a_limit_within_a_limit_gives_the_outer_one_its_time_back():
+    with pytest.raises(work.TimeOut):
+        with work.limit(0.3):
+            with work.limit(5.0):
+                time.sleep(0.01)
+            time.sleep(20)
+    for _ in range(200):  # a limit that is over as it begins, or as it ends
+        try:
+            with work.limit(1e-5):
+                pass
+        except work.TimeOut:
+            pass
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_table_of_nothing_is_empty(tmp_path):
+    def cell(size, rng):
+        raise SystemError
+    found = sweep(cell, {"size": [1, 2]}, tmp_path, shard="3/3", parallel=1)
+    assert (found.cells, found.done) == (0, 0) and len(table(tmp_path)) == 0
+    sweep(cell, {"size": [1, 2]}, tmp_path, shard="1/3", parallel=1)
+    assert sweep(cell, {"size": [1, 2]}, tmp_path, shard="3/3", parallel=1).done == 0
 
 
 # Engines -----------------------------------------------------------------------------------------
@@ -411,7 +550,9 @@ def test_dask_writes_the_same_tables(truth, tmp_path):
             sweep(ESCAPE, ESCAPES, tmp_path / "pair", seeds=100)
             ends = sweep(misbehaving, {"what": ["loops", "raises", "well"]}, tmp_path / "ends",
                          timeout=0.2)
+            dead = sweep(misbehaving, {"what": ["dies", "well"]}, tmp_path / "dead")
     assert ends.counts == {"ok": 1, "error": 1, "timeout": 1}
+    assert dead.counts == {"ok": 1, "killed": 1}
     for name in truth:
         assert same(table(tmp_path / name), truth[name])
 
@@ -512,6 +653,15 @@ def test_a_dry_run_says_cells_time_and_size_and_keeps_nothing(tmp_path):
 
 
 BAD = [
+    (dict(cell=lambda rng: 1), TypeError, "no argument 'size'"),
+    (dict(cell=lambda size: 1), TypeError, "no argument 'rng'"),
+    (dict(cell=ESCAPE, grid={"nit": [1]}), ValueError, "nit"),
+    (dict(grid={"size": {1, 2}}), TypeError, "list"),
+    (dict(grid={"size": [2**63]}), ValueError, "64 bits"),
+    (dict(grid={"size": ["\udc80"]}), ValueError, "no text"),
+    (dict(seeds=10**12), ValueError, "at most"), (dict(share=3), TypeError, "share"),
+    (dict(folder=None), TypeError, "folder"), (dict(folder=""), TypeError, "folder"),
+    (dict(retry=3), TypeError, "retry"), (dict(shard=(1.5, 2)), ValueError, "2/5"),
     (dict(cell=3), TypeError, "cell must be"), (dict(cell=(1, 2)), TypeError, "Pair"),
     (dict(grid=[1]), TypeError, "dictionary"), (dict(grid={"size": []}), ValueError, "empty"),
     (dict(grid={"size": "ab"}), TypeError, "list"), (dict(grid={"size": 3}), TypeError, "list"),
@@ -532,7 +682,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("wrong, error, words", BAD, ids=[str(bad[0]) for bad in BAD])
+@pytest.mark.parametrize("wrong, error, words", BAD, ids=range(len(BAD)))
 def test_bad_arguments_are_named(wrong, error, words, tmp_path):
     told = dict(cell=lambda size, rng: 1.0, grid={"size": [1]}, folder=tmp_path / "rows",
                 parallel=1)
@@ -541,10 +691,10 @@ def test_bad_arguments_are_named(wrong, error, words, tmp_path):
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path):
-    def cell(size, rng):
+    def cell(rng, **axes):
         return 1.0
 
-    def other(size, rng):
+    def other(rng, **axes):
         return 2.0
     sweep(cell, {"size": [1]}, tmp_path, parallel=1)
     for change in [dict(cell=other), dict(grid={"word": [1]}), dict(share=["seed"])]:
