@@ -17,7 +17,7 @@ from saddlelib.theory.budget import duration
 LOOK = {"PGD 2017": (COLORS["pgd"], "-"), "PGD 2021": (COLORS["pgd2021"], "--"),
         "PSD": (COLORS["psd"], "-"), "repaired PSD": (COLORS["psd"], "--"),
         "certified PSD": (COLORS["psd"], ":")}
-HATCH = {"-": None, "--": "////", ":": "|||||"}
+
 NOTES = {"PSD": ", not proved", "PGD 2017": ", if c = 1"}
 _UP = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -42,10 +42,10 @@ def bars(figure):
     for i, row in enumerate(table):
         colour, line = LOOK[row.method]
         left.barh(-i, row.gradients, left=1, height=0.4, color=colour if line == "-" else "white",
-                  edgecolor=colour, hatch=HATCH[line])
+                  edgecolor=colour, linestyle=line, linewidth=2)
         left.text(1, -i + 0.27, f"{row.method}{NOTES.get(row.method, '')}: "
                   f"{power(row.gradients)} gradients, {said(row.seconds)}, "
-                  f"costs {power(row.money)}", va="bottom", fontsize=8)
+                  f"\\${power(row.money)}", va="bottom", fontsize=8)
     left.set(xscale="log", xlim=(1, 1e18), yticks=[], ylim=(0.3 - len(table), 0.75),
              title="gradients at most, log scale")
     left.set_xticks([10.0**n for n in range(0, 19, 3)],

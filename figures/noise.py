@@ -135,11 +135,13 @@ def trigger(figure, width=0.1):
     finish([saddle, large])
 
     line, patch = matplotlib.lines.Line2D, matplotlib.patches.Patch
-    handles = [line([], [], color=SGD, linewidth=1.5), line([], [], color=LAW, linewidth=1.3),
+    handles = [line([], [], color=SGD, linewidth=1.5), patch(facecolor=SGD, edgecolor="w"),
+               line([], [], color=LAW, linewidth=1.3),
                line([], [], color=RIGHT, marker="o", linestyle="", markersize=4),
                patch(facecolor=MISSED, hatch="////", edgecolor="w"),
                patch(facecolor=FALSE, hatch="xxxx", edgecolor="w")]
-    picture.legend(handles, ["SGD, and right answers", "predicted", "fires where ‖∇f‖ ≤ ε",
-                             "missed saddle", "false alarm"], ncols=5, loc="outside upper left",
-                   frameon=False, columnspacing=1.2, handletextpad=0.5, labelcolor=SOFT)
+    picture.legend(handles, ["runs of SGD", "right answers", "predicted",
+                             "fires where ‖∇f‖ ≤ ε", "missed saddle", "false alarm"], ncols=6,
+                   loc="outside upper left", frameon=False, columnspacing=0.9, handlelength=1.4,
+                   handletextpad=0.4, labelcolor=SOFT)
     return picture

@@ -44,31 +44,35 @@ def _psd_1():
 
 
 def _psd_2():
-    """Steps from r/√d to 8r at η = 0.1, γ = 0.2, d = 10⁶."""
-    x, growth = part(0), math.log(1.02)
-    exact = laws.escape_time(1 / (8 * math.sqrt(1e6)), 1.0, 0.1, 0.2)
+    """Gradients of a wait and of a look at γ = 0.01, ℓ = 1, d = 1000."""
+    wait, look, growth = part(0), part(1), math.log(1.01)
+    exact = laws.escape_time(1e-3 / math.sqrt(1000), 0.1, 1.0, 0.01)
     steps = math.ceil(exact)
-    return Exercise(("steps",), [
-        (equal(x, steps) | near(x, exact, 1e-3),
-         f"Correct. ln(8√d)/ln(1 + ηγ) is a little under {steps} steps; √d has three quarters of "
-         "them."),
-        (equal(x, steps - 1), f"{steps - 1} is just short: ln(8√d)/ln(1 + ηγ) = {exact:.2f}. Round "
-                              "up, since there are no parts of a step."),
-        (equal(x, steps + 1), f"It needs one step less: the formula says {exact:.1f}."),
-        (near(x, math.log(8e3) / 0.02, 2e-3),
-         "That is ln(8√d)/(ηγ), the time of the gradient flow. One step multiplies by 1 + ηγ, so "
-         "divide by ln(1 + ηγ)."),
-        (near(x, math.log(8e6) / growth, 2e-3),
-         "That starts at r/d. A coordinate of a point of the ball is about r/√d."),
-        (near(x, math.log(8) / growth, 0.01),
-         "That starts at r, as if the whole perturbation pointed along the escape direction. Its "
-         "share of it is about r/√d."),
-        (near(x, math.log(1e3) / growth, 2e-3),
-         "That ends at r, the edge of the ball. The end is at 8r, eight times as far."),
-        (near(x, math.log10(8e3) / growth, 2e-3),
-         "You mixed logarithms: log₁₀ above and ln below. Use the same one twice."),
-        (x < 0, "A negative number of steps: exchange start and exit in the logarithm."),
-    ], "Solve (r/√d)(1 + ηγ)^k = 8r for k; r drops out.")
+    # As in the table of the chapter: the library tests its answer a little less often.
+    products = 11 * certified.look_bound(1.0, 0.01, 1000, 1e-4) // 10
+    return Exercise(("wait", "look"), [
+        ((wait < 0) | (look < 0), "Both are counts, and positive."),
+        (equal(wait, 2 * products) & near(look, steps, 2e-3),
+         "These are the two bills, in the wrong order: the wait first, then the look."),
+        *first(equal(wait, steps) | near(wait, exact, 1e-3), "The wait: ", [
+            (near(wait, math.log(100 * math.sqrt(1000)) / 0.01, 2e-3),
+             "that is the time of the gradient flow. One step multiplies by 1 + ηγ, so divide by "
+             "ln(1 + ηγ)."),
+            (near(wait, math.log(1e5) / growth, 2e-3),
+             "that starts at r/d. Of a push of length r about r/√d points the way out."),
+            (near(wait, math.log(100) / growth, 2e-3),
+             "that starts at r, as if the whole push pointed the way out. Its share of it is about "
+             "r/√d."),
+            (near(wait, math.log10(100 * math.sqrt(1000)) / growth, 2e-3),
+             "you mixed logarithms: log₁₀ above and ln below. Use the same one twice."),
+        ], "solve (r/√d)(1 + ηγ)^k = 0.1 for k."),
+        *first(equal(look, 2 * products), "The wait is right. The look: ", [
+            (equal(look, products), "a product costs two gradients."),
+            (equal(look, 172) | equal(look, 86), "those are the products that the look took. It is "
+                                                 "allowed a few more."),
+        ], "take the row of 100 in the table of looks, and two gradients for each product."),
+    ], f"Correct. {steps} against {2 * products}. Where γ is ten times smaller the wait is ten "
+       "times as long, and the look three times.")
 
 
 def _psd_3():

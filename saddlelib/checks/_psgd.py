@@ -6,11 +6,11 @@ import itertools
 import math
 
 import numpy as np
-from scipy.special import chdtr, erf
+from scipy.special import chdtri
 
 from ..problems import QuarticSaddle
 from ..theory import noise
-from ._numbers import array, function, returned
+from ._numbers import array, function
 from ._table import Exercise, equal, first, near, part, term, whole
 
 FIRST = "The first is right. "
@@ -45,34 +45,28 @@ def _psgd_1():
     ], f"Correct. 9 + 25 = {right:g}, and {total:.0f}/B ≤ {one_percent:g} from B = {smallest} on.")
 
 
-def _fire_prob(answer):
-    """P(‖ĝ‖ ≤ t) at a stationary point: χ²_d at B t²/σ²."""
-    answer = function(answer, "(threshold, noise_std, dim, batch_size)")
-    for t, sigma, d, b in [(1.0, 10.0, 5, 600), (0.7, 2.0, 30, 200), (2.0, 3.0, 2, 3),
-                           (0.3, 0.5, 12, 40)]:
-        got = returned(answer(t, sigma, d, b))
-        u = b * (t / sigma) ** 2
-        if math.isclose(got, chdtr(d, u), rel_tol=1e-6):
-            continue
-        for value, hint in (
-            (1 - chdtr(d, u), "That is the probability that it is silent."),
-            (chdtr(d, math.sqrt(u)), "Square the norm: χ² is the law of ‖z‖²."),
-            (chdtr(d, u / b), "The batch size is missing: the mean of B samples has the variance "
-                              "σ²/B."),
-            (chdtr(d, u / math.sqrt(b)), "That divides σ² by √B. The variance of a mean of B is "
-                                         "σ²/B; √B belongs to σ."),
-            (chdtr(d, u * sigma), "That divides by σ. The variance of a coordinate is σ²."),
-            (chdtr(d, u * d), "That spreads σ² over the d coordinates. Here σ belongs to each "
-                              "one."),
-            (erf(math.sqrt(u / 2)), "That is the law of one coordinate. The norm has d of them."),
-        ):
-            if math.isclose(got, value, rel_tol=1e-6):
-                return hint
-        if not 0 <= got <= 1:
-            return f"A probability lies between 0 and 1; yours says {got:.3g}."
-        return f"For t = {t:g}, σ = {sigma:g}, d = {d}, B = {b} yours says {got:.3g}; " \
-               f"P(‖z‖² ≤ Bt²/σ²) is {chdtr(d, u):.3g}."
-    return "Correct. The test fires where χ²_d ≤ Bt²/σ²."
+def _psgd_3():
+    """By how many per cent σ may be larger than told before half of the saddles are missed."""
+    x, d = part(0), 50
+    rule = noise.calibrated_rule(0.3, d, 0.2)
+    ratio = rule.batch_size * rule.threshold**2 / 0.3**2
+    off = math.sqrt(ratio / chdtri(d, 0.5))
+    right, mean = 100 * (off - 1), 100 * (math.sqrt(ratio / d) - 1)
+    many = noise.calibrated_rule(0.3, 1000, 0.2)
+    there = many.threshold * math.sqrt(many.batch_size / chdtri(1000, 0.5)) / 0.3 - 1
+    return Exercise(("per cent",), [
+        (near(x, right, 0.03), f"Correct. {right:.0f} per cent, which is not much to know about "
+                               f"noise; in a thousand coordinates it is {100 * there:.0f}."),
+        (near(x, right / 100, 0.03), "That is a share. Answer in per cent."),
+        (near(x, off, 0.01) | near(x, 100 * off, 0.01), "That is the new σ over the old one. How "
+                                                        "much larger is it?"),
+        (near(x, 100 * (off**2 - 1), 0.03), "That is how much larger the variance may be. Take "
+                                            "the root."),
+        (near(x, 0.3 * off, 0.01), "That is σ itself. By how many per cent is it above 0.3?"),
+        (near(x, mean, 0.02), "Nearly: d is the mean of χ²_d. Half of it lies above the median, "
+                              "which is about d − 2/3."),
+        (x < 0, "A larger σ misses more, so the answer is positive."),
+    ], "Solve Bt²/σ² = d − 2/3 for σ, and compare it with 0.3.")
 
 
 def _psgd_4():
@@ -141,43 +135,46 @@ def _psgd_7():
 
 
 def _psgd_8():
-    """The share of samples spent on looks of 256 samples and 12 products, every 200 steps of 64."""
-    x, steps, batch = part(0), 200 * 64, 256
+    """Steps of 64 between looks of 256 samples and 12 products that take two per cent of all."""
+    x, batch, share = part(0), 256, 0.02
     look = batch * (1 + 2 * 12)
-    right = look / (steps + look)
-    bare, halved = batch * 2 * 12, batch * 12
 
-    def like(value):
-        return near(x, value, 0.011)  # two digits of it will do
-    return Exercise(("share",), [
-        (like(right), f"Correct. A look takes {look} samples and 200 steps take {steps}."),
-        (like(100 * right), "That is the share in per cent. Answer with a number below one."),
-        (like(look / steps), "That is the look over the steps. Steps and looks are the whole."),
-        (like(halved / (steps + halved)) | like((halved + batch) / (steps + halved + batch)),
+    def between(samples):
+        return samples * (1 - share) / share / 64
+    right = between(look)
+    return Exercise(("steps",), [
+        (near(x, right, 5e-3), f"Correct. A look takes {look} samples, and {right:.0f} steps take "
+                               f"{right * 64:.0f}."),
+        (near(x, look / share / 64, 5e-3), "Nearly: that is two per cent of the samples of the "
+                                           "steps. The look itself is one part of all samples."),
+        (near(x, look / 64, 5e-3), "After so many steps half of all samples go into looks."),
+        (near(x, between(batch * 12), 5e-3) | near(x, between(batch * 13), 5e-3),
          "A product costs two gradients, and the gradient itself is needed."),
-        (like(bare / (steps + bare)), "The gradient of the larger batch is missing."),
-        (like(steps / (steps + look)), "That is the share of the steps. What is left of the "
-                                       "whole?"),
-        ((x < 0) | (x > 1), "A share lies between 0 and 1."),
-    ], "Count the samples of 200 steps, and those of a look.")
+        (near(x, between(batch * 24), 5e-3), "The gradient of the larger batch is missing."),
+        (near(x, right * 64, 5e-3), "Those are the samples. A step takes 64 of them."),
+        (x < 0, "A number of steps is positive."),
+    ], "Count the samples L of a look; then L ≤ 0.02 (64 k + L).")
 
 
 def _psgd_9():
-    """The slope of the completion task with U at zero and V of standard normal entries."""
+    """Slopes of the completion task with U at zero: V of standard normal entries, and V zero."""
     from ..tasks import completion  # which needs torch and scikit-learn
 
-    x, task = part(0), completion()
+    x, both, task = part(0), part(1), completion()
     left, right = task.shapes
     v = np.random.default_rng(0).normal(size=right)
     slope = float(np.linalg.norm(task.grad(np.concatenate([np.zeros(left).ravel(), v.ravel()]))))
-    return Exercise(("‖∇f‖",), [
-        (near(x, slope, 0.011), f"Correct. {slope:.2f}: not small, so this is no saddle."),
-        (equal(x, 0), "Only the gradient in V is zero: U is."),
-        (near(x, slope**2, 5e-3), "That is the square of the norm."),
-        (near(x, slope / 2, 5e-3), "The loss is a sum of squares, without a factor ½: its gradient "
-                                   "in U is −2MV."),
-        (x < 0, "A norm is not negative."),
-    ], "Flatten the list of the two factors, U first, and take the norm of `task.grad` there.")
+    return Exercise(("V random", "V zero"), [
+        ((x < 0) | (both < 0), "A norm is not negative."),
+        *first(near(x, slope, 0.011), "V random: ", [
+            (equal(x, 0), "only the gradient in V is zero: U is."),
+            (near(x, slope**2, 5e-3), "that is the square of the norm."),
+            (near(x, slope / 2, 5e-3), "the loss is a sum of squares, without a factor ½: its "
+                                       "gradient in U is −2MV."),
+        ], "flatten the list of the two factors, U first, and take the norm of `task.grad` there."),
+        *first(both < 1e-9, f"{FIRST}V zero: ", [],
+               "each gradient is a product with the other factor."),
+    ], f"Correct. {slope:.2f}: not small, so one zero factor is no trap. Two are.")
 
 
 # The mistakes that one makes in PSGD, and what is right.
@@ -261,8 +258,7 @@ def _with_a_way_back(answer):
 
 CHECKS = {
     "psgd-1": _psgd_1,
-    "psgd-3": lambda: Exercise(("fire_prob(threshold, noise_std, dim, batch_size)",),
-                               code=_fire_prob),
+    "psgd-3": _psgd_3,
     "psgd-4": _psgd_4,
     "psgd-6": _psgd_6,
     "psgd-7": _psgd_7,

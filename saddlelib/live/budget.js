@@ -95,7 +95,7 @@ function drawBars(pen, s) {
     const bar = { left: frame.left, right: plot.x(row.gradients), top: top + 19, bottom: top + 19 + thick };
     pen.bars([bar], COLOURS[row.method]);
     pen.text(named(row.method), frame.left + 4, top + 13, ink);
-    const cost = wide && row.money !== null ? `, cost ${number(row.money)}` : "";
+    const cost = wide && row.money !== null ? `, $${number(row.money)}` : "";
     pen.text(`${number(row.gradients)}${wide ? " gradients" : ""}, ${time(row.seconds)}${cost}`, frame.right - 4,
              top + 13, { align: "right", ...ink });
     const run = row.taken === null ? "" : `a run took ${took(row)}`;

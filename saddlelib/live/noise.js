@@ -189,7 +189,7 @@ export default figure({
   morePresets: { "its own batch": (s) => changed(s, { batch_size: tidy(ownBatch(s)) }),
                  "new draws": (s) => ({ seed: (s.seed + 1) % 2 ** 31 }) },
   results: ({ missed, alarms }) => ({ measured_missed: missed / DRAWS, measured_false: alarms / DRAWS }),
-  legend: () => [["sgd", "SGD, and right answers"], ["law", "predicted", { dash: [] }],
+  legend: () => [["sgd", "runs of SGD"], ["sgd", "right answers", { bar: true }], ["law", "predicted", { dash: [] }],
     ["minimizer", "fires where ‖∇f‖ ≤ ε", { mark: "disc" }], ["minimizer", "fires a little farther out", { mark: "ring" }],
     ["missed", "missed saddle", { mark: "cross" }], ["false", "false alarm", { mark: "triangle" }]],
   views: ({ widget, write, now }) => {

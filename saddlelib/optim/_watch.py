@@ -1,7 +1,8 @@
 """Does a training run still go anywhere? By ratios of inner products of gradients, without a unit.
 
 The noise of two mini-batches is independent, so that the inner product of two successive gradients
-has the mean ‖∇f‖², where ‖g‖² has the variance of the noise on top.
+has nearly the mean ‖∇f‖², where ‖g‖² has the variance of the noise on top. The step between them
+takes off η ∇f·∇²f·∇f and η tr(∇²f Σ)/B, so that at a minimum the mean is slightly negative.
 """
 
 from __future__ import annotations

@@ -81,9 +81,9 @@ class Escape(Optimizer):
     degenerate saddle, a draw in the proportions of an initialization and a few steps down from it
     take its place. The length comes from the loss. *Judge*: only a fall counts that the slope does
     not explain, and the parameters move only after the loss of the *next* mini-batch falls along
-    the same move too, or along a part of it: two in a row if they say the same as the one that
-    looked, and up to six if they do not. So a false alarm changes nothing, not by a bit, and on
-    mini-batches whose loss is convex nothing ever moves.
+    the same move too, or along a part of it: two in a row if each sees a fall much like the one
+    that the look promised, and next to no slope, and up to six if not. So a false alarm changes
+    nothing, not by a bit, and on mini-batches whose loss is convex nothing ever moves.
 
     **What it costs.** While the run moves, an inner product of some 16,000 numbers every 50 steps.
     A look takes some 10 to 40 evaluations of the loss and keeps up to 36 copies of the parameters
