@@ -184,7 +184,7 @@ export default figure({
   notes: [
     "Every row is an upper bound that its theory proves or claims, for the same ℓ, ρ, ε, δ, Δf and "
     + "d: ∇f is ℓ-Lipschitz, ∇²f is ρ-Lipschitz, and the start lies at most Δf above the infimum. "
-    + "The point asked for has ‖∇f‖ ≤ ε and λ_min(∇²f) ≥ −√(ρε), except with probability δ. The "
+    + "The point asked for has ‖∇f‖ ≤ ε and λ_{min}(∇²f) ≥ −√(ρε), except with probability δ. The "
     + "theories are made for ε ≤ ℓ²/ρ.",
     "PGD 2017: Theorem 3 of Jin et al. 2017 with c = 1, where the theorem holds for some c that nobody has named; "
     + "its time counts the values of f too, each as one gradient. PGD 2021: Theorem 18 of Jin et al. 2021 with the smallest ι of its proof; "

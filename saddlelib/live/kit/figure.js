@@ -2,7 +2,7 @@
 // the widget's model (get, set, on, off and save_changes, nothing else), so that the same module
 // runs in Jupyter, where the model talks to Python, and on a page, where it talks to nobody.
 
-import { controls, DRAG_KEYS, draggable, h, legend, say, slider } from "./controls.js";
+import { controls, DRAG_KEYS, draggable, h, legend, rich, say, slider } from "./controls.js";
 import { stopOf } from "./numbers.js";
 import { penOn } from "./pen.js";
 import { onTheme, palette } from "./theme.js";
@@ -162,10 +162,10 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
       return Math.floor(Math.min(all, state.at));
     },
     show(at, current) {
-      const known = at ?? 0;
+      const known = at ?? all;
       places = stops?.(current) ?? null;
       scrub.input.max = places ? places.length - 1 : all;
-      scrub.show(places ? stopOf(places, known) : Math.floor(known), words(Math.floor(known), current));
+      scrub.show(places ? stopOf(places, known) : Math.floor(known), at === null ? "all" : words(Math.floor(known), current));
       button.hidden = calm.matches;
       say(button, state.playing ? "pause" : verb);
     },
@@ -247,7 +247,7 @@ export function figure(spec) {
     if (!compact) {
       body.append(h("p", { class: "lf-caption" }, spec.caption),
         details("notes", "What is drawn", ...[...spec.notes, ...(views.some(({ drag }) => drag) ? [DRAG_KEYS] : [])]
-          .map((paragraph) => h("p", {}, paragraph))));
+          .map((paragraph) => h("p", {}, ...rich(paragraph)))));
     }
     // JupyterLab reads keys before the page does: here they are not its shortcuts.
     for (const node of root.querySelectorAll("[tabindex], input, select, button, summary")) {
@@ -297,7 +297,9 @@ export function figure(spec) {
         }
         view.canvas.setAttribute("aria-label", view.words(current));
         if (away) continue;
-        view.draw(penOn(view.canvas, view.size, colours), current, shown);
+        const pen = penOn(view.canvas, view.size, colours);
+        view.draw(pen, current, shown);
+        pen.finish();
         view.point?.place(view.drag.place(current));
       }
       play?.show(shown, current);
