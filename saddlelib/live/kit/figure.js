@@ -7,7 +7,10 @@ import { stopOf } from "./numbers.js";
 import { penOn } from "./pen.js";
 import { onTheme, palette } from "./theme.js";
 
+const PATIENCE = 3000; // milliseconds that a printer waits for work
 const WIDE = 616; // of the body: from here on two plots stand side by side, as in kit.css
+
+const PRINTS = ["beforeprint", "afterprint"];
 
 /* -- the loop -- */
 
@@ -81,6 +84,12 @@ function sentence(root, guess) {
     }, true);
   }
   root.classList.toggle("lf-guess", guess);
+  function write() { // no number without its unit
+    clearTimeout(timer);
+    timer = 0;
+    saidAt = performance.now();
+    node.textContent = said.replace(/(\d) (?=[%ε]|steps?\b)/g, "$1\u00a0");
+  }
   return {
     node, stop: () => clearTimeout(timer),
     say(words, moving) {
@@ -89,12 +98,9 @@ function sentence(root, guess) {
       if (words === said && !(aloud && heard !== words)) return;
       said = words;
       if (aloud || !asked) heard = words;
-      timer ||= setTimeout(() => { // a few a second are enough
-        timer = 0;
-        saidAt = performance.now();
-        node.textContent = said;
-      }, Math.max(0, saidAt + 200 - performance.now()));
+      timer ||= setTimeout(write, Math.max(0, saidAt + 200 - performance.now())); // a few a second are enough
     },
+    write,
   };
 }
 
@@ -141,6 +147,12 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
     moved() {
       if (untouched) state.at = Infinity;
       untouched = false;
+    },
+    // On paper what has waited is at its end; it waits on.
+    paper(on) {
+      if (on && !untouched) return;
+      if (on) Object.assign(state, { kept: state.at, started: true, at: Infinity });
+      else if (state.kept !== undefined) Object.assign(state, { at: state.kept, kept: undefined });
     },
     // From the beginning, as after a change of what is played; a still figure stays at its end.
     restart() {
@@ -226,7 +238,7 @@ export function figure(spec) {
       play?.moved();
       wheel.write(changes);
     };
-    let [colours, current, keyOf, drawnOf, shown, whole] = [null, null, "", "", null, false];
+    let [colours, current, keyOf, drawnOf, shown, whole, printing] = [null, null, "", "", null, false, false];
     const fig = { root, widget, read, write, invalidate, play, compact, now: () => current };
     const { make, update } = controls({ read, write, name: spec.name, chosen: () => play?.toEnd() });
     const views = spec.views(fig).filter((view) => !compact || !view.full);
@@ -287,7 +299,10 @@ export function figure(spec) {
       }
       const fresh = drawnOf === "";
       drawnOf = state;
-      const going = spec.go?.(current, shown, fig) ?? false; // a piece of long work, or none
+      let going = spec.go?.(current, shown, fig) ?? false; // a piece of long work, or none
+      for (const until = performance.now() + PATIENCE; printing && going && performance.now() < until;) {
+        going = spec.go(current, shown, fig);
+      }
       for (const view of views) {
         const away = view.away && !whole;
         if (!view.canvas) {
@@ -335,12 +350,22 @@ export function figure(spec) {
       if (layout()) invalidate();
     });
     resized.observe(root);
-    const unthemed = onTheme(root, () => {
-      colours = null;
-      whole = true; // paper may come next
+    const drawWhole = () => {
+      whole = true; // also what is out of sight
       wheel.now();
       whole = false;
+    };
+    const unthemed = onTheme(root, () => {
+      colours = null;
+      drawWhole();
     });
+    const print = ({ type }) => {
+      printing = type === "beforeprint";
+      play?.paper(printing);
+      drawWhole();
+      words.write();
+    };
+    for (const kind of PRINTS) addEventListener(kind, print);
     if (root.isConnected) layout(); // so that nothing moves when it is drawn
     if (first) wheel.begin();
     else near.observe(root);
@@ -348,6 +373,7 @@ export function figure(spec) {
     return () => {
       for (const observer of [near, watched, passing, resized]) observer.disconnect();
       unthemed();
+      for (const kind of PRINTS) removeEventListener(kind, print);
       play?.end();
       words.stop();
       wheel.end();

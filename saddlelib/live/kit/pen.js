@@ -55,14 +55,14 @@ export function penOn(canvas, { width, height, ratio }, colours) {
     clip = null;
     c.restore();
   };
-  function write({ words, x, y, colour, align, halo, at }, left, wide) {
+  function write({ words, x, y, colour, align, halo, at, left, wide }, behind) {
     c.setTransform(at);
-    Object.assign(c, { textAlign: align, strokeStyle: paint(halo), lineWidth: 4 });
-    c.fillStyle = paint(halo);
-    if (halo === "bg") c.fillRect(left, y - 9, wide, 11); // no line shows between two words
-    c.strokeText(words, x, y);
-    c.fillStyle = paint(colour);
-    c.fillText(words, x, y);
+    Object.assign(c, { textAlign: align, strokeStyle: paint(halo), lineWidth: 4, fillStyle: paint(behind ? halo : colour) });
+    if (!behind) c.fillText(words, x, y);
+    else {
+      if (halo === "bg" && words.includes(" ")) c.fillRect(left, y - 9, wide, 11); // no line shows in a gap
+      c.strokeText(words, x, y);
+    }
   }
   const line = (x0, y0, x1, y1, name, style) => path([[x0, y0], [x1, y1]], name, style);
   return {
@@ -116,8 +116,9 @@ export function penOn(canvas, { width, height, ratio }, colours) {
         const up = free ? [0, 1, -1, 2, -2, 3, -3].find((n) => !clash(label.y - 13 * n)) ?? 0 : 0;
         label.y -= 13 * up;
         taken.push({ y: label.y, left, right: left + wide });
-        write(label, left, wide);
+        Object.assign(label, { left, wide });
       }
+      for (const behind of [true, false]) for (const label of written) write(label, behind);
       c.setTransform(ratio, 0, 0, ratio, 0, 0);
     },
     box(frame, name = "line") {
