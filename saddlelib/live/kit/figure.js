@@ -88,7 +88,7 @@ function sentence(root, guess) {
     clearTimeout(timer);
     timer = 0;
     saidAt = performance.now();
-    node.textContent = said.replace(/(\d) (?=[%ε]|steps?\b)/g, "$1\u00a0");
+    node.textContent = said.replace(/(\d) (?=[%ε]|(h|m?s|min|days?|years?|steps?)\b)/g, "$1\u00a0");
   }
   return {
     node, stop: () => clearTimeout(timer),
