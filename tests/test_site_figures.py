@@ -886,6 +886,18 @@ def test_no_call_of_the_race_is_made_before_it_is_seen_and_then_few_in_a_frame(b
         assert visit.errors == []
 
 
+@pytest.mark.parametrize("name", ["noise", "race"])
+def test_paper_shows_the_end_of_what_waits_and_the_screen_waits_on(shown, name):
+    live = shown(name, reduced_motion="no-preference")
+    drawn(live)
+    before, words = pictures(live), live.summary.text_content()
+    live.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert pictures(live)[0] != before[0], "it is drawn at once: a printer waits for no frame"
+    assert name != "race" or live.summary.text_content().startswith("To 10⁻²⁸")
+    live.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert said(live) == words and pictures(live)[0] == before[0]
+
+
 def halves(live):
     """Of each mode in the table: its time, the predicted one and their ratio, as written."""
     return live.root.get_by_test_id("table").evaluate(

@@ -178,13 +178,13 @@ export default figure({
     make.slider("failure_prob", "failure chance δ", decades(-6, -0.3), short),
     make.slider("delta_f", "height Δf", decades(-4, 4), short),
     make.slider("gradient_seconds", "one gradient", decades(-9, 2), time),
-    make.slider("price_per_hour", "one hour costs", [0, ...decades(-2, 3)], (x) => (x ? short(x) : "no price"))],
+    make.slider("price_per_hour", "one hour costs", [0, ...decades(-2, 3)], (x) => (x ? `${short(x)}, any currency` : "no price"))],
   caption: "Bars are upper bounds, not what happens: a diamond marks what a run took, where one was made at this "
     + "setting. The published bound of PSD has a gap in its proof; the bound of repaired PSD is proved.",
   notes: [
     "Every row is an upper bound that its theory proves or claims, for the same ℓ, ρ, ε, δ, Δf and "
     + "d: ∇f is ℓ-Lipschitz, ∇²f is ρ-Lipschitz, and the start lies at most Δf above the infimum. "
-    + "The point asked for has ‖∇f‖ ≤ ε and λ_min(∇²f) ≥ −√(ρε), except with probability δ. The "
+    + "The point asked for has ‖∇f‖ ≤ ε and λ_{min}(∇²f) ≥ −√(ρε), except with probability δ. The "
     + "theories are made for ε ≤ ℓ²/ρ.",
     "PGD 2017: Theorem 3 of Jin et al. 2017 with c = 1, where the theorem holds for some c that nobody has named; "
     + "its time counts the values of f too, each as one gradient. PGD 2021: Theorem 18 of Jin et al. 2021 with the smallest ι of its proof; "
@@ -192,7 +192,8 @@ export default figure({
     + "its smallest eigenvalues are not counted. Repaired PSD: the episode theorem of this chapter. "
     + "Certified PSD: the default rule and the theorem of this chapter about it; a product "
     + "of the Hessian counts as two gradients, and its time counts the values of f too.",
-    "A diamond marks what a run took, where one was made at exactly this setting. “⚠ float64” "
+    "Costs are in the currency in which you gave the price of an hour. "
+    + "A diamond marks what a run took, where one was made at exactly this setting. “⚠ float64” "
     + "says that rounding of f, where f is as large as Δf, hides the decrease that an episode promises.",
   ],
 });

@@ -4,7 +4,7 @@ import { curve, compute, count } from "./episode_model.js";
 import { axes, linear, log } from "./kit/axes.js";
 import { h } from "./kit/controls.js";
 import { figure } from "./kit/figure.js";
-import { clamp, decades, finite, range, short, steps } from "./kit/numbers.js";
+import { clamp, decades, finite, plural, range, short, steps } from "./kit/numbers.js";
 
 /* -- numbers and sentences -- */
 
@@ -112,10 +112,10 @@ function drawRun(pen, p) {
 
 function drawHistogram(pen, p, at) {
   const { n, all, late, beyond } = counted(p, at);
-  const most = 1.18 * Math.max(...p.law);
+  const most = 1.36 * Math.max(...p.law); // words stand above
   const plot = axes(pen, frameOf(pen), { x: stepsOf(p), y: linear(0, most, { words: percent }), xTitle: "step t",
     title: `${n} escapes, shares ${p.bin === 1 ? "of each step" : `in bins of ${p.bin} steps`}`, gap: [70, 60] });
-  const { top, right, bottom } = plot.frame;
+  const { top, right } = plot.frame;
   if (n > 0) {
     plot.histogram(p.edges, all, "gd");
     plot.histogram(p.edges, late, "late");
@@ -126,7 +126,7 @@ function drawHistogram(pen, p, at) {
     const px = plot.x(p.escape + 0.5);
     pen.fill([[px, top + 11], [px - 6, top + 1], [px + 6, top + 1]], "gd");
   }
-  if (beyond) pen.text(`${beyond} runs later →`, right - 4, bottom - 8, { align: "right" });
+  if (beyond) pen.text(`${plural(beyond, "run")} later →`, right - 4, top + 42, { align: "right" });
 }
 
 /* -- the page -- */

@@ -17,7 +17,7 @@ const ERRORS = ["missed", "false"];
 /* -- words -- */
 
 const percent = (x) => (x > 0 && x < 5e-4 ? "< 0.05 %" : x < 1 && x > 0.9995 ? "> 99.95 %"
-  : `${(100 * x).toFixed(1)} %`);
+  : `${(100 * x).toFixed(x === 0 ? 0 : 1)} %`);
 const NAMES = { published: "The published rule", calibrated: "The rule that knows d",
                 naive: "The naive rule" };
 const NEVER = 0.999; // a chance of a miss from which on nobody will see it fire
@@ -129,7 +129,7 @@ function drawMap(pen, p, step, ground) {
   if (flat) return;
   pen.text("‖∇f‖ ≤ ε", plot.x(0) + 8, plot.y(-EPSILON / PROBLEM.lam) + 16, ink);
   const low = p.grad_norm * EPSILON;
-  if (low < -0.9 * MAP.low) pen.text(`‖∇f‖ = ${short(p.grad_norm)} ε`, plot.x(0) + 8, plot.y(-low) + 14, ink);
+  if (low < -0.9 * MAP.low) pen.text(`‖∇f‖ = ${short(p.grad_norm)} ε`, plot.x(0) + 8, plot.y(-low) + 14, { ...ink, free: true });
 }
 
 /* -- the histograms -- */
@@ -205,7 +205,7 @@ export default figure({
           const { plot, dim, start } = now();
           move(Math.abs(x - plot.x(0)) <= SNAP ? 0 : plot.atX(x), dim > 1 ? plot.atY(y) : start[1]);
         },
-        place: (p) => ({ x: p.plot.x(p.start[0]), y: p.plot.y(p.dim > 1 ? p.start[1] : RUNS / 2), frame: p.plot.frame,
+        place: (p) => ({ x: p.plot.x(p.start[0]), y: p.plot.y(p.dim > 1 ? p.start[1] : 1), frame: p.plot.frame,
                          value: p.start[0], reach: MAP.x1, words: where(p) }) },
       words: (p) => "Map of f with the saddle and the minimizers, where the gradient is small, and six runs of SGD "
         + `from ${where(p)}, marked where the rule fires or fails.`,
@@ -236,7 +236,7 @@ export default figure({
     + "it fires. The histograms show ‖ĝ‖ of many mini-batches at the saddle and where the gradient is large: the "
     + "threshold should part them.",
   notes: [
-    "Map: f(x) = −x₁²/2 + x₁⁴/4 + ½(x₂² + … + x_d²) and six runs of SGD with η = 0.05. Every step "
+    "Map: f(x) = −x₁²/2 + x₁⁴/4 + ½(x₂² + … + x_{d}²) and six runs of SGD with η = 0.05. Every step "
     + "sees ĝ = ∇f + noise of law N(0, (σ²/B) I). The marks say what the rule would do; it never "
     + "looks at the curvature, so it fires at the minimizers too. The other coordinates start at 0, "
     + "and their noise adds to ‖∇f‖; shade and dotted line are for those that stay there. ε = 0.2.",

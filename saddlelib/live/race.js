@@ -78,10 +78,12 @@ function drawRace(pen, p, at) {
     xTitle: "oracle calls: a value and a gradient each" });
   const { left, right, bottom } = frame;
   if (p.floor) pen.block({ left, right, top: plot.y(p.floor), bottom }, "floor", 0.7);
-  for (const value of FINISHES) {
+  const taken = FINISHES.map((value) => {
+    const [y, words] = [plot.y(value), `finish ${finish(value)}`];
     plot.across(value, "soft", { width: 1.5 });
-    pen.text(`finish ${finish(value)}`, left + 6, plot.y(value) - 5, { colour: "ink" });
-  }
+    pen.text(words, left + 6, y - 5, { colour: "ink" });
+    return { x0: left + 4, x1: left + 10 + pen.c.measureText(words).width, y0: y - 16, y1: y - 2 };
+  });
   if (p.floor) pen.text("GDPolyak’s rounding floor, predicted", left + 6, plot.y(p.floor) + 14, { colour: "ink" });
   const running = p.racers.filter(({ n }) => Math.min(n, head) > 0);
   const callsAt = (column) => plot.atX(left + column) + 1e-6;
@@ -93,13 +95,13 @@ function drawRace(pen, p, at) {
   for (const k of jumpsBefore(p, head)) plot.dot(k + 1, leastOf(p.racers.at(-1), k + 1), 4, "bg", "order", 2);
   plot.line(predict(p).filter(([n]) => n <= head), "law", { width: 1.25 });
   running.forEach(({ name }, i) => pen.disc(ends[i].x, ends[i].y, 4, name, "bg", 1.5));
-  if (head > 4) drawNames(pen, p, running, ends, ways, frame); // before that they stand on one spot
+  if (head > 4) drawNames(pen, p, running, ends, ways, frame, taken); // before that they stand on one spot
 }
 
 // Each line is named at its end, where there is room for it.
-function drawNames(pen, p, running, ends, ways, frame) {
+function drawNames(pen, p, running, ends, ways, frame, taken) {
   const words = running.map(({ name }) => (name === "gdpolyak" ? `K = ${p.epoch_length}` : SHORT[name] ?? ENTRANTS[name]));
-  const places = placeWords(ends.map((end, i) => ({ ...end, wide: pen.c.measureText(words[i]).width })), ways, frame);
+  const places = placeWords(ends.map((end, i) => ({ ...end, wide: pen.c.measureText(words[i]).width })), ways, frame, taken);
   places.forEach((place, i) => {
     if (!place) return;
     const { x, y, wide } = { ...ends[i], wide: place.box.x1 - place.box.x0 };

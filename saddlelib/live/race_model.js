@@ -100,8 +100,8 @@ export function stairs({ best, n }, head, callsAt, columns) {
 // Where the words beside the ends of lines stand, so that none covers another and few a line or a dot:
 // each of `ends` is {x, y, wide}, `lines` are stairs in pixels, and what comes back is {x, y} of the
 // left end of the base line of each.
-export function placeWords(ends, lines, { left, right, top, bottom }) {
-  const boxes = [];
+export function placeWords(ends, lines, { left, right, top, bottom }, taken = []) {
+  const boxes = [...taken];
   const covers = (a, others) => {
     let n = 0;
     for (const b of others) n += a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1;

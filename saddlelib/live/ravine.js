@@ -32,8 +32,9 @@ function summarize({ runs, prediction, shown, maxiter }) {
       : name === "gd" ? short(runs.gd.f[runs.gd.nit], 2) : best(runs[name])}`;
   });
   if (!parts.length) return "No method is shown.";
+  const walls = runs.gd.ended === "diverged" ? "η is too long" : prediction.at.length < 3 ? "its K is too small" : "the walls win";
   const why = { low: "; it was told too low an f*", high: "; it was told too high an f*",
-                walls: prediction.at.length < 3 ? "; its K is too small" : "; the walls win" }[prediction.why];
+                walls: `; ${walls}` }[prediction.why];
   return `f after ${steps(maxiter)}: ${parts.join(", ")}${(shown.includes("gdpolyak") && why) || ""}.`;
 }
 
@@ -65,7 +66,9 @@ function tell(p) {
         + (Number.isFinite(measured.growth) && factor < 4
           ? `, and the next is ${short(measured.growth)} times as long (${short((1 - factor / 4) ** -2)}).` : "."));
     }
-    if (prediction.at.length < 3 && prediction.why === "walls") {
+    if (runs.gd.ended === "diverged" && prediction.why === "walls") {
+      parts.push(`η = ${short(p.step_size)} is too long for the walls, whatever K is.`);
+    } else if (prediction.at.length < 3 && prediction.why === "walls") {
       parts.push(`K = ${p.epoch_length} is too small for this η: the walls still rule when a long step comes.`);
     } else if (prediction.why === "walls") {
       parts.push(`Then long steps throw it up the walls by more than ${p.epoch_length} short ones bring `

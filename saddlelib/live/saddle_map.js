@@ -164,7 +164,6 @@ function drawPlots(pen, s, cursor) {
     both(s[name], (plot, of) => plot.line(known(s[name]).map((k) => [k, of(k)]), name, { width }));
   }
   // The law of |y1| up to the exit, and the time it names; PGD has its own once it was perturbed.
-  let taken = Infinity;
   for (const [key, name] of [...RUNS].reverse()) {
     const { law, predicted, kick } = s[key];
     if ((key === "pgd" && !kick) || predicted <= law.k0 || (law.y1 === 0 && !law.sigma)) continue;
@@ -172,11 +171,10 @@ function drawPlots(pen, s, cursor) {
     distance.line(range(61, (m) => [law.k0 + (m / 60) * end, model.predictedSize((m / 60) * end, law)]), "law");
     if (predicted > s.kmax) continue;
     for (const plot of [distance, value]) plot.down(predicted, "law");
-    const words = `${name} predicted ${predicted.toFixed(0)}`;
-    const [px, wide] = [distance.x(predicted), pen.c.measureText(words).width];
-    const at = px + wide + 8 < right ? px + 5 : px - wide - 5;
-    pen.text(words, at, split - (Math.abs(at - taken) < wide + 10 ? 22 : 8), { colour: "ink" });
-    taken = at;
+    const words = `${name} predicted ${predicted.toFixed(0)}`; // an arrow says which line is meant
+    const [px, wide] = [distance.x(predicted), pen.c.measureText(`← ${words}`).width];
+    const roomy = px + wide + 8 < right;
+    pen.text(roomy ? `← ${words}` : `${words} →`, px + (roomy ? 3 : -3), split - 8, { colour: "ink", align: roomy ? "left" : "right", free: true });
   }
   for (const [name, words] of RUNS) {
     const { trace, escape } = s[name];

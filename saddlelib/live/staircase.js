@@ -16,7 +16,7 @@ function time(t) {
   return `${Number(digits)}·10${superscript(Number(power))}`;
 }
 const ratio = (x) => (x === null ? "–" : x < 0.1 ? short(x, 2) : x.toFixed(2));
-const list = (words) => `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+const list = (words) => words.join(", ").replace(/, (?=[^,]*$)/, " and ");
 const NAMES = ["m₁", "m₂", "m₃"];
 const COLOURS = ["mode1", "mode2", "mode3"];
 
@@ -24,10 +24,13 @@ function summarize(p) {
   const ratios = p.ratios.map(ratio);
   const start = `Gradient ${short(p.gradient, 1)} at the start.`;
   if (p.measured.every((t) => t === null)) return `${start} Every mode begins half way or beyond: it leaves no saddle.`;
-  const half = `Half way at ${list(p.measured.map((t) => (t === null ? "0" : time(t))))}`;
+  const [rise, beyond] = [0, 1].map((no) => range(3).filter((i) => Number(p.measured[i] === null) === no));
+  const of = (all) => list(rise.map((i) => all[i]));
+  const rest = beyond.length ? `; ${list(beyond.map((i) => NAMES[i]))} ${beyond.length > 1 ? "begin" : "begins"} beyond` : "";
+  const half = `Half way at ${of(p.measured.map(time))}`;
   if (p.ratios.every((r) => r === null)) return `${start} ${half}; nothing was predicted.`;
-  const told = ratios.every((r) => r === ratios[0]) ? `each ${ratios[0]}` : list(ratios);
-  return `${start} ${half}: ${told} times predicted.`;
+  const told = rise.length > 1 && rise.every((i) => ratios[i] === ratios[rise[0]]) ? `each ${ratios[rise[0]]}` : of(ratios);
+  return `${start} ${half}: ${told} times predicted${rest}.`;
 }
 
 const COUNTS = { 3: "Three", 4: "Four", 5: "Five", 6: "Six" };
@@ -60,7 +63,7 @@ function tell(p) {
 
 /* -- the plots -- */
 
-const xOf = (p) => (p.log_time ? log(p.first, p.end, { words: (t) => (t === 10 ? "10" : powerOfTen(Math.log10(t))) })
+const xOf = (p) => (p.log_time ? log(p.first, p.end, { words: (e) => (e === 1 ? "10" : powerOfTen(e)) })
   : linear(0, p.end, { words: (t) => short(t / 10 ** p.unit) }));
 const unitOf = (p) => (p.unit && !p.log_time ? `time t of the flow, in units of ${powerOfTen(p.unit)}` : "time t of the flow");
 
@@ -85,14 +88,14 @@ function drawStrengths(pen, p, at) {
   const strengths = xs.map((x) => strengthsAt(p, plot.atX(x)));
   p.modes.forEach((_, i) => plot.within(() => pen.path(xs.map((x, j) => [x, plot.y(strengths[j][i])]), COLOURS[i])));
   p.modes.forEach((s, i) => {
-    pen.text(`${NAMES[i]} = ${short(s)}`, left + 5, plot.y(s) - 5, { colour: "ink" });
+    pen.text(`${NAMES[i]} = ${short(s)}`, left + 5, plot.y(s) - 5, { colour: "ink", free: true });
     plot.dot(now, strengths.at(-1)[i], 4, COLOURS[i], "bg", 1.5);
     const half = p.measured[i];
     if (half === null || half > now) return;
     plot.dot(half, s / 2, 5, "bg", COLOURS[i], 2.5);
     if (p.ratios[i] === null) return;
     const [x, late] = [plot.x(half), plot.x(half) > (left + right) / 2];
-    pen.text(`ratio ${ratio(p.ratios[i])}`, x + (late ? -9 : 9), plot.y(s / 2) + 4, { colour: "ink", align: late ? "right" : "left" });
+    pen.text(`ratio ${ratio(p.ratios[i])}`, x + (late ? -9 : 9), plot.y(s / 2) + 4, { colour: "ink", align: late ? "right" : "left", free: true });
   });
   if (p.expected.some((t) => t > p.end)) {
     pen.text("predicted: far beyond this axis →", right - 4, top + 14, { colour: "ink", align: "right" });
@@ -113,7 +116,7 @@ function drawLoss(pen, p, at) {
   plot.dot(now, losses.at(-1), 4, "ink", "bg", 1.5);
   // The words stand where the loss is not: that of Muon, or on a logarithmic axis, falls at the right.
   const place = p.flow === "muon" || p.log_time ? [frame.left + 5, "left"] : [frame.right - 5, "right"];
-  p.plateaus.forEach((v, i) => pen.text(LEARNED[i], place[0], plot.y(v) - 5, { colour: "ink", align: place[1] }));
+  p.plateaus.forEach((v, i) => pen.text(LEARNED[i], place[0], plot.y(v) - 5, { colour: "ink", align: place[1], free: true }));
 }
 
 /* -- the page -- */
@@ -168,13 +171,13 @@ export default figure({
   caption: "Modes rise one after the other, and the loss rests at a saddle before each. How long depends on how many layers "
     + "begin small: with three the wait is a power of 1/ε, with two a logarithm.",
   notes: [
-    "The network W_L⋯W₁ learns a matrix with the singular values m₁ = 1, m₂ and m₃. It begins aligned: r layers are ε times "
-    + "a diagonal of ones, the others 1 times it. Then each mode is alone, its strength is p = w₁⋯w_L, and w′ is the "
+    "The network W_{L}⋯W₁ learns a matrix with the singular values m₁ = 1, m₂ and m₃. It begins aligned: r layers are ε times "
+    + "a diagonal of ones, the others 1 times it. Then each mode is alone, its strength is p = w₁⋯w_{L}, and w′ is the "
     + "gradient of −½(m − p)². The loss is the sum over the modes.",
     "Predicted: the time of half the strength in the linear network, the integral of da/((m − p)a^{r−1}b^{L−r}) from ε on; b² − a² "
     + "is conserved (a: small layers, b: others). The law is its leading term for ε → 0: ln(1/ε)/m for r = 2, "
     + "ε^{−(r−2)}/((r − 2)m) from r = 3 on. Rings mark the half way of the run, which knows nothing of it.",
-    "With an activation the mode is the chain p = w_L s(w_{L−1}⋯s(w₁)), the first r weights are small, and the prediction is still "
+    "With an activation the mode is the chain p = w_{L} s(w_{L−1}⋯s(w₁)), the first r weights are small, and the prediction is still "
     + "that of the linear network: the ratio shows what the activation changes.",
     "Muon steps along the polar factor of the gradient, which for these diagonal layers has the entries ±1: w′ = 1 until the mode has "
     + "arrived. With two small layers it is half way at √(m/2) − ε. Five Newton–Schulz steps only approximate that factor.",

@@ -58,6 +58,16 @@ def test_a_bundle_says_what_its_source_says(name):
         assert not re.search(r"NaN|undefined|null|Infinity", summary + account)
 
 
+@pytest.mark.parametrize(("name", "traits", "words"), [
+    ("staircase", {"small_layers": 2, "eps": 0.4}, "predicted; m₃ begins beyond."),
+    ("ravine", {"step_size": 1.6, "epoch_length": 250}, "GDPolyak diverges; η is too long."),
+    ("ravine", {"epoch_length": 8}, "; the walls win.")])
+def test_a_sentence_names_what_is_to_blame(name, traits, words):
+    states = [FIGURES[name][0](**traits).state()]
+    summary, _ = in_node("words", {"name": name, "states": states})[0]["told"][0]
+    assert summary.endswith(words) and "–" not in summary
+
+
 @every_figure
 def test_a_figure_is_small(name, record_property):
     bundle = (LIVE / "built" / f"{name}.js").stat().st_size

@@ -10,6 +10,9 @@ function fill(node, attributes, children) {
 }
 export const h = (tag, attributes = {}, ...children) =>
   fill(document.createElement(tag), attributes, children);
+// Words with raised and lowered parts, as in ε^{r−1} and λ_{min}.
+export const rich = (words) => words.split(/([_^]\{[^}]*\})/).map((part) => (/^[_^]\{/.test(part)
+  ? h(part[0] === "_" ? "sub" : "sup", {}, part.slice(2, -1)) : part));
 export const svg = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 

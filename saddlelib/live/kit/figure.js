@@ -2,12 +2,15 @@
 // the widget's model (get, set, on, off and save_changes, nothing else), so that the same module
 // runs in Jupyter, where the model talks to Python, and on a page, where it talks to nobody.
 
-import { controls, DRAG_KEYS, draggable, h, legend, say, slider } from "./controls.js";
+import { controls, DRAG_KEYS, draggable, h, legend, rich, say, slider } from "./controls.js";
 import { stopOf } from "./numbers.js";
 import { penOn } from "./pen.js";
 import { onTheme, palette } from "./theme.js";
 
+const PATIENCE = 3000; // milliseconds that a printer waits for work
 const WIDE = 616; // of the body: from here on two plots stand side by side, as in kit.css
+
+const PRINTS = ["beforeprint", "afterprint"];
 
 /* -- the loop -- */
 
@@ -81,6 +84,12 @@ function sentence(root, guess) {
     }, true);
   }
   root.classList.toggle("lf-guess", guess);
+  function write() { // no number without its unit
+    clearTimeout(timer);
+    timer = 0;
+    saidAt = performance.now();
+    node.textContent = said.replace(/(\d) (?=[%ε]|(h|m?s|min|days?|years?|steps?)\b)/g, "$1\u00a0");
+  }
   return {
     node, stop: () => clearTimeout(timer),
     say(words, moving) {
@@ -89,12 +98,9 @@ function sentence(root, guess) {
       if (words === said && !(aloud && heard !== words)) return;
       said = words;
       if (aloud || !asked) heard = words;
-      timer ||= setTimeout(() => { // a few a second are enough
-        timer = 0;
-        saidAt = performance.now();
-        node.textContent = said;
-      }, Math.max(0, saidAt + 200 - performance.now()));
+      timer ||= setTimeout(write, Math.max(0, saidAt + 200 - performance.now())); // a few a second are enough
     },
+    write,
   };
 }
 
@@ -142,6 +148,12 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
       if (untouched) state.at = Infinity;
       untouched = false;
     },
+    // On paper what has waited is at its end; it waits on.
+    paper(on) {
+      if (on && !untouched) return;
+      if (on) Object.assign(state, { kept: state.at, started: true, at: Infinity });
+      else if (state.kept !== undefined) Object.assign(state, { at: state.kept, kept: undefined });
+    },
     // From the beginning, as after a change of what is played; a still figure stays at its end.
     restart() {
       if (!calm.matches) Object.assign(state, { at: start, playing: true });
@@ -162,10 +174,10 @@ function player({ label, last, next, stops = null, slide = true, play = true, wo
       return Math.floor(Math.min(all, state.at));
     },
     show(at, current) {
-      const known = at ?? 0;
+      const known = at ?? all;
       places = stops?.(current) ?? null;
       scrub.input.max = places ? places.length - 1 : all;
-      scrub.show(places ? stopOf(places, known) : Math.floor(known), words(Math.floor(known), current));
+      scrub.show(places ? stopOf(places, known) : Math.floor(known), at === null ? "all" : words(Math.floor(known), current));
       button.hidden = calm.matches;
       say(button, state.playing ? "pause" : verb);
     },
@@ -226,7 +238,7 @@ export function figure(spec) {
       play?.moved();
       wheel.write(changes);
     };
-    let [colours, current, keyOf, drawnOf, shown, whole] = [null, null, "", "", null, false];
+    let [colours, current, keyOf, drawnOf, shown, whole, printing] = [null, null, "", "", null, false, false];
     const fig = { root, widget, read, write, invalidate, play, compact, now: () => current };
     const { make, update } = controls({ read, write, name: spec.name, chosen: () => play?.toEnd() });
     const views = spec.views(fig).filter((view) => !compact || !view.full);
@@ -247,7 +259,7 @@ export function figure(spec) {
     if (!compact) {
       body.append(h("p", { class: "lf-caption" }, spec.caption),
         details("notes", "What is drawn", ...[...spec.notes, ...(views.some(({ drag }) => drag) ? [DRAG_KEYS] : [])]
-          .map((paragraph) => h("p", {}, paragraph))));
+          .map((paragraph) => h("p", {}, ...rich(paragraph)))));
     }
     // JupyterLab reads keys before the page does: here they are not its shortcuts.
     for (const node of root.querySelectorAll("[tabindex], input, select, button, summary")) {
@@ -287,7 +299,10 @@ export function figure(spec) {
       }
       const fresh = drawnOf === "";
       drawnOf = state;
-      const going = spec.go?.(current, shown, fig) ?? false; // a piece of long work, or none
+      let going = spec.go?.(current, shown, fig) ?? false; // a piece of long work, or none
+      for (const until = performance.now() + PATIENCE; printing && going && performance.now() < until;) {
+        going = spec.go(current, shown, fig);
+      }
       for (const view of views) {
         const away = view.away && !whole;
         if (!view.canvas) {
@@ -297,7 +312,9 @@ export function figure(spec) {
         }
         view.canvas.setAttribute("aria-label", view.words(current));
         if (away) continue;
-        view.draw(penOn(view.canvas, view.size, colours), current, shown);
+        const pen = penOn(view.canvas, view.size, colours);
+        view.draw(pen, current, shown);
+        pen.finish();
         view.point?.place(view.drag.place(current));
       }
       play?.show(shown, current);
@@ -333,12 +350,22 @@ export function figure(spec) {
       if (layout()) invalidate();
     });
     resized.observe(root);
-    const unthemed = onTheme(root, () => {
-      colours = null;
-      whole = true; // paper may come next
+    const drawWhole = () => {
+      whole = true; // also what is out of sight
       wheel.now();
       whole = false;
+    };
+    const unthemed = onTheme(root, () => {
+      colours = null;
+      drawWhole();
     });
+    const print = ({ type }) => {
+      printing = type === "beforeprint";
+      play?.paper(printing);
+      drawWhole();
+      words.write();
+    };
+    for (const kind of PRINTS) addEventListener(kind, print);
     if (root.isConnected) layout(); // so that nothing moves when it is drawn
     if (first) wheel.begin();
     else near.observe(root);
@@ -346,6 +373,7 @@ export function figure(spec) {
     return () => {
       for (const observer of [near, watched, passing, resized]) observer.disconnect();
       unthemed();
+      for (const kind of PRINTS) removeEventListener(kind, print);
       play?.end();
       words.stop();
       wheel.end();

@@ -64,15 +64,21 @@ export function landscape(pen, frame, { fun, atX, atY, low, high, levels }) {
   });
 }
 
-// What depends on few things is drawn once and copied until one of them changes.
+// What depends on few things is drawn once and copied until one of them changes; its words are
+// written over what comes later.
 export function cached(draw) {
-  let [canvas, kept] = [null, ""];
+  let [canvas, kept, words] = [null, "", []];
   return (pen, key, ...given) => {
     const size = { width: pen.width, height: pen.height, ratio: pen.c.getTransform().a };
     const name = JSON.stringify([size, pen.colours.bg, pen.colours.low, pen.colours.forced, key]);
     canvas ??= document.createElement("canvas");
-    if (name !== kept) draw(penOn(canvas, size, pen.colours), ...given);
+    if (name !== kept) {
+      const own = penOn(canvas, size, pen.colours);
+      draw(own, ...given);
+      words = own.written;
+    }
     kept = name;
     pen.c.drawImage(canvas, 0, 0, size.width, size.height);
+    pen.written.push(...words.map((label) => ({ ...label })));
   };
 }

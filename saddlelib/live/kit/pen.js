@@ -2,8 +2,11 @@
 
 import { styleOf, STYLES } from "./theme.js";
 
-// Draws in CSS pixels on a canvas of the device's pixels, cleared first. Words stand in a halo,
-// so that lines may pass behind them.
+const FAINT = 0.4; // the grid, where the system has but a few colours
+
+// Draws in CSS pixels on a canvas of the device's pixels, cleared first. Words stand in a halo, so
+// that lines may pass behind them, and `finish` writes them, last of all; those that are `free` step
+// aside, up or down, where others stand.
 export function penOn(canvas, { width, height, ratio }, colours) {
   const [w, t] = [Math.round(width * ratio), Math.round(height * ratio)];
   if (canvas.width !== w || canvas.height !== t) Object.assign(canvas, { width: w, height: t });
@@ -13,6 +16,8 @@ export function penOn(canvas, { width, height, ratio }, colours) {
   c.lineJoin = "round";
   c.font = colours.font;
   const paint = (name) => colours[name] ?? name;
+  const written = []; // words, with the place of their canvas
+  let clip = null;
   // What stands within a quarter of a pixel is one point: runs end with thousands of them.
   const trace = (points) => {
     c.beginPath();
@@ -27,7 +32,10 @@ export function penOn(canvas, { width, height, ratio }, colours) {
     const { width: thick, dash } = styleOf(name, colours, style);
     Object.assign(c, { strokeStyle: paint(name), lineWidth: thick });
     c.setLineDash(dash);
+    const alpha = c.globalAlpha;
+    if (colours.forced && (name === "line" || name === "contour")) c.globalAlpha = FAINT;
     c.stroke();
+    c.globalAlpha = alpha;
     c.setLineDash([]);
   };
   const path = (points, name, style) => {
@@ -42,12 +50,23 @@ export function penOn(canvas, { width, height, ratio }, colours) {
     c.save();
     rectangle(frame);
     c.clip();
+    clip = frame;
     draw();
+    clip = null;
     c.restore();
   };
+  function write({ words, x, y, colour, align, halo, at, left, wide }, behind) {
+    c.setTransform(at);
+    Object.assign(c, { textAlign: align, strokeStyle: paint(halo), lineWidth: 4, fillStyle: paint(behind ? halo : colour) });
+    if (!behind) c.fillText(words, x, y);
+    else {
+      if (halo === "bg" && words.includes(" ")) c.fillRect(left, y - 9, wide, 11); // no line shows in a gap
+      c.strokeText(words, x, y);
+    }
+  }
   const line = (x0, y0, x1, y1, name, style) => path([[x0, y0], [x1, y1]], name, style);
   return {
-    c, colours, width, height, paint, stroke, path, inside, line,
+    c, colours, width, height, paint, stroke, path, inside, line, written,
     fill(points, name, alpha = 1) {
       trace(points);
       Object.assign(c, { fillStyle: paint(name), globalAlpha: alpha });
@@ -83,11 +102,24 @@ export function penOn(canvas, { width, height, ratio }, colours) {
       c.fill();
       stroke(edge, { width: 1.5, dash: [] });
     },
-    text(words, x, y, { colour = "soft", align = "left", halo = "bg" } = {}) {
-      Object.assign(c, { textAlign: align, strokeStyle: paint(halo), lineWidth: 3,
-                         fillStyle: paint(colour) });
-      c.strokeText(words, x, y);
-      c.fillText(words, x, y);
+    text(words, x, y, { colour = "soft", align = "left", halo = "bg", free = false } = {}) {
+      if (clip && (x < clip.left || x > clip.right || y < clip.top || y > clip.bottom)) return;
+      written.push({ words, x, y, colour, align, halo, free, at: c.getTransform() });
+    },
+    finish() {
+      const taken = [];
+      for (const label of [...written].sort((a, b) => a.free - b.free)) {
+        const { words, x, align, free } = label;
+        const wide = c.measureText(words).width;
+        const left = x - { left: 0, center: wide / 2, right: wide }[align];
+        const clash = (y) => taken.some((b) => Math.abs(b.y - y) < 13 && b.left < left + wide + 4 && left < b.right + 4);
+        const up = free ? [0, 1, -1, 2, -2, 3, -3].find((n) => !clash(label.y - 13 * n)) ?? 0 : 0;
+        label.y -= 13 * up;
+        taken.push({ y: label.y, left, right: left + wide });
+        Object.assign(label, { left, wide });
+      }
+      for (const behind of [true, false]) for (const label of written) write(label, behind);
+      c.setTransform(ratio, 0, 0, ratio, 0, 0);
     },
     box(frame, name = "line") {
       rectangle(frame);
