@@ -33,14 +33,17 @@ SIGNS = ("\u00a0\u2061±×·¬ˆ˜¯˙‾‖†…′″←→↔↑↓↦⇒⇔
 # asks for that), so widths are made alike or small: no blank stands behind a root or a bracket.
 BRACKETS = "()[]{}⌈⌉⌊⌋⟨⟩"
 BEARING = 110  # at most this much blank on the outer side of a bracket
-GAP = 120  # between a letter and the bar of its root; the font's own 50 is a third of a pixel
+GAP = 150  # between a letter and the bar of its root; the font's own 50 is a third of a pixel
+# What the smallest root is higher than its letter needs hangs below the line, where TeX would share
+# it between top and foot: so there is a root as low as small letters need.
+LOW = 0.78
 TALLEST = 2500  # sizes that no formula needs
 
 
-def resize(font, glyph, shift, width):
-    """Move a glyph's outline to the right and give it another width."""
+def resize(font, glyph, shift, width, high=1, source=None):
+    """Move a glyph's outline to the right, and give it another width, height or outline."""
     program = T2CharStringPen(width, font.getGlyphSet())
-    font.getGlyphSet()[glyph].draw(TransformPen(program, (1, 0, 0, 1, shift, 0)))
+    font.getGlyphSet()[source or glyph].draw(TransformPen(program, (1, 0, 0, high, shift, 0)))
     top = font["CFF "].cff.topDictIndex[0]
     old = top.CharStrings[glyph]
     # A width in the outline is meant relative to the font's nominal one; nothing reads it but hmtx.
@@ -62,10 +65,24 @@ def sizes(font, sign):
     return [record.VariantGlyph for record in growth.MathGlyphVariantRecord]
 
 
+def lower(font):
+    """Make the first size of the root low; its outline goes where that of the tallest was."""
+    variants = font["MATH"].table.MathVariants
+    place = variants.VertGlyphCoverage.glyphs.index(font.getBestCmap()[ord("√")])
+    growth = variants.VertGlyphConstruction[place]
+    first, *others, spare = growth.MathGlyphVariantRecord
+    width = font["hmtx"][first.VariantGlyph][0]
+    resize(font, spare.VariantGlyph, 0, width, source=first.VariantGlyph)
+    resize(font, first.VariantGlyph, 0, width, high=LOW)
+    spare.AdvanceMeasurement = first.AdvanceMeasurement
+    first.AdvanceMeasurement = round(LOW * first.AdvanceMeasurement)
+    growth.MathGlyphVariantRecord = [first, spare, *others]
+
+
 def fit(font):
     """Mend roots and the widths of brackets, and take primes that are meant to be raised."""
-    constants = font["MATH"].table.MathConstants
-    constants.RadicalVerticalGap.Value = GAP
+    font["MATH"].table.MathConstants.RadicalVerticalGap.Value = GAP
+    lower(font)
     roots = sizes(font, "√")
     middle = (font["hmtx"][roots[0]][0] + font["hmtx"][roots[-1]][0]) // 2
     for glyph in roots:
