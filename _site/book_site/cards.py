@@ -35,6 +35,8 @@ BOX = re.compile(r'<div class="(?:proof|exercise) [^"]*" id="([^"]+)"')
 SOURCE = re.compile(r'<div class="citation" id="([^"]+)"')
 EQUATION = re.compile(r'<div class="math[^"]*" id="([^"]+)"')
 ROW = re.compile(r"<tr\b[^>]*>.*?</tr>", re.DOTALL)
+TABLE = re.compile(r'<table class="table">.*?</table>', re.DOTALL)
+WORDS = 100  # so many letters in the longest cells of all columns have no room side by side
 CELL = re.compile(r"<(t[dh])\b[^>]*>(.*?)</\1>", re.DOTALL)
 CLAIM = re.compile(r'<a id="(claim-[\w-]+)"></a>')
 LINK = re.compile(r'<a (?=[^>]*class="([^"]*)")(?=[^>]*href="([^"]*)")[^>]*>')
@@ -86,21 +88,41 @@ def in_article(html, change):
 # Anchors
 
 
+def name_cells(table, change=lambda row: row):
+    """Give each cell of a table the name of its column: on a phone a row becomes a card.
+
+    The first cell is the title of the card, and says what it is where it is but a number.
+    """
+    names = [text(cell[2]) for cell in CELL.finditer(element(table, "<thead>", "thead"))]
+
+    def row(found):
+        cells = iter(names)
+        html = re.sub(r"<td>", lambda _: f'<td data-label="{next(cells)}">', found[0])
+        first = CELL.search(html)
+        if first and re.fullmatch(r"\d+", text(first[2])):
+            html = html.replace("<td ", '<td class="bare" ', 1)
+        return change(html)
+
+    head, body = table.split("<tbody>")
+    return head + "<tbody>" + ROW.sub(row, body)
+
+
 def name_fields(body, change=lambda row: row):
-    """Give each cell of the tables the name of its column: on a phone a row becomes a card."""
-    def table(found):
-        names = [text(cell[2]) for cell in CELL.finditer(element(found[0], "<thead>", "thead"))]
-
-        def row(found_row):
-            cells = iter(names)
-            return change(re.sub(
-                r"<td>", lambda _: f'<td data-label="{next(cells)}">', found_row[0]))
-
-        head, body_of_table = found[0].split("<tbody>")
-        return head + "<tbody>" + ROW.sub(row, body_of_table)
-
-    body = re.sub(r'<table class="table">.*?</table>', table, body, flags=re.DOTALL)
+    """Make cards of all tables of a page."""
+    body = TABLE.sub(lambda found: name_cells(found[0], change), body)
     return body.replace('<article class="bd-article">', '<article class="bd-article fields">')
+
+
+def name_wide(body):
+    """Make cards of those tables of a page that hold too many words for columns on a phone."""
+    def one(found):
+        cells = [[len(text(cell[2])) for cell in CELL.finditer(row)] for row in ROW.findall(found[2])]
+        named = re.search(r"<th\b[^>]*><p>\S", found[2])
+        if not named or len(cells[0]) < 3 or sum(map(max, zip(*cells, strict=False))) < WORDS:
+            return found[0]
+        return found[1].replace("table-box", "table-box fields", 1) + name_cells(found[2])
+
+    return re.sub(rf'(<div class="table-box[^>]*>\s*)({TABLE.pattern})', one, body, flags=re.DOTALL)
 
 
 def mark_claims(body):
@@ -398,6 +420,9 @@ class Cards:
             self._claims(name)
         for name in filter(self.bodies.get, WIDE):
             self.bodies[name] = name_fields(self.bodies[name])
+        for name in self.bodies:
+            if name not in WIDE and not name.startswith(CLAIMS):
+                self.bodies[name] = name_wide(self.bodies[name])
         for name, first in ((NOTATION, self._notation), (GLOSSARY, self._glossary)):
             if name in self.bodies:
                 first(self.bodies[name])

@@ -7,6 +7,7 @@ are there without scripts.
 import functools
 import json
 import re
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import quickjs
@@ -26,6 +27,11 @@ ENVIRONMENT = re.compile(r"\\begin\{(\w+\*?)\}(?:(?!\\begin\{).)*?\\end\{\1\}", 
 NUMBERED = re.compile(r"\\(begin|end)\{(equation|align|alignat|gather|multline|eqnarray)\}")
 # Characters that surely fit in a line on a phone.
 LINE = 20
+APPLY = "\u2061"  # what MathML has after the name of a function
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+ROWS = {"math", "mrow", "mstyle", "mtd", "msqrt", "mpadded"}
+SCRIPTS = {"msub", "msup", "msubsup", "munder", "mover", "munderover"}
+ET.register_namespace("", NAMESPACE)
 
 
 class FormulaError(SphinxError):
@@ -50,7 +56,51 @@ def typeset(tex, display=False, xml=False):
     if "error" in answer:
         # Temml underlines the place with marks that are no letters of the formula.
         raise ValueError(re.sub("\u0332", "", " ".join(answer["error"].split())))
-    return answer["mathml"]
+    return spaced(answer["mathml"])
+
+
+def kind(node):
+    """The name of an element of MathML."""
+    return node.tag.rpartition("}")[2]
+
+
+def core(node):
+    """What an element is without its indices and powers."""
+    while kind(node) in SCRIPTS:
+        node = node[0]
+    return node
+
+
+def is_atom(node):
+    """Whether what ends here is a letter, a number, a fraction or a closed bracket."""
+    node = core(node)
+    if kind(node) in ROWS:  # behind an upright letter Temml puts a space of no width
+        inside = [part for part in node if kind(part) != "mspace" or part.get("width")]
+        return bool(inside) and is_atom(inside[-1])
+    closes = kind(node) == "mo" and node.get("form") == "postfix"
+    return closes or kind(node) in ("mi", "mn", "mfrac", "msqrt", "mroot")
+
+
+def is_function(row, at):
+    """Whether the name of a function begins here, and no space before it."""
+    inside = row[at] if kind(row[at]) == "mrow" else row[at:at + 2]
+    return len(inside) > 1 and inside[1].text == APPLY and len(core(inside[0]).text or "") > 1
+
+
+def spaced(mathml):
+    """MathML with TeX's thin space between what has an index, or a fraction, and `max` or `ln`.
+
+    Temml has it between single letters alone.
+    """
+    if APPLY not in mathml:
+        return mathml
+    tree, found = ET.fromstring(mathml), False
+    for row in [node for node in tree.iter() if kind(node) in ROWS]:
+        for at in range(len(row) - 1, 0, -1):
+            if is_function(row, at) and is_atom(row[at - 1]):
+                row.insert(at, ET.Element("mspace", width="0.1667em"))
+                found = True
+    return ET.tostring(tree, "unicode", short_empty_elements=False) if found else mathml
 
 
 def place(node):

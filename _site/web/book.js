@@ -172,14 +172,27 @@ function links() {
   if (location.hash) reach();
 }
 
+// How much of a box fades at its edges, in a browser whose style sheets cannot follow its scrolling.
+function fade(box) {
+  const left = box.scrollLeft;
+  const hidden = { left, right: box.scrollWidth - box.clientWidth - left };
+  for (const side in hidden)
+    box.style.setProperty(`--more-${side}`, `${Math.min(hidden[side], 35)}px`);
+}
+
 // A box that scrolls sideways (wide equation, code, output, table) can be reached and scrolled with
 // the keyboard; one that fits stays out of the way of the Tab key.
 function boxes() {
+  const fades = !CSS.supports("animation-timeline: scroll()");
   const found = all(
     "div.math, span.math.long, div.highlight pre, .cell_output .output, .table-box, "
       + "figure:has(.picture), .cell_output:has(> .picture)",
   );
   function mark(box, scrolls) {
+    if (fades && scrolls) {
+      fade(box);
+      box.onscroll = () => fade(box);
+    }
     if (scrolls === box.hasAttribute("tabindex")) return;
     if (scrolls) {
       box.setAttribute("tabindex", "0");
