@@ -171,9 +171,11 @@ def into_the_list(grad, layers, *rest):
     return layers
 
 
+FASTER = [rawal2026.critical_depth_time(0.1, 5, 12) / rawal2026.critical_depth_time(eps, r, 12)
+          for eps, r in ((0.2, 5), (0.1, 4))]
 HALF = [saxe2013.escape_time(m, 1e-6, m / 2) for m in (1.0, 0.25)]
 RIGHT = {
-    "deep-1": [(5, 25, 1.609), np.array([5.0, 25.0, math.log(5)]), (5.05, 25.0, "1.61")],
+    "deep-1": [(8, 20 / 3, 1 / 12), ["8", "20/3", "1/12"], np.array([8.0, 6.67, 0.0833])],
     "deep-2": [(-2, -6, -18), ["-2", "-6.0", -18], np.array([-2.0, -6.0, -18.0])],
     "deep-3": [(6.91, 24.86, 0.353), [*HALF, math.sqrt(1 / 8)], (*HALF, math.sqrt(1 / 8) - 1e-3)],
     "deep-4": [(2, 1 / 8, 9), ["2", "1/8", 9.0]],
@@ -184,15 +186,20 @@ RIGHT = {
 
 # A typical mistake, and words that only its own hint contains.
 WRONG = {
-    "deep-1": [((0.2, 25, 1.61), "above one"), ((25, 25, 1.61), "one layer too many"),
-               ((125, 25, 1.61), "begins at ε³"), ((1.609, 25, 1.61), "r = 2 alone"),
-               ((10, 100, 2.3), "ten would be"), ((7, 25, 1.61), "r = 3: the wait goes like"),
-               ((5, 5, 1.61), "one power of ε"), ((5, 125, 1.61), "five small"),
-               ((5, 10, 1.61), "not added"), ((5, 7, 1.61), "here −2"),
-               ((5, 25, 0.699), "natural one"), ((5, 25, 5), "that is a factor"),
-               ((5, 25, 6.215), "whole wait"), ((5, 25, 3.219), "cancel"),
-               ((5, 25, 2.303), "what ten times"), ((5, 25, 7), "the difference"),
-               (10, "3 numbers")],
+    "deep-1": [((1 / 8, 10, 1 / 8), "Twice ε: the wait gets shorter"),
+               ((16, 10, 1 / 8), "and r = 5"), ((32, 10, 1 / 8), "and r = 5"),
+               ((4, 10, 1 / 8), "only less so"), ((2, 10, 1 / 8), "not one"),
+               ((1024, 10, 1 / 8), "twelve layers"), ((5, 10, 1 / 8), "twice ε make"),
+               ((FASTER[0], 10, 1 / 8), "Twice ε: that is the time itself"),
+               ((8, 10, 1 / 8), "power of ε alone"), ((8, 15, 1 / 8), "exchanges them"),
+               ((8, 3 / 20, 1 / 8), "One fewer: the wait gets shorter"),
+               ((8, 1 / 10, 1 / 8), "One fewer: the wait gets shorter"),
+               ((8, 100, 1 / 8), "one power of ε fewer"),
+               ((8, 200 / 3, 1 / 8), "one power of ε fewer"),
+               ((8, FASTER[1], 1 / 8), "One fewer: that is the time itself"),
+               ((8, 5, 1 / 8), "divide"), ((8, 20 / 3, 1 / 8), "stand 1/3 and 1/2"),
+               ((8, 20 / 3, 3 / 16), "that has 3/(2ε)"), ((8, 20 / 3, 12), "that is 1/ε"),
+               ((8, 20 / 3, 0.1), "whatever ε is"), (10, "3 numbers")],
     "deep-2": [((2, -6, -18), "there is a way down"), ((0, -6, -18), "would hide"),
                ((-6, -6, -18), "meets the ½"), ((-1, -6, -18), "factor of two"),
                ((-4, -6, -18), "factor of two"), ((-1.5, -6, -18), "the other entry"),
@@ -262,11 +269,13 @@ WRONG = {
 
 def test_the_answers_are_those_of_the_laws():
     """What the tables of the exercises state in numbers, by the library."""
-    for r, depth in ((3, 3), (3, 5), (4, 4), (4, 6)):
-        far, near = (rawal2026.critical_depth_time(eps, r, depth) for eps in (1e-2, 2e-3))
-        assert near / far == pytest.approx(5 ** (r - 2), rel=0.02)
-    far, near = (rawal2026.critical_depth_time(eps, 2, 3) for eps in (1e-2, 2e-3))
-    assert near - far == pytest.approx(math.log(5), rel=1e-3)
+    for depth in (5, 12):
+        eps = np.array([1e-4, 2e-4])
+        five = [rawal2026.critical_depth_time(e, 5, depth) for e in eps]
+        four = rawal2026.critical_depth_time(eps[0], 4, depth)
+        assert five[0] / five[1] == pytest.approx(8, rel=1e-3)
+        assert five[0] / four == pytest.approx(2 / (3 * eps[0]), rel=1e-3)
+    assert FASTER[0] > FASTER[1] > 1  # at 0.1 doubling wins, not only by the leading term
     assert check("deep-3", (*HALF, muon_laws.escape_time(0.25, 1e-3, 0.5)))
     kind = rawal2026.activation_class(lambda z: np.log1p(np.exp(z)) - math.log(2))
     assert (kind.letter, kind.order) == ("C", 2) and check("deep-4", (2, kind.coefficient, 9))

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 
 from ..methods.muon import polar_factor
 from ..problems import DeepLinear
-from ..theory import saxe2013
+from ..theory import rawal2026, saxe2013
 from ._numbers import NoAnswerError, array, function, given, returned
 from ._table import Exercise, first, near, part
 
@@ -18,39 +18,42 @@ TWO = "The first two are right. "
 
 
 def _deep_1():
-    """What a start of 0.002 in place of 0.01 does to the wait, for r = 3, 4 and 2."""
-    three, four, two = part(0), part(1), part(2)
-    more = math.log(5)
-    return Exercise(("r = 3", "r = 4", "r = 2"), [
-        *first(near(three, 5, 0.02), "r = 3: ", [
-            (near(three, 0.2, 0.02) | near(three, 0.04, 0.02),
-             "the nearer start waits longer, so the factor is above one."),
-            (near(three, 25, 0.02), "that is one layer too many: the exponent is r − 2, not "
-                                    "r − 1."),
-            (near(three, 125, 0.02), "the product begins at ε³, but it grows faster than in "
-                                     "proportion to itself. The exponent is r − 2."),
-            (near(three, more, 0.02), "a logarithm belongs to r = 2 alone."),
-            (near(three, 10, 0.02), "ten would be for a start ten times smaller. This one is five "
-                                    "times smaller."),
-        ], "the wait goes like ε to the power −(r − 2)."),
-        *first(near(four, 25, 0.02), f"{FIRST}r = 4: ", [
-            (near(four, 5, 0.02), "one small layer more, one power of ε more."),
-            (near(four, 125, 0.02), "that would be five small layers."),
-            (near(four, 10, 0.02), "the powers are multiplied, not added."),
-        ], "the wait goes like ε to the power −(r − 2), here −2."),
-        *first(near(two, more), f"{TWO}r = 2: ", [
-            (near(two, math.log10(5), 0.02), "the logarithm is the natural one."),
-            (near(two, 5, 0.02) | near(two, math.log(500) / math.log(100)),
-             "that is a factor. Here the time itself was asked, which is added."),
-            (near(two, math.log(500)), "that is the whole wait from 0.002. What does it have more "
-                                       "than the one from 0.01?"),
-            (near(two, 2 * more), "the product begins at ε², but it grows at the rate 2. The two "
-                                  "cancel."),
-            (near(two, math.log(10)), "that is what ten times smaller adds. This start is five "
-                                      "times smaller."),
-        ], "the wait is ln(1/ε), up to a constant. Take the difference."),
-    ], "Correct. Five times nearer: a constant more with two small layers, five times as long with "
-       "three, twenty-five times with four.")
+    """What five layers at 0.1 in a chain of twelve gain from 0.2, or from one layer fewer."""
+    larger, fewer, equal = part(0), part(1), part(2)
+    eps, depth = 0.1, 12
+    wait = rawal2026.critical_depth_time(eps, 5, depth)
+    doubled = wait / rawal2026.critical_depth_time(2 * eps, 5, depth)
+    less = wait / rawal2026.critical_depth_time(eps, 4, depth)
+    return Exercise(("twice ε", "one fewer", "equal at ε ="), [
+        *first(near(larger, 8), "Twice ε: ", [
+            (near(larger, 1 / 8), "the wait gets shorter, so the factor by which it does is above "
+                                  "one."),
+            (near(larger, 16) | near(larger, 32), "the exponent is r − 2, and r = 5."),
+            (near(larger, 4), "that is r = 4. Here all five layers stay small, only less so."),
+            (near(larger, 2), "the wait goes like a power of ε, and the power is not one."),
+            (near(larger, 1024), "the twelve layers do not count. Only those that start small do."),
+            (near(larger, doubled), "that is the time itself. Here its leading term is wanted."),
+        ], "the wait goes like ε to the power −(r − 2). What does twice ε make of it?"),
+        *first(near(fewer, 20 / 3), f"{FIRST}One fewer: ", [
+            (near(fewer, 10), "that is the power of ε alone. In front of it stands 1/(r − 2), "
+                              "which changes, too."),
+            (near(fewer, 15), "1/3 stands in front for five small layers, and 1/2 for four. Yours "
+                              "exchanges them."),
+            (near(fewer, 3 / 20) | near(fewer, 1 / 10), "the wait gets shorter, so the factor by "
+                                                        "which it does is above one."),
+            (near(fewer, 200 / 3) | near(fewer, 100), "one layer fewer, one power of ε fewer: r is "
+                                                      "4 now, not 3."),
+            (near(fewer, less), "that is the time itself. Here its leading term is wanted."),
+        ], "divide ε⁻³/3 by ε⁻²/2."),
+        *first(near(equal, 1 / 12), f"{TWO}Equal: ", [
+            (near(equal, 1 / 8), "in front of the powers stand 1/3 and 1/2: one layer fewer gains "
+                                 "2/(3ε)."),
+            (near(equal, 3 / 16), "that has 3/(2ε). Five small layers wait for ε⁻³/3, and four for "
+                                  "ε⁻²/2."),
+            (near(equal, 12), "that is 1/ε."),
+        ], "twice ε gains 8, whatever ε is, and one layer fewer gains 2/(3ε)."),
+    ], "Correct. At 0.1 doubling wins, but not by much; below 1/12 one small layer fewer is worth "
+       "more.")
 
 
 def _deep_2():
@@ -152,7 +155,7 @@ def _deep_4():
             (near(size, -1) | near(size, 1), "it is the difference that stays, not the sum."),
             (near(size, 81), "the norms are squared already."),
         ], "for leaky ReLU φ = 0, so Δ₁ = ‖W₂‖² − ‖W₁‖² stays 4 − 1."),
-    ], "Correct. Class C with q = 2 and c = ⅛; and 9 − 6 = 4 − 1.")
+    ], "Correct. q = 2, as for GELU, and c = ⅛; and 9 − 6 = 4 − 1.")
 
 
 def _integral(start, end, power, factor, target):
