@@ -21,7 +21,8 @@ HEAD = "/* Made by _site/boxes.py: how high each figure and each box for an answ
 # Of a box its selector and its height.
 MEASURE = """() => [...document.querySelectorAll(".live-figure")].map((box) => {
   const of = box.dataset.exercise ? "exercise" : "figure";
-  return [`[data-${of}="${box.dataset[of]}"]`,
+  // Of the box alone: the form in it bears the same name, and would never be measured smaller.
+  return [`.live-figure[data-${of}="${box.dataset[of]}"]`,
           Math.round(box.lastElementChild.getBoundingClientRect().height)];
 })"""
 
