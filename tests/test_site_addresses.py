@@ -97,6 +97,18 @@ def test_a_name_in_a_table_may_break_and_a_number_may_not():
     cell = '<td><code><span class="pre">{}</span></code></td>'
     assert pages.breakable(cell.format("a.b_c")) == cell.format("a.<wbr>b_<wbr>c")
     assert pages.breakable(cell.format("0.25, 1.5")) == cell.format("0.25, 1.5")
+    whole = '<span class="glue">1e-3</span>'
+    assert pages.breakable(cell.format("f(tol=1e-3)")) == cell.format(f"f(tol={whole})")
+    assert pages.breakable("<p>5 % of <code>5 % 3</code></p>") == (
+        "<p>5\u00a0% of <code>5 % 3</code></p>")
+
+
+def test_a_table_of_many_words_is_cards_on_a_phone():
+    [table] = soup("chapters/psd_theory").select(".fields")
+    assert {len(row.select("td[data-label]")) for row in table.select("tbody tr")} == {4}
+    assert soup("digest_ja").select(".fields") and not soup("chapters/psgd").select(".fields")
+    titles = soup("teachers").select("td.bare")
+    assert {cell["data-label"] for cell in titles} == {"Minutes", "Hour"}
 
 
 def test_of_the_heights_of_boxes_a_wider_window_names_those_that_differ():

@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 
 import nbformat
 import pytest
@@ -11,6 +12,9 @@ from fontTools.ttLib import TTFont
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from sphinx.application import Sphinx
+
+sys.path.insert(0, str(ROOT / "_site"))
+from book_site import formulas  # noqa: E402
 
 PAGES = sorted(path.relative_to(SITE).with_suffix("").as_posix() for path in SITE.rglob("*.html")
                if not {"_static", "_sources"} & {*path.relative_to(SITE).parts})
@@ -47,6 +51,16 @@ def test_no_page_shows_raw_tex(name):
             left.extend(reversed(node.contents))
     text = "".join(text)
     assert RAW_TEX.findall(text) == [], RAW_TEX.search(text)
+
+
+def test_the_name_of_a_function_keeps_its_distance():
+    """TeX has a thin space before it, whatever stands there but a sign or an open bracket."""
+    for tex in (r"f\ln d", r"\Delta_f\max\{a, b\}", r"\tfrac12\ln d", r"\varepsilon^2\log^4 d",
+                r"(a)\ln d", r"2\max_x f"):
+        assert re.search(r'<mspace width="0.1667em"></mspace>(<\w+>)*<mi>(max|ln|log)<',
+                         formulas.typeset(tex)), tex
+    for tex in (r"-\ln d", r"= \ln d", r"(\ln d)", r"\lambda_{\max}", r"\sum_i \ln d"):
+        assert "mspace" not in formulas.typeset(tex).split("<mi>max<")[0].split("<mi>ln<")[0], tex
 
 
 def test_every_formula_is_mathml_with_its_tex():
@@ -144,7 +158,19 @@ def test_a_link_into_a_chapter_lands_and_nothing_moves(browser, site, name, targ
                 ".map((e) => [e.scrollWidth > e.clientWidth, e.tabIndex === 0])")
             assert any(wide for wide, _ in boxes)
             assert [wide for wide, _ in boxes] == [reached for _, reached in boxes]
+            # What is cut says so: it fades over as much as is hidden.
+            fades = page.locator("div.math[tabindex], span.math.long[tabindex]").evaluate_all(
+                """all => all.map((e) => [e.scrollWidth - e.clientWidth - e.scrollLeft,
+                  parseFloat(getComputedStyle(e).getPropertyValue("--more-right")),
+                  getComputedStyle(e).maskImage.startsWith("linear-gradient")])""")
+            for hidden, fade, masked in fades:
+                assert masked and fade == pytest.approx(min(hidden, 35.2), abs=1)
         elif width == 1280 and name.endswith("psd_theory"):
+            # In forced colours a ground behind every glyph would hide the letter under an accent.
+            page.emulate_media(forced_colors="active")
+            assert page.locator("math:has(mover)").first.evaluate(
+                "e => getComputedStyle(e).forcedColorAdjust") == "preserve-parent-color"
+            page.emulate_media(forced_colors="none")
             copying(page)
 
 

@@ -116,9 +116,9 @@ def name_fields(body, change=lambda row: row):
 def name_wide(body):
     """Make cards of those tables of a page that hold too many words for columns on a phone."""
     def one(found):
-        cells = [[len(text(cell[2])) for cell in CELL.finditer(row)] for row in ROW.findall(found[2])]
+        rows = [[len(text(cell)) for _, cell in CELL.findall(row)] for row in ROW.findall(found[2])]
         named = re.search(r"<th\b[^>]*><p>\S", found[2])
-        if not named or len(cells[0]) < 3 or sum(map(max, zip(*cells, strict=False))) < WORDS:
+        if not named or len(rows[0]) < 3 or sum(map(max, zip(*rows, strict=False))) < WORDS:
             return found[0]
         return found[1].replace("table-box", "table-box fields", 1) + name_cells(found[2])
 

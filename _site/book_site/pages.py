@@ -119,10 +119,20 @@ CELL_CODE = re.compile(r"<t[dh]\b.*?</t[dh]>", re.DOTALL)
 NAME = re.compile(r'(?<=<span class="pre">)[^<]*')
 
 
+PIECE = re.compile(r'<span class="pre">.*?</span>')
+POWER = re.compile(r"\d[\d.]*e-\d+")
+UNIT = re.compile(r"<(pre|code|annotation)\b.*?</\1>|<[^>]*>|(?<=\d) %", re.DOTALL)
+
+
 def breakable(body):
-    """Let long names in tables break after a dot or an underscore, and nowhere in a number."""
-    return CELL_CODE.sub(lambda cell: NAME.sub(
+    """Let long names in tables break after a dot or an underscore, and nowhere in a number.
+
+    Nowhere either may a line end inside 1e-3, or between a number and its per cent.
+    """
+    body = UNIT.sub(lambda found: "\u00a0%" if found[0] == " %" else found[0], body)
+    body = CELL_CODE.sub(lambda cell: NAME.sub(
         lambda name: re.sub(r"(?:_|(?<!\d)\.)(?=\w)", r"\g<0><wbr>", name[0]), cell[0]), body)
+    return PIECE.sub(lambda code: POWER.sub(r'<span class="glue">\g<0></span>', code[0]), body)
 
 
 FORMULA = r'<span class="math notranslate nohighlight{}">(?:(?!</span>).)*'

@@ -21,7 +21,7 @@ PIECE = re.compile(r'(?P<letters><g id="text_\d+">.*?</g>|<text\b[^>]*>)'
                    re.DOTALL)
 STYLE = re.compile(r'style="[^"]*"|#[0-9a-fA-F]{6}\b')
 OPACITY = re.compile(r"(?<![\w-])(?:(?:fill|stroke)-)?opacity: ([\d.]+)")
-LEAST = 9  # pixels of the smallest letter on a page
+LEAST = 8.5  # pixels of the smallest letter on a page: a plot of five inches fits a phone whole
 # Widths that the style sheet has a class for; a phone has room for the first.
 STEPS = (326, 400, 460, 520, 580, 640, 700)
 
