@@ -13,8 +13,8 @@ from saddlelib.theory import laws
 
 @pytest.fixture(scope="module")
 def spec():
-    found = importlib.util.spec_from_file_location("escape_times",
-                                                   ROOT / "examples" / "escape_times.py")
+    found = importlib.util.spec_from_file_location("million_escapes",
+                                                   ROOT / "examples" / "million_escapes.py")
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module

@@ -1,9 +1,9 @@
 """A million escapes: how long gradient descent takes to leave a saddle, by dimension and curvature.
 
-    python -m saddlelib.sweep examples/escape_times.py --dry-run    cells, time and space
-    python -m saddlelib.sweep examples/escape_times.py              run, or go on with it
-    python -m saddlelib.sweep examples/escape_times.py --shard 2/8  one of eight jobs
-    python examples/escape_times.py                                 quantiles of what is there
+    python -m saddlelib.sweep examples/million_escapes.py --dry-run    cells, time and space
+    python -m saddlelib.sweep examples/million_escapes.py              run, or go on with it
+    python -m saddlelib.sweep examples/million_escapes.py --shard 2/8  one of eight jobs
+    python examples/million_escapes.py                                 quantiles of what is there
 
 A run starts at a point of the ball of radius 0.01 around the saddle of `QuarticSaddle`, and has
 left when |x₁| reaches 0.15; the step size is 1/2.
@@ -43,7 +43,7 @@ cell = Pair(problem, GradientDescent(step_size=STEP), start=start, until=has_lef
             name="escape", batch=250)
 grid = {"d": [2, 10, 100, 1000, 10_000], "gamma": [0.05, 0.1, 0.2, 0.4]}
 seeds = 50_000
-folder = "sweeps/escape_times"
+folder = "sweeps/million_escapes"
 
 
 def quantiles():
