@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import itertools
 import os
 
@@ -231,7 +232,11 @@ def main(argv=None):
     """Train; returns the model, the optimizer and the loss of the last step."""
     args = arguments(argv)
     with processes() as (rank, size, device):
-        return train(args, rank, size, device)
+        model, optimizer, loss = train(args, rank, size, device)
+        # The wrapper goes while its group is there: freed after it, it can wait for ever.
+        model = getattr(model, "module", model)
+        gc.collect()
+        return model, optimizer, loss
 
 
 if __name__ == "__main__":
