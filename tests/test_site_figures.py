@@ -366,6 +366,20 @@ def test_on_a_phone_the_plot_stays_in_view_of_every_slider(shown, name):
     assert small == []
 
 
+@every_whole_figure
+def test_it_fits_again_whenever_the_window_becomes_wider_or_narrower(shown, name):
+    """From 630 px, one wide column, to 700, two narrow ones, where a plot must give way."""
+    live = shown(name, width=630)
+    for width in (700, 360, 1280, 630):
+        live.page.set_viewport_size({"width": width, "height": 900})
+        drawn(live)
+        fits(live, width)
+        loose = live.root.evaluate("""e => [...e.querySelectorAll(".lf-view > canvas")]
+          .map((c) => [c.dataset.testid, c.getBoundingClientRect().width - c.parentElement.clientWidth])
+          .filter(([, more]) => Math.abs(more) > 1)""")
+        assert loose == [], width
+
+
 CONTRAST = """(root, names) => {
   const css = getComputedStyle(root);
   const light = (name) => {
