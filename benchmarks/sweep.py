@@ -1,5 +1,8 @@
 """What a sweep costs on top of its runs, by engine: cells per second, in turns with the ensemble.
 
+An engine of two workers is held against two ensembles at once, which share memory and caches as its
+workers do; all of its time counts, from the first cell to the table.
+
     python benchmarks/sweep.py [--rows 100000] [--dim 100] [--workers 2] [--repeat 3]
     python benchmarks/sweep.py --record      writes sweep.json, too, for the page on clusters
 
@@ -49,6 +52,16 @@ def alone(dim, begin, rows):
                      seeds=range(first, min(first + 1000, begin + rows)))
 
 
+def at_once(dim, rows, workers):
+    """Seconds of so many runs without a sweep, in one process or several at once."""
+    shares = [rows // workers] * workers
+    if workers == 1:
+        return seconds_of(alone, dim, 0, *shares)
+    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=1):
+        return seconds_of(joblib.Parallel(), (joblib.delayed(alone)(dim, i * rows, share)
+                                              for i, share in enumerate(shares)))
+
+
 @contextlib.contextmanager
 def engines(workers):
     """Name → a function without arguments that gives a context of joblib."""
@@ -87,31 +100,36 @@ def main():
     parser.add_argument("--record", action="store_true")
     sizes = parser.parse_args()
     cell = Pair(problem, method, maxiter=2000, until=has_left)
-    took, bare = {}, []
+    took, bare = {}, {1: [], sizes.workers: []}
     with engines(sizes.workers) as found:
         for turn in range(-1, sizes.repeat):  # the first turn is not counted
             rows = sizes.rows if turn >= 0 else 4000
-            share = max(1000, rows // 5)
-            seconds = seconds_of(alone, sizes.dim, 0, share) / share
-            bare += [seconds] if turn >= 0 else []
+            for workers, times in bare.items():
+                share = max(1000 * workers, rows // 5 * workers)
+                seconds = at_once(sizes.dim, share, workers) / share
+                times += [seconds] if turn >= 0 else []
             for name, context in found.items():
                 with tempfile.TemporaryDirectory() as folder, context():
                     one = seconds_of(sweep, cell, {"d": [sizes.dim]}, folder, seeds=rows)
                 if turn >= 0:
                     took.setdefault(name, []).append(one / rows)
-    base, rows = statistics.median(bare), []
+    base = {workers: statistics.median(times) for workers, times in bare.items()}
+    rows = []
     for name, times in took.items():
-        workers = 1 if name == "one process" else sizes.workers
         middle = statistics.median(times)
+        many = 1 if name == "one process" else sizes.workers
         rows.append({"engine": name, "cells": round(1 / middle),
-                     "overhead": round(middle * workers / base - 1, 3)})
+                     "overhead": round(middle / base[many] - 1, 3)})
     print(versions())
-    print(f"ensemble.run alone: {short(1 / base)} cells a second, d = {sizes.dim}")
-    print(table(["engine", "cells a second", "time of a worker over the ensemble's"],
+    for workers, seconds in base.items():
+        print(f"ensemble.run alone, {workers} at once: {short(1 / seconds)} cells a second, "
+              f"d = {sizes.dim}")
+    print(table(["engine", "cells a second", "time over that of as many ensembles"],
                 [[row["engine"], short(row["cells"]), f"{row['overhead']:+.1%}"] for row in rows]))
     if sizes.record:
         found = {"versions": versions(), "d": sizes.dim, "cells of a run": sizes.rows,
-                 "alone": round(1 / base), "rows": rows}
+                 "alone": {str(workers): round(1 / seconds) for workers, seconds in base.items()},
+                 "rows": rows}
         RECORD.write_text(json.dumps(found, indent=1) + "\n", "utf8")
 
 

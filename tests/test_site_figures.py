@@ -375,7 +375,7 @@ def test_it_fits_again_whenever_the_window_becomes_wider_or_narrower(shown, name
         drawn(live)
         fits(live, width)
         loose = live.root.evaluate("""e => [...e.querySelectorAll(".lf-view > canvas")]
-          .map((c) => [c.dataset.testid, c.getBoundingClientRect().width - c.parentElement.clientWidth])
+          .map((c) => [c.dataset.testid, c.clientWidth - c.parentElement.clientWidth])
           .filter(([, more]) => Math.abs(more) > 1)""")
         assert loose == [], width
 

@@ -34,7 +34,11 @@ _DEATHS = 2  # of a cell alone, until it counts as killed
 def workers(parallel) -> int:
     """Processes or threads that work at once."""
     joblib = _joblib()
-    _, n_jobs = joblib.parallel.get_active_backend()
+    backend, n_jobs = joblib.parallel.get_active_backend()
+    if type(backend).__name__ == "RayBackend":
+        import ray
+        if not ray.is_initialized():
+            ray.init()  # on the cluster of RAY_ADDRESS, or here
     return joblib.effective_n_jobs(parallel or n_jobs or -1)
 
 
@@ -162,11 +166,15 @@ def _reports(job, tasks, tries, parallel, n):
     joblib = _joblib()
     calls = (joblib.delayed(_counted)(job, cells, tries(cells)) for cells in tasks)
     backend, _ = joblib.parallel.get_active_backend()
-    if type(backend).__name__ == "DaskDistributedBackend":
+    engine = type(backend).__name__
+    if engine == "DaskDistributedBackend":
         yield from _by_dask(backend.client, job, iter(tasks), tries, n)
         return
+    if engine == "RayBackend":
+        yield from _by_ray(backend.ray_remote_args or {}, job, iter(tasks), tries, n)
+        return
     own = contextlib.nullcontext()
-    if type(backend).__name__ == "LokyBackend" and n > 1:
+    if engine == "LokyBackend" and n > 1:
         own = joblib.parallel_config("loky", inner_max_num_threads=1)
     with own:
         if n == 1 or backend.supports_return_generator:
@@ -191,6 +199,24 @@ def _by_dask(client, job, tasks, tries, n):
                 queue.add(sent(cells))
     finally:
         client.cancel(list(queue.futures))
+
+
+def _by_ray(options, job, tasks, tries, n):
+    """The same on Ray's own tasks: joblib would start its workers anew for every few of them."""
+    import ray
+    run, kept = ray.remote(_counted).options(**{"max_retries": 0} | options), ray.put(job)
+
+    def sent(many):
+        return [run.remote(kept, cells, tries(cells)) for cells in itertools.islice(tasks, many)]
+    waiting = sent(2 * n)
+    try:
+        while waiting:
+            [done], waiting = ray.wait(waiting)
+            yield ray.get(done)
+            waiting += sent(1)
+    finally:
+        for task in waiting:
+            ray.cancel(task)
 
 
 def _missing(job, cells, tries):

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import sys
 import time
+
+import numpy as np
 
 from saddlelib.methods import PGD
 from saddlelib.problems import QuarticSaddle
@@ -20,6 +23,33 @@ def slow(size, word, flag, rng):
     """As plain, and a thousandth of a second."""
     time.sleep(1e-3)
     return plain(size, word, flag, rng)
+
+
+def misbehaving(what, rng):
+    """One of the things that cells do."""
+    if what == "raises":
+        raise KeyError("lost")
+    if what == "exits":
+        sys.exit(3)
+    if what == "nan":
+        return {"value": np.nan, "more": 1}
+    if what == "inf":
+        return {"value": np.inf, "more": 1}
+    if what == "list":
+        return {"value": [1, 2]}
+    if what == "own":
+        return {"seed": 3}
+    if what == "sleeps":
+        time.sleep(30)
+    if what == "loops":
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:
+                pass
+    if what == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"value": 1.0, "more": 1}
 
 
 def dying(folder, size, rng):

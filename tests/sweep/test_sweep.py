@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sweep_cells
-from sweep_cells import ESCAPE, ESCAPES, GRID, plain, slow
+from sweep_cells import ESCAPE, ESCAPES, GRID, misbehaving, plain, slow
 
 import saddlelib
 from saddlelib import ensemble, minimize
@@ -165,33 +165,6 @@ def test_a_pair_asks_for_axes_by_name_and_starts_where_it_is_told(tmp_path):
 
 
 # What cells do -----------------------------------------------------------------------------------
-
-
-def misbehaving(what, rng):
-    """One of the things that cells do."""
-    if what == "raises":
-        raise KeyError("lost")
-    if what == "exits":
-        sys.exit(3)
-    if what == "nan":
-        return {"value": np.nan, "more": 1}
-    if what == "inf":
-        return {"value": np.inf, "more": 1}
-    if what == "list":
-        return {"value": [1, 2]}
-    if what == "own":
-        return {"seed": 3}
-    if what == "sleeps":
-        time.sleep(30)
-    if what == "loops":
-        while True:
-            try:
-                time.sleep(0.01)
-            except Exception:
-                pass
-    if what == "dies":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return {"value": 1.0, "more": 1}
 
 
 ENDS = {"well": "ok", "inf": "ok", "raises": "error", "exits": "error", "list": "error",
@@ -562,7 +535,7 @@ import sys
 sys.path.insert(0, {here!r})
 import joblib, ray
 from ray.util.joblib import register_ray
-from sweep_cells import ESCAPE, ESCAPES, GRID, plain
+from sweep_cells import ESCAPE, ESCAPES, GRID, misbehaving, plain
 from saddlelib.sweep import sweep
 if __name__ == "__main__":
     ray.init(num_cpus=2, include_dashboard=False, logging_level="error")
@@ -570,6 +543,9 @@ if __name__ == "__main__":
     with joblib.parallel_config("ray"):
         print(sweep(plain, GRID, sys.argv[1] + "/plain", seeds={seeds}))
         print(sweep(ESCAPE, ESCAPES, sys.argv[1] + "/pair", seeds=100))
+        for name, what in (("ends", ["loops", "raises", "well"]), ("dead", ["dies", "well"])):
+            found = sweep(misbehaving, {{"what": what}}, f"{{sys.argv[1]}}/{{name}}", timeout=0.2)
+            print(name, dict(sorted(found.counts.items())))
 """
 
 
@@ -580,6 +556,8 @@ def test_ray_writes_the_same_tables(truth, tmp_path):
                            str(tmp_path)], env=env | {"PYTHONPATH": f"{env['PYTHONPATH']}:{HERE}"},
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "ends {'error': 1, 'ok': 1, 'timeout': 1}" in done.stdout
+    assert "dead {'killed': 1, 'ok': 1}" in done.stdout
     for name in truth:
         assert same(table(tmp_path / name), truth[name])
 
