@@ -137,7 +137,8 @@ def sweep(cell, grid, folder, *, seeds=1, share=None, version="1", parallel=None
         run together through `ensemble.run`.
     grid : dict
         Of every axis the values: numbers, words, bools or None. A dictionary {name: object} in
-        place of a list hands the objects to the cell, and shows the names.
+        place of a list hands the objects to the cell, and shows the names. Cells of a task share
+        an object, so a cell that changes one has to copy it first.
     folder : str or Path
         Where the rows go; made where it is not there. One folder holds one sweep.
     seeds : int or sequence of int
