@@ -1,6 +1,7 @@
 """Certificates from gradients alone: the error of differences is measured, and covers the truth."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -106,6 +107,51 @@ def test_the_stated_error_covers_the_truth_on_every_problem(problem):
         assert seen.min_eig >= exact - seen.hvp_error
         assert seen.min_eig >= seen.min_eig_lower
         assert seen.min_eig_lower <= exact + 1e-12
+
+
+def interval(message):
+    """The ends of the interval for λ_min that a message tells."""
+    return [float(end) for end in re.findall(r"λ_min in \[(\S+), (\S+)\]", message)[0]]
+
+
+def test_the_interval_at_the_end_of_a_run_by_values_holds_the_truth():
+    """A map of towns turns and shifts freely, which makes three eigenvalues 0."""
+    towns = np.random.default_rng(0).uniform(0, 1, (8, 2))
+    apart = ((towns[:, None] - towns) ** 2).sum(2)
+
+    def misfit(X):
+        return ((((X[:, None] - X) ** 2).sum(2) - apart) ** 2).sum() / 4
+
+    def least(X):
+        D = X[:, None] - X
+        B = (2 * ((D**2).sum(2) - apart)[..., None, None] * np.eye(2)
+             + 4 * D[..., None] * D[:, :, None])
+        H = -B.transpose(0, 2, 1, 3)
+        H[range(8), :, range(8)] += B.sum(1)
+        return np.linalg.eigvalsh(H.reshape(16, 16))[0]
+    for seed in range(12):
+        run = minimize(misfit, np.zeros((8, 2)), rng=seed)
+        low, high = interval(run.message)
+        assert low - 1e-3 * abs(low) <= least(run.x) <= high + 1e-3 * abs(high) + 1e-14, seed
+
+
+@pytest.mark.parametrize("by", ["values", "gradients", "products"])
+def test_the_interval_that_the_message_tells_holds_the_truth(by):
+    """At minimizers, many of which have λ_min = 0, a value that no rounding may push out."""
+    told = 0
+    for problem in catalogue() + networks():
+        given = {"values": {"jac": "2-point"}, "gradients": {"jac": problem.grad},
+                 "products": {"jac": problem.grad, "hessp": problem.hvp}}[by]
+        for x in problem.minimizers[:3]:
+            exact = np.linalg.eigvalsh(problem.hess(x))[0]
+            for seed in range(5):
+                seen = certify(problem.fun, x, **given, epsilon=1e-3, rng=seed)
+                if "λ_min in" in seen.message:
+                    least, most = interval(seen.message)
+                    room = 1e-3 * max(abs(least), abs(most)) + 1e-14 * seen.hess_norm
+                    assert least - room <= exact <= most + room, (problem, seed, seen)
+                    told += 1
+    assert told > 60
 
 
 @pytest.mark.parametrize("noise", [0.0, 1e-12, 1e-8])

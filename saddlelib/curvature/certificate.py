@@ -370,10 +370,11 @@ def judge(epsilon, curvature_tol, failure_prob, slope, look, product, deviation=
     if look is None or math.isnan(look.min_eig):
         return Verdict.CANNOT_TELL, "a Hessian-vector product is not finite"
     above = look.min_eig + deviation
-    eig = f"λ_min in [{look.lower - deviation:.4g}, {above:.4g}] against −{curvature_tol:.4g}"
-    if above + look.error < -curvature_tol:
+    most = above + look.error  # a Ritz value of products with errors is no bound without them
+    eig = f"λ_min in [{look.lower - deviation:.4g}, {most:.4g}] against −{curvature_tol:.4g}"
+    if most < -curvature_tol:
         return (Verdict.NEGATIVE_CURVATURE,
-                f"λ_min ≤ {above:.4g} < −{curvature_tol:.4g}")
+                f"λ_min ≤ {most:.4g} < −{curvature_tol:.4g}")
     if not slope.upper <= epsilon:
         return Verdict.CANNOT_TELL, f"{slope.words}: {slope.doubt}"
     if 0 < product.norm < _LEAST:
