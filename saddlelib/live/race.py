@@ -31,8 +31,8 @@ class MethodRace(LiveFigure):
         "rosenbrock" x⁴ + a(y − x²)², "convex" `ConvexQuartic` in ten dimensions, or
         "factorization", `MatrixFactorization` of a 5 × 5 matrix of rank two by three columns.
     condition : float
-        In [1, 1000]: the steepness a of Rosenbrock's ravine, whose one wall has no condition number;
-        for the other two the condition number κ of the walls.
+        In [1, 1000]: the steepness a of Rosenbrock's ravine, which has no condition number,
+        and the condition number κ of the walls of the other two.
     epoch_length : int
         K in [1, 2000].
     maxiter : int
