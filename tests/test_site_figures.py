@@ -826,7 +826,7 @@ def test_the_table_of_the_race_ranks_by_calls_and_presets_tell_their_story(shown
     told = re.search(r"needs (\d+) calls to 10⁻²⁸ \(predicted (\d+)\)", words)
     assert told[1] == rows["GDPolyak, K grows"][2]
     assert int(told[2]) == pytest.approx(int(told[1]), rel=0.1)
-    assert f"(K = 100), {told[1]} (K grows)" in said(live)
+    assert f"(fixed K), {told[1]} (growing K)" in said(live)
     rows = raced(live, "K too small")
     assert rows["GDPolyak, K = 20"][:3] == ["–", "–", "–"]
     assert rows["GDPolyak, K grows"][2] != "–"

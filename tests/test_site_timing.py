@@ -21,7 +21,7 @@ FIGURES = [
     ("psgd", "noise", ["batch size B", "dimension d", "noise σ", "large gradient ‖∇f‖"]),
     ("fourth_order_growth", "ravine", ["short step η", "short steps per epoch K",
                                        "Polyak factor λ", "error in f*"]),
-    ("gdpolyak", "race", ["short steps per epoch K", "condition number κ"]),
+    ("gdpolyak", "race", ["short steps per epoch K", "steepness a"]),
     ("deep_networks", "staircase", ["small layers r", "scale ε"]),
 ]
 WIDGETS = {"saddle-map": "SaddleMap", "episode": "EscapeEpisode", "budget": "BudgetCalculator",

@@ -8,7 +8,7 @@ import { advance, BOTTOM, compute, ENTRANTS, FINISHES, headOf, jumpsBefore, leas
          stairs } from "./race_model.js";
 
 const COURSES = {
-  rosenbrock: ["x⁴ + a(y − x²)², a = κ", "Rosenbrock’s ravine"],
+  rosenbrock: ["x⁴ + a(y − x²)²", "Rosenbrock’s ravine"],
   convex: ["convex quartic, 10 variables", "the convex quartic"],
   factorization: ["matrix factorization, a column too many", "the factorization"],
 };
@@ -29,11 +29,14 @@ function summarize(p, at) {
   const [first] = ranking(p, head);
   const i = last(first);
   if (i < 0) return `After ${plural(head, "oracle call")} nobody is at ${finish(FINISHES[0])}; least: ${nameOf(first.name, p)}.`;
-  const by = rowsOf(p, head);
-  const came = ({ calls, least }) => (calls[i] === null ? `at ${short(least, 2)}` : String(calls[i]));
-  const gd = by.gd.failed ? "diverges" : came(by.gd);
-  return `To ${finish(FINISHES[i])}: ${ENTRANTS[first.name]} ${first.calls[i]} calls; GDPolyak ${came(by.gdpolyak)} `
-    + `(K = ${p.epoch_length}), ${came(by.growing)} (K grows); gradient descent ${gd}.`;
+    const by = rowsOf(p, head);
+  const came = ({ calls, least, failed }) =>
+    (calls[i] !== null ? String(calls[i]) : failed ? "diverges" : `at ${short(least, 2)}`);
+  // Besides the first the three that the reader may have bet on.
+  const others = [["order", "order-aware"], ["lbfgs", "L-BFGS"]].filter(([name]) => name !== first.name)
+    .map(([name, words]) => `${words} ${came(by[name])}; `).join("");
+  return `To ${finish(FINISHES[i])}: ${SHORT[first.name] ?? ENTRANTS[first.name]} ${first.calls[i]} calls; ${others}`
+    + `GDPolyak ${came(by.gdpolyak)} (fixed K), ${came(by.growing)} (growing K).`;
 }
 
 function tell(p, at) {
@@ -159,28 +162,31 @@ export default figure({
   player: { waits: true, label: "oracle calls", verb: "race", start: 1, last: ({ maxiter }) => maxiter, stops: ({ stops }) => stops,
             next: (at) => Math.max(at + 1, Math.round(1.025 * at)) },
   beside: (make) => [make.slider("epoch_length", "short steps per epoch K", decades(0, 3, { tidy: Math.round }), String),
-                     make.slider("condition", "condition number κ", decades(0, 3, { per: 10 }))],
+                     make.slider("condition", "steepness a", decades(0, 3, { per: 10 }), short, { hidden: ({ problem }) => problem !== "rosenbrock" }),
+                     make.slider("condition", "condition number κ", decades(0, 3, { per: 10 }), short, { hidden: ({ problem }) => problem === "rosenbrock" })],
   more: (make) => [
     make.radios("problem", "problem", Object.fromEntries(Object.entries(COURSES).map(([name, [words]]) => [name, words]))),
     make.check("log_calls", "log axis for calls"),
     make.slider("maxiter", "oracle calls in all", [500, 1000, 2000, 5000, 10000, 20000, 50000], String)],
-  caption: "Rings mark the jumps of the order-aware method. Where K grows, GDPolyak follows the predicted curve unless "
-    + "the walls are badly conditioned; it stalls where K is too small.",
+  caption: "Rings mark the jumps of the order-aware method. Dashed: GDPolyak with growing K as predicted from its first long "
+    + "step on, where it may not have come down to the floor yet; from there on both fall alike. A K that is too small stalls.",
   notes: [
     "Every method starts at the same point and pays one call for one value and one gradient; the plot "
     + "shows the least value that it has met. f* is 0 and known. The short step η, also that of gradient "
     + "descent and Nesterov’s method, is a quarter to half of 1/L: min(1/(8a), 1/20), 1/2 and 1/10 for the three problems.",
     "GDPolyak: K short steps, then one of Polyak’s. Where K grows, it grows by 2 ln(4/3)/ln(1/q) an epoch, with "
     + "q = 1 − ημ, which takes back what each long step adds to the distance from the ravine; μ is known here. The dashed "
-    + "line is the near-linear law: f times 81/256 at each long step.",
+    + "line is the near-linear law: f times 81/256 at each long step, from the first on. At that step the walls may still "
+    + "hold most of f, which the next short steps take away: then the run falls faster at first. Between steep walls that "
+    + "bend, long steps throw it so high that the first epochs do not bring it down to the floor: then it falls more slowly.",
     "Order-aware: L-BFGS as long as it is fast; then conjugate gradients for the Newton step s, where each product with the "
     + "Hessian is a difference of two gradients and costs one call; steps along s on the walls alone, until these are "
     + "low; and a jump of p − 1 Newton steps. The order p of the floor is read off (f − f*)/⟨−∇f, s⟩ = (p − 1)/p. There is no η, K or μ to choose. Rings mark "
     + "the jumps. One may land higher, on a wall; it is taken back if f is not lower once the walls are.",
-    "κ is a of the first function; for the convex quartic ½Σ hᵢuᵢ² + ¼Σ vᵢ⁴ the ratio of the five hᵢ, from 1 to "
-    + "1/κ; for the factorization ½‖UUᵀ − M‖² the ratio of the two eigenvalues of M, 1 and 1/κ, where U has three columns.",
-    "Barzilai and Borwein: ‖s‖²/|⟨s, z⟩|, no line search. Nesterov restarts where its step goes uphill. L-BFGS keeps "
-    + "ten pairs and halves its step by Armijo’s rule; the calls of that search count. The rounding floor is (εL‖x*‖)^{4/3}, "
+    "Rosenbrock’s ravine has one wall, of curvature 2a, and no condition number. κ is, for the convex quartic "
+    + "½Σ hᵢuᵢ² + ¼Σ vᵢ⁴, the ratio of the five hᵢ, from 1 to 1/κ; for the factorization ½‖UUᵀ − M‖² the ratio of the two eigenvalues of M, 1 and 1/κ, where U has three columns.",
+    "Barzilai and Borwein: ‖s‖²/|⟨s, z⟩|, no line search. Nesterov restarts where its step goes uphill. L-BFGS is a simple one of "
+    + "our own, not SciPy’s: it keeps ten pairs and halves its step by Armijo’s rule; the calls of that search count. The rounding floor is (εL‖x*‖)^{4/3}, "
     + "ε = 2⁻⁵²; other methods can go below it.",
   ],
 });

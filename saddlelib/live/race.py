@@ -28,10 +28,11 @@ class MethodRace(LiveFigure):
     Parameters
     ----------
     problem : str
-        "rosenbrock" x⁴ + a(y − x²)² with a = κ, "convex" `ConvexQuartic` in ten dimensions, or
+        "rosenbrock" x⁴ + a(y − x²)², "convex" `ConvexQuartic` in ten dimensions, or
         "factorization", `MatrixFactorization` of a 5 × 5 matrix of rank two by three columns.
     condition : float
-        κ in [1, 1000].
+        In [1, 1000]: the steepness a of Rosenbrock's ravine, which has no condition number,
+        and the condition number κ of the walls of the other two.
     epoch_length : int
         K in [1, 2000].
     maxiter : int

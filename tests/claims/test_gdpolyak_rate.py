@@ -5,9 +5,15 @@ import math
 import numpy as np
 import pytest
 
+import saddlelib
 from saddlelib import Oracle
 from saddlelib.methods import GDPolyak, PolyakDescent, SafeGDPolyak
-from saddlelib.problems import ConvexQuartic, HomogeneousRavine, RavineRosenbrock
+from saddlelib.problems import (
+    ConvexQuartic,
+    HomogeneousRavine,
+    MatrixFactorization,
+    RavineRosenbrock,
+)
 from saddlelib.theory import ravine
 
 
@@ -129,3 +135,21 @@ def test_an_accepted_step_lowers_the_gap_by_a_fifth_and_a_rejected_one_leaves_no
                 new.step_size * state.checkpoint[1] if new.taken else 0), rtol=1e-12)
         state = new
     assert accepted > 10 or factor < 1
+
+
+@pytest.mark.parametrize("m, epsilon, sees", [(1e-3, 1e-5, False), (1e-3, 1e-8, True),
+                                              (1e-6, 1e-9, False)])
+def test_a_look_sees_the_saddle_of_an_almost_surplus_column_if_2m_exceeds_what_it_allows(
+        m, epsilon, sees):
+    """Two columns of diag(1, m): the curvature at (1, 0) is −2m, and √(ρε) is allowed."""
+    problem = MatrixFactorization(np.diag([1.0, m]), columns=2)
+    saddle = np.array([1.0, 0.0, 0.0, 0.0])
+    assert np.linalg.eigvalsh(problem.hess(saddle))[0] == pytest.approx(-2 * m)
+    assert sees == (2 * m > math.sqrt(problem.lipschitz_hess * epsilon))
+    look = saddlelib.certify(problem, saddle, epsilon=epsilon, rng=0)
+    assert look.verdict.name == ("NEGATIVE_CURVATURE" if sees else "SOSP")
+    run = saddlelib.minimize(problem, saddle, inner="ravine", epsilon=epsilon, rng=0)
+    assert run.success
+    assert abs(run.x[3]) == pytest.approx(math.sqrt(m) if sees else 0, abs=1e-4)
+    alone = saddlelib.minimize(problem, saddle, "ravine", epsilon=epsilon, rng=0)
+    assert alone.success != sees and alone.x[3] == 0

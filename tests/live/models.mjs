@@ -281,7 +281,18 @@ const figures = {
       eigen: fixtures.eigen.map(([diagonal, beside]) => order.eigen(diagonal, beside)
         .map(({ value, vector }) => [value, Array.from(vector)])),
       words: fixtures.words.map(([ends, lines, frame]) => race.placeWords(ends, lines, frame)),
-      presets: figure.PRESETS,
+            presets: figure.PRESETS,
+      // Of each preset, run to its end: of GDPolyak with growing K, the calls of its long steps with
+      // its values there, and its calls to the finishes.
+      told: Object.fromEntries(Object.entries(figure.PRESETS).map(([name, changes]) => {
+        const p = race.compute({ ...fixtures.shown[0], ...changes });
+        race.advance(p, p.maxiter);
+        const { jumps, f, n } = p.racers.find((racer) => racer.name === "growing");
+        const rows = race.ranking(p, p.maxiter);
+        return [name, { law: race.predict(p), said: figure.summarize(p),
+          long: jumps.filter((k) => k < n).map((k) => f[k]),
+          rows: Object.fromEntries(rows.map((row) => [row.name, row.calls])) }];
+      })),
     };
   },
 };
