@@ -176,7 +176,8 @@ class OrderAwareNewton(Method):
        for.
 
     Elsewhere, and after a jump that failed, it takes Newton steps with a line search on f. Settling
-    and jumping converge quadratically (theorem in chapter 5, for exact solves).
+    and jumping converge quadratically, with exact solves, on a smooth floor whose Hessian is
+    positive definite off the minimizer (Theorem A5.1 of the book).
 
     A step of the method is one product or one trial point: one gradient, for a trial point also one
     value. f* may be known, bounded from below, or unknown: a told f* that the run contradicts is
