@@ -233,7 +233,7 @@ def test_the_sentence_and_the_account_say_it(js):
     assert said["two"].endswith("; m₁ 1.50 times as late as from 10ε.")  # ln 10³ over ln 10²
     assert said["Muon"].endswith("; m₁ 1.01 times as late as from 10ε.")
     assert "2.5·10¹⁵, 5·10¹⁵ and 1·10¹⁶; m₁ 10000 times" in said["longest"]
-    assert said["swish"].endswith("3.99 times predicted.")
+    assert said["swish"].endswith("each 3.98 times predicted.")
     assert "it leaves no saddle" in said["large start"]
     assert "10 times longer. That there are 6 layers in all hardly matters" in account["deep"]
     assert "10000 times longer" in account["longest"] and "in all" not in account["longest"]
