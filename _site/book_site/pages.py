@@ -65,7 +65,9 @@ def fold_cells(body):
         lines = code.count("\n", code.find("<pre>")) - code.count("\n", code.find("</pre>"))
         name = f"cell {count}"
         if "tag_hide-cell" in opening:
-            inside = fold("code", "Show the answer as code", "Hide the answer", name, code + output)
+            words = (("Show the table", "Hide the table") if "<table" in output
+                     else ("Show the answer as code", "Hide the answer"))
+            inside = fold("code", *words, name, code + output)
         elif "tag_show-code" in opening or (lines <= SHORT and "tag_hide-input" not in opening):
             inside = code + output
         else:

@@ -29,6 +29,10 @@ function summarize(p) {
   const rest = beyond.length ? `; ${list(beyond.map((i) => NAMES[i]))} ${beyond.length > 1 ? "begin" : "begins"} beyond` : "";
   const half = `Half way at ${of(p.measured.map(time))}`;
   if (p.ratios.every((r) => r === null)) return `${start} ${half}; nothing was predicted.`;
+  // A prediction that is right says less than what the start does.
+  if (p.later !== null && ratios.every((r) => r === "1.00")) {
+    return `${start} ${half}; m₁ ${p.later < 100 ? p.later.toPrecision(3) : short(p.later)} times as late as from 10ε.`;
+  }
   const told = rise.length > 1 && rise.every((i) => ratios[i] === ratios[rise[0]]) ? `each ${ratios[rise[0]]}` : of(ratios);
   return `${start} ${half}: ${told} times predicted${rest}.`;
 }

@@ -196,13 +196,16 @@ export function compute(state) {
   const expected = modes.map((s) => predicted(state, r, L, s));
   const measured = runs.map(({ half }) => half);
   const ratios = measured.map((t, i) => (t === null || expected[i] === null ? null : t / expected[i]));
+  // How much later the first mode is than from a start ten times larger, where the figure has one.
+  const larger = eps <= 0.05 ? grow(state, modes[0], w0.map((w, l) => (l < r ? 10 * w : w))).half : null;
   // The axis ends a little after the last mode has come near; a prediction far beyond it is not shown.
   const settled = Math.max(...runs.map(({ s, t, p }) => t[p.findIndex((v) => Math.abs(s - v) <= NEAR * s)]));
-  const later = expected.filter((t) => t !== null && t < 2 * settled);
-  const end = 1.06 * Math.max(settled, ...later);
-  const times = [...measured, ...later].filter((t) => t > 0);
+  const shown = expected.filter((t) => t !== null && t < 2 * settled);
+  const end = 1.06 * Math.max(settled, ...shown);
+  const times = [...measured, ...shown].filter((t) => t > 0);
   const unit = end >= 1e4 ? Math.floor(Math.log10(end)) : 0; // the axis counts 10^unit
   return { ...state, r, modes, runs, measured, expected, ratios, end, unit,
+           later: larger === null ? null : measured[0] / larger,
            law: modes.map((s) => leading(state, r, s)),
            first: Math.min(end / 10, ...times) / 10, // where a logarithmic axis begins
            gradient: gradientAt(state, modes, w0),

@@ -13,14 +13,17 @@ torch = pytest.importorskip("torch")
 MODES = [3.0, 1.5, 0.75]
 
 
-def network(name, smalls, samples=32):
-    """A random network of four layers, and how long it waits by the scale of its small layers."""
+def network(name, smalls, samples=32, method="RK45"):
+    """A random network of four layers, and how long it waits by the scale of its small layers.
+
+    Of scale ε are entries with the variance ε²/d; `start` multiplies entries with 2/d.
+    """
     problem = DeepNetwork.random(name, (8, 8, 8, 8, 1), samples=samples, rng=0)
 
     def wait(eps):
-        x = problem.start(eps, 1, small_layers=smalls)
+        x = problem.start(eps / 2**0.5, 1, small_layers=smalls)
         run = gradient_flow(problem, x, 1e6, loss_falls(lambda x: problem.fun(x), x, 0.5),
-                            rtol=1e-4, method="RK45")
+                            rtol=1e-4, method=method)
         return float(run.t_events[0][0])
 
     return wait
@@ -123,6 +126,14 @@ def test_sigmoid_layers_level_off_where_the_law_has_a_power():
     assert (np.diff(added) < 0).all() and added[-1] < 0.1 * waits[-2]
 
 
+def test_four_sigmoid_layers_wait_longer_with_an_exponent_of_one_and_not_two():
+    wait, tanh = network("sigmoid", 4, method="BDF"), network("tanh", 4)  # stiff
+    waits = [wait(eps) for eps in (0.04, 0.02, 0.01)]
+    exponents = np.log2(np.divide(waits[1:], waits[:-1]))
+    assert (exponents < 1.15).all() and exponents[1] < exponents[0]
+    assert waits[2] == pytest.approx(7 * tanh(0.01), rel=0.1)
+
+
 # The order of the saddle
 
 
@@ -148,6 +159,15 @@ def test_a_look_at_zero_sees_nothing_from_three_layers_on():
     assert said == ["NEGATIVE_CURVATURE", "VACUOUS", "VACUOUS"]
 
 
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_beside_zero_there_is_curvature_of_the_scale_to_the_power_of_the_depth_less_two(depth):
+    problem = DeepLinear.from_modes(MODES, depth)
+    least = [np.linalg.eigvalsh(problem.hess(problem.start(eps, 0)))[0] for eps in (0.1, 0.01)]
+    assert least[0] < 0 and least[0] / least[1] == pytest.approx(10 ** (depth - 2), rel=0.02)
+    if depth == 3:
+        assert least[0] == pytest.approx(-0.58, abs=0.005)
+
+
 # What helps
 
 
@@ -164,7 +184,7 @@ def orthogonal(x):
 
 
 def steps_to_half(step, eps, push=0.0):
-    x = TANH.start(eps, 1)
+    x = TANH.start(eps / 2**0.5, 1)
     z = np.random.default_rng(2).standard_normal(TANH.dim)
     x = x + push * np.linalg.norm(x) / np.linalg.norm(z) * z
     goal = TANH.fun(x) / 2
@@ -229,8 +249,10 @@ def factorization(M):
 def test_muon_does_not_rest_and_its_loss_follows_the_square_of_the_step():
     x0 = 1e-6 * np.random.default_rng(0).standard_normal((2, 4, 4))
     ends = [minimize(factorization(np.diag([4.0, 2.25, 1.0, 0.25])), x0, "muon", jac=True,
-                     step_size=eta, epsilon=1e-9, maxiter=1500, certificate=False)
+                     step_size=eta, epsilon=1e-9, maxiter=2000, certificate=False, trace="fun")
             for eta in (0.02, 0.002)]
+    for eta, end in zip((0.02, 0.002), ends, strict=True):
+        assert 3.5 < np.median(end.trace["fun"][-100:]) / eta**2 < 8  # ten, to a power of ten
     assert not any(end.success for end in ends)
     assert 30 < ends[0].fun / ends[1].fun < 300 and ends[1].fun > 1e-7
 

@@ -227,9 +227,13 @@ def test_time_loss_and_strengths_go_one_way_within_their_axes(js, name):
 def test_the_sentence_and_the_account_say_it(js):
     said = {name: found["said"] for name, found in js["shown"].items()}
     account = {name: found["summary"] for name, found in js["shown"].items()}
-    assert said["default"] == ("Gradient 2e−6 at the start. Half way at 999, 2000 and 3990: "
-                               "each 1.00 times predicted.")
-    assert "2.5·10¹⁵, 5·10¹⁵ and 1·10¹⁶: each 1.00" in said["longest"]
+    assert said["default"] == ("Gradient 2e−6 at the start. Half way at 999, 2000 and 3990; "
+                               "m₁ 10.1 times as late as from 10ε.")
+    assert said["ten times smaller"].endswith("; m₁ 10.0 times as late as from 10ε.")
+    assert said["two"].endswith("; m₁ 1.50 times as late as from 10ε.")  # ln 10³ over ln 10²
+    assert said["Muon"].endswith("; m₁ 1.01 times as late as from 10ε.")
+    assert "2.5·10¹⁵, 5·10¹⁵ and 1·10¹⁶; m₁ 10000 times" in said["longest"]
+    assert said["swish"].endswith("each 3.98 times predicted.")
     assert "it leaves no saddle" in said["large start"]
     assert "10 times longer. That there are 6 layers in all hardly matters" in account["deep"]
     assert "10000 times longer" in account["longest"] and "in all" not in account["longest"]
