@@ -58,8 +58,8 @@ def test_the_slope_of_the_gradient_shows_the_order_without_the_minimizer(order, 
     assert seen == pytest.approx(slope, abs=0.005)
 
 
-@pytest.mark.parametrize("first, last, low, high",
-                         [(10, 101, 0.55, 0.65), (1000, 3001, 0.73, 0.75)])
+@pytest.mark.parametrize("first, last, low, high", [
+    (0, 6, 1.2, 1.6), (10, 101, 0.55, 0.65), (1000, 3001, 0.73, 0.75)])
 def test_the_slope_of_the_gradient_on_a_bent_floor_rises_to_that_of_order_four(
         first, last, low, high):
     problem = RavineRosenbrock(10.0)
