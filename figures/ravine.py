@@ -75,8 +75,8 @@ def ball(figure):
     plane.plot(*landed.T, "o", color=COLORS["gdpolyak"], mfc="white", markersize=4)
     plane.plot(*figure.start, "o", color=INK, markerfacecolor="w", markersize=8, mew=2)
     plane.text(figure.start[0] - 0.08, figure.start[1], "start", ha="right", va="center")
-    plane.set(xlim=(-1.2, 1.2), ylim=(-0.55, 1.4), xticks=[], yticks=[], xlabel="x", ylabel="y",
-              title=f"f = x⁴ + {figure.steepness:g}(y − x²)², ravine y = x² dotted")
+    plane.set(xlim=(-1.2, 1.2), ylim=(-0.55, 1.4), xticks=[], yticks=[], xlabel="v", ylabel="u",
+              title=f"f = v⁴ + {figure.steepness:g}(u − v²)², ravine u = v² dotted")
 
     k = np.arange(figure.maxiter + 1)
     for name in NAMES:

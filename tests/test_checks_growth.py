@@ -13,14 +13,31 @@ def slopes(r, f):
 
 
 def ends(r, f):
-    last = np.flatnonzero(slopes(r, f) >= 3)[-1]
-    return 0.0 if last == len(r) - 2 else r[last + 1]
+    steep = slopes(r, f) >= 3
+    return 0.0 if steep[-1] or not steep.any() else r[1:][steep][-1]
+
+
+def first_below(r, f):
+    below = r[1:][slopes(r, f) < 3]
+    return below[0] if below.size and slopes(r, f)[-1] < 3 else 0
+
+
+def crashes_in_a_bowl(r, f):
+    steep = slopes(r, f) >= 3
+    return 0.0 if steep[-1] else r[1:][steep][-1]
+
+
+def by_turns(r, f):
+    """Takes the end of the run for the end of the ravine where there is none."""
+    steep = slopes(r, f) >= 3
+    return ends(r, f) if steep.any() else r[-1]
 
 
 def by_a_loop(r, f):
     for i in range(len(r) - 1, 0, -1):
         if math.log(f[i - 1] / f[i]) >= 3 * math.log(r[i - 1] / r[i]):
             return 0 if i == len(r) - 1 else math.sqrt(r[i] * r[i + 1])
+    return 0
 
 
 def long_step(f, grad, x, f_star, p):
@@ -69,8 +86,8 @@ WRONG = {
                  (lambda r, f: np.flatnonzero(slopes(r, f) >= 3)[-1], "position in the arrays"),
                  (lambda r, f: f[np.flatnonzero(slopes(r, f) >= 3)[-1]], "f − f* at the right"),
                  (lambda r, f: r[np.flatnonzero(slopes(r, f) >= 3)[-1] + 1], "Return 0 for it"),
-                 (lambda r, f: r[1:][slopes(r, f) < 3][0] if slopes(r, f)[-1] < 3 else 0,
-                  "on a wall"),
+                 (first_below, "on a wall"), (crashes_in_a_bowl, "ends with IndexError"),
+                 (by_turns, "in a bowl from the start"),
                  (lambda r, f: 0, "This run does turn"),
                  (lambda r, f: ends(r, f) / 2, "yours says"),
                  (lambda r: 4, "<lambda>() takes"),

@@ -102,30 +102,44 @@ def _growth_4():
 
 
 def _ravines():
-    """Distances and gaps of runs that leave a ravine, and between which two distances; or stay."""
+    """Distances and gaps of runs that leave a ravine, and between which two distances.
+
+    None for those that stay in one or were never in one.
+    """
     r = np.geomspace(0.5, 1e-5, 300)
     steps = np.geomspace(1, 1e-4, 200)
     # A wall of slope 2, the floor of slope 4, and a bowl.
     slopes = np.where((steps[1:] < 0.3) & (steps[1:] > 0.01), 4.0, 2.0)
     wall = np.exp(np.cumsum([0.0, *(slopes * np.diff(np.log(steps)))]))
     for distances, gaps in ((r, r**2 * (r + 0.02) ** 2 / 2), (r, 3 * r**4),
-                            (r[:100], r[:100] ** 2 * (r[:100] + 2e-4) ** 2), (steps, wall)):
+                            (r[:100], r[:100] ** 2 * (r[:100] + 2e-4) ** 2), (steps, wall),
+                            (r, r**2 / 2)):
         steep = np.diff(np.log(gaps)) / np.diff(np.log(distances)) >= 3
-        last = np.flatnonzero(steep)[-1]
-        yield distances, gaps, None if steep[-1] else last
+        falls = steep.any() and not steep[-1]
+        yield distances, gaps, np.flatnonzero(steep)[-1] if falls else None
 
 
 def _ends(answer):
     """Where the order that a run shows falls from 4 to 2, for good."""
     answer = function(answer, "(distances, gaps)")
     for distances, gaps, last in _ravines():
-        got = answer(distances.copy(), gaps.copy())
+        bowl = gaps[0] < 3 * gaps[-1] * (distances[0] / distances[-1]) ** 2
+        try:
+            got = answer(distances.copy(), gaps.copy())
+        except (IndexError, ValueError) as error:
+            if not bowl:
+                raise
+            return f"Right so far, but in a bowl no slope is as large as 3, and there your " \
+                   f"function ends with {type(error).__name__}. Return 0 then."
         if np.size(got) > 1:
             return f"That gives {np.size(got)} numbers. Return one: the distance at which the " \
                    "slope falls below 3 for the last time."
         got = returned(got)
         if last is None and got == 0:
             continue
+        if bowl:
+            return "Right so far, but one of the runs is in a bowl from the start, and no slope " \
+                   f"is as large as 3. Return 0 for it; yours says {got:.3g}."
         if last is None:
             return "One of the runs has a slope of 3 and more to its end. Return 0 for it; yours " \
                    f"says {got:.3g}."
@@ -148,7 +162,7 @@ def _ends(answer):
                 return hint
         return f"A run turns at the distance {near_by[1]:.3g}; yours says {got:.3g}."
     return "Correct. It finds the end of the ravine behind a wall, too, and says 0 where there " \
-           "is none."
+           "is none, in a bowl as well."
 
 
 class _Floor:
@@ -222,7 +236,7 @@ def _wrong_step(floor, x, got):
 
 
 def _growth_6():
-    """The first k whose Polyak step on 5u² + v⁴ from v = 1 is longer than 2/L."""
+    """The first k whose Polyak step size on 5u² + v⁴ from v = 1 is above 2/L."""
     x, top = part(0), ConvexQuartic([5.0], [1.0]).normal_curvature[1]
     wall = 2 / top
 
@@ -241,8 +255,8 @@ def _growth_6():
         ((x < 0) | ~whole(x), "k is a whole number, at least 0."),
         (equal(x, right - 1), f"Nearly. Step {right - 1} is {step(right - 1):.4f}, just short of "
                               f"{wall:g}."),
-        (equal(x, beyond(1 / top)), "Step 1 is longer than 1/L = 0.1. A step on a wall of "
-                                    "curvature L diverges beyond 2/L."),
+        (equal(x, beyond(1 / top)), "Step 1 is larger than 1/L = 0.1. On a wall of curvature L "
+                                    "steps diverge beyond 2/L."),
         (equal(x, beyond(wall, 4 / 3)), "That lets the steps grow by 4/3. v shrinks by ¾, and the "
                                         "step goes with 1/v²."),
         (equal(x, beyond(2 / 5)), "That is for L = 5. The second derivative of 5u² is 10."),

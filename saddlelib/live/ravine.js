@@ -12,10 +12,10 @@ const REACH = 1.5; // how far the start may be from 0 in each coordinate
 const NAMES = Object.keys(METHODS);
 // What the map shows, and what a change of the function sets.
 const PLACES = {
-  straight: { window: [-1.2, 1.2, -1.2, 1.2], names: ["x", "y"], words: "x² + y⁴",
-              ravine: "x = 0", set: { start: [0.9, 0.9], step_size: 0.1, epoch_length: 40 } },
-  rosenbrock: { window: [-1.2, 1.2, -0.55, 1.4], names: ["x", "y"], words: "x⁴ + a(y − x²)²",
-                ravine: "y = x²", set: { start: [0.6, 0.9], step_size: 0.025, epoch_length: 30 } },
+  straight: { window: [-1.2, 1.2, -1.2, 1.2], names: ["u", "v"], words: "u² + v⁴",
+              ravine: "u = 0", set: { start: [0.9, 0.9], step_size: 0.1, epoch_length: 40 } },
+  rosenbrock: { window: [-1.2, 1.2, -0.55, 1.4], names: ["v", "u"], words: "v⁴ + a(u − v²)²",
+                ravine: "u = v²", set: { start: [0.6, 0.9], step_size: 0.025, epoch_length: 30 } },
   parabola: { window: [-1.2, 1.2, -1.4, 0.7], names: ["v", "u"], words: "½(u + v²)² + v⁴",
               ravine: "u = −v²", set: { start: [0.6, 0.3], step_size: 0.5, epoch_length: 30 } },
 };
@@ -64,7 +64,7 @@ function tell(p) {
       parts.push(`A long step multiplies the distance by ${short(measured.contraction)} `
         + `(predicted ${short(Math.abs(1 - factor / 4))})`
         + (Number.isFinite(measured.growth) && factor < 4
-          ? `, and the next is ${short(measured.growth)} times as long (${short((1 - factor / 4) ** -2)}).` : "."));
+          ? `, and the next step size is ${short(measured.growth)} times as large (${short((1 - factor / 4) ** -2)}).` : "."));
     }
     if (runs.gd.ended === "diverged" && prediction.why === "walls") {
       parts.push(`η = ${short(p.step_size)} is too long for the walls, whatever K is.`);
@@ -232,18 +232,18 @@ export default figure({
   caption: "Constant steps slow down for ever. GDPolyak’s long steps, ringed, grow as it comes nearer, as long as its K "
     + "short ones bring it back to the ravine.",
   notes: [
-  "All functions are x⁴ + a(y − bx²)². The ravine is y = bx²; along it f = x⁴, across it the "
+  "All functions are v⁴ + a(u − bv²)². The ravine is u = bv²; along it f = v⁴, across it the "
   + "curvature is μ = 2a. Each run takes one gradient per step. GDPolyak takes K short steps η∇f, "
   + "then one long step λ(f − f*)/‖∇f‖² ∇f, where f* is off by the error of the slider.",
-  "Predicted, dashed, derived for these functions: a constant step adds 8η to 1/x² (on a bent ravine a "
-  + "little less), so the distance falls like 1/√(8ηk). A long step multiplies x by 1 − λ/4: 3/4 for "
-  + "λ = 1, so f falls by 81/256 and the next step is 16/9 as long. It multiplies the distance n from the ravine "
-  + "by |1 − λμ/(16x²)|, and a short step by |1 − ημ|; besides, whatever slides down a bent ravine keeps 4bx⁴/a aside. The dashed line begins at the first long step and "
-  + "ends where these rules say that the walls’ slope μn passes the ravine’s 4x³.",
+  "Predicted, dashed, derived for these functions: a constant step adds 8η to 1/v² (on a bent ravine a "
+  + "little less), so the distance falls like 1/√(8ηk). A long step multiplies v by 1 − λ/4: 3/4 for "
+  + "λ = 1, so f falls by 81/256 and the next step size is 16/9 times as large. It multiplies the distance n from the ravine "
+  + "by |1 − λμ/(16v²)|, and a short step by |1 − ημ|; besides, whatever slides down a bent ravine keeps 4bv⁴/a aside. The dashed line begins at the first long step and "
+  + "ends where these rules say that the walls’ slope μn passes the ravine’s 4v³.",
   "Too low an f* makes the long steps too long; predicted to overshoot where f < λ|error|/(8 − λ). A "
   + "run that meets a value below the f* it is told ends.",
-  "Distance from the ravine is measured across it, |y − bx²|. The zoom follows GDPolyak: x is drawn "
-  + "in units of s and y in units of s². In these units f is s⁴ times itself, so the landscape repeats, "
+  "Distance from the ravine is measured across it, |u − bv²|. The zoom follows GDPolyak: v is drawn "
+  + "in units of s and u in units of s². In these units f is s⁴ times itself, so the landscape repeats, "
   + "and a constant step covers less and less of it.",
   ],
 });

@@ -19,14 +19,14 @@ class RavineBall(LiveFigure):
     short steps η∇f and one long step λ(f − f*)/‖∇f‖²·∇f. Beside the map stand the loss, the
     distance and the step size against the step, on log axes. Dashed is what is predicted:
 
-    * along the ravine a constant step adds 8η to 1/t² (a little less on a bent one), so that the
+    * along the ravine a constant step adds 8η to 1/v² (a little less on a bent one), so that the
       distance falls like 1/√(8ηk);
-    * a long step multiplies t by 1 − λ/4, so with λ = 1 the distance by 3/4 and the next long step
+    * a long step multiplies v by 1 − λ/4, so with λ = 1 the distance by 3/4 and the next long step
       by 16/9;
-    * a long step multiplies the distance from the ravine by |1 − λμ/(16t²)| and K short ones by
+    * a long step multiplies the distance from the ravine by |1 − λμ/(16v²)| and K short ones by
       |1 − ημ|ᴷ; where the slope of the walls exceeds that of the ravine the prediction ends.
 
-    The functions are those of ``problem``: "straight" x² + y⁴, "rosenbrock" x⁴ + a(y − x²)² and
+    The functions are those of ``problem``: "straight" u² + v⁴, "rosenbrock" v⁴ + a(u − v²)² and
     "parabola" ½(u + v²)² + v⁴. All traits are synchronized: setting one in Python moves the
     figure, and moving the figure sets it in Python.
 

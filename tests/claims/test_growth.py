@@ -34,6 +34,54 @@ def test_constant_steps_stay_below_the_crawl_and_approach_it(order, eta):
     assert ratio[-1] > 0.97
 
 
+def test_the_crawl_on_a_bent_floor_comes_to_the_law_as_slowly_as_estimated():
+    """1/v² grows by 8η/(1 + 4v²) a step, so f is above the law by (1 + 4 ln w/w)², w = 8ηk."""
+    problem, eta = RavineRosenbrock(10.0), 0.0125
+    values = problem.fun(run(problem, GradientDescent(eta), [0.6, 0.9], 10_000)[0])
+    above = []
+    for k in (1000, 3000, 10_000):
+        w = 8 * eta * k
+        ratio = values[k] * 64 * eta**2 * k**2
+        above.append(ratio)
+        assert ratio == pytest.approx((1 + 4 * np.log(w) / w) ** 2, rel=0.01)
+    assert above[0] > above[1] > above[2] > 1
+
+
+@pytest.mark.parametrize("order, slope", [(2.0, 1 / 2), (3.0, 2 / 3), (4.0, 3 / 4), (6.0, 5 / 6)])
+def test_the_slope_of_the_gradient_shows_the_order_without_the_minimizer(order, slope):
+    """On a straight floor soon; far out on a bent one it is less."""
+    problem = ConvexQuartic([1.0], [1.0]) if order == 2 else HomogeneousRavine(order)
+    start = [0.7, 0.0] if order == 2 else [0.7, 0.9]
+    points = run(problem, GradientDescent(0.1), start, 400)[0][150 if order > 2 else 10:]
+    gradients = [np.linalg.norm(problem.grad(x)) for x in points]
+    seen = np.polyfit(np.log(problem.fun(points)), np.log(gradients), 1)[0]
+    assert seen == pytest.approx(slope, abs=0.005)
+
+
+@pytest.mark.parametrize("first, last, low, high", [
+    (0, 6, 1.2, 1.6), (10, 101, 0.55, 0.65), (1000, 3001, 0.73, 0.75)])
+def test_the_slope_of_the_gradient_on_a_bent_floor_rises_to_that_of_order_four(
+        first, last, low, high):
+    problem = RavineRosenbrock(10.0)
+    points = run(problem, GradientDescent(0.0125), [0.6, 0.9], last)[0][first:last]
+    gradients = [np.linalg.norm(problem.grad(x)) for x in points]
+    assert low < np.polyfit(np.log(problem.fun(points)), np.log(gradients), 1)[0] < high
+
+
+def test_what_saves_a_run_with_too_large_steps_is_a_wall_that_is_softer_on_one_side():
+    """Beside 2u² + 2u³ + u⁴/2, the wall of the surplus column, its even and its odd part."""
+    def after(slope, eta=0.51):
+        u = 0.01
+        for _ in range(5000):
+            u -= eta * slope(u)
+            if abs(u) > 100:
+                break
+        return abs(u)
+    assert 0.05 < after(lambda u: 4 * u + 6 * u**2 + 2 * u**3) < 0.1
+    assert 0.05 < after(lambda u: 4 * u + 6 * u**2) < 0.1
+    assert after(lambda u: 4 * u + 2 * u**3) > 100 and after(lambda u: 4 * u) > 100
+
+
 @pytest.mark.parametrize("a", [0.5, 25 / 7, 10.0, 100.0])
 @pytest.mark.parametrize("bend", [1.0, -2.0])
 def test_a_long_step_from_a_bent_floor_multiplies_f_by_the_stated_factor(a, bend):

@@ -228,7 +228,8 @@ def test_where_the_rules_do_not_hold_nothing_is_predicted(js):
 def test_the_summary_says_what_happened(js):
     said = {name: found["summary"] for name, found in js["shown"].items()}
     assert "Constant steps: f = 3e−5 after 1000 steps, predicted 3e−5." in said["default"]
-    assert "by 0.75 (predicted 0.75), and the next is 1.78 times as long (1.78)" in said["default"]
+    assert ("by 0.75 (predicted 0.75), and the next step size is 1.78 times as large (1.78)"
+            in said["default"])
     assert "walls" not in said["default"] and "than 8 short ones bring back" in said["small"]
     assert "only 8 long steps fit into 1000" in said["large"] and "so large" not in said["small"]
     assert "before it diverges" in said["low"] and "too low" in said["low"]
