@@ -31,6 +31,25 @@ FIGURES = {"psd_theory": [".lf.episode", ".lf.budget"], "psgd": [".lf.noise"],
            "deep_networks": [".lf.staircase"]}
 
 
+# What a reader may write below the first figure: what Python knows of it, and what moves it.
+TIE = """\
+import ipywidgets as widgets
+
+readout, onto_axis = widgets.HTML(), widgets.Button(description="start on the axis")
+readout.add_class("python-start")
+onto_axis.on_click(lambda _: hero.set_trait("start", [0.0, 0.8]))
+
+
+def tell(change=None):
+    readout.value = "In Python, hero.start is ({:.3g}, {:.3g}).".format(*hero.start)
+
+
+hero.observe(tell, "start")
+tell()
+widgets.VBox([onto_axis, readout])
+"""
+
+
 def ask(address, what):
     """An answer of the server's programming interface."""
     with urllib.request.urlopen(f"{address}/api/{what}?token=letmein") as answer:
@@ -77,6 +96,9 @@ def lab(tmp_path_factory):
     for path in sorted(CHAPTERS, key=lambda path: path.stem != FIRST):
         notebook = nbformat.read(path, as_version=4)
         whole.metadata = notebook.metadata
+        if path.stem == FIRST:
+            below = next(i for i, cell in enumerate(notebook.cells) if "hero = " in cell.source) + 1
+            notebook.cells.insert(below, nbformat.v4.new_code_cell(TIE))
         for cell in keep_what_answers(notebook, formulas=path.stem == FIRST):
             cell.id = f"cell-{len(whole.cells)}"  # which is unique in a notebook alone
             if cell.cell_type == "code":  # so that what stands there later was computed here
