@@ -230,8 +230,8 @@ def test_references_and_citations_read_and_lead_as_on_the_site(page):
         "(e) => { const y = e.getBoundingClientRect().y; return y > 0 && y < innerHeight; }",
         arg=target.element_handle(), timeout=10_000)
     assert page.locator(".jp-MarkdownOutput blockquote").filter(has=target).count() == 1
-    citation = page.locator("a[href='https://arxiv.org/abs/1703.00887']").first
-    assert citation.text_content() == "Jin et al. (2017)"
+    citations = page.locator("a[href='https://arxiv.org/abs/1703.00887']").all_text_contents()
+    assert set(citations) == {"Jin et al. (2017)", "(Jin et al., 2017)"}
 
 
 def test_answers_and_long_code_are_closed(page):
@@ -289,10 +289,8 @@ def test_python_moves_the_figure(page):
     )
 
 
-@pytest.mark.parametrize("chapter", [1, 6])
-def test_a_slider_changes_the_picture(page, record_property, chapter):
-    pictures = page.locator(".jp-OutputArea-output img.widget-image, .widget-image img")
-    picture = pictures.nth([1, 6].index(chapter))  # the first chapter comes first
+def test_a_slider_changes_the_picture(page, record_property):
+    picture = page.locator(".jp-OutputArea-output img.widget-image, .widget-image img").first
     picture.scroll_into_view_if_needed()
     before = picture.get_attribute("src")
     handle = picture.locator(
@@ -306,7 +304,7 @@ def test_a_slider_changes_the_picture(page, record_property, chapter):
         arg=[picture.element_handle(), before],
         timeout=10_000,
     )
-    record_property(f"JupyterLab, slider moved to picture changed, chapter {chapter}, seconds",
+    record_property("JupyterLab, slider moved to picture changed, chapter 6, seconds",
                     round(time.perf_counter() - begin, 2))
 
 
