@@ -21,7 +21,9 @@ LOOKS = {
     "way": f'fill="none" stroke="{COLORS["gdpolyak"]}" stroke-width="1.2"',
     "trail": f'fill="none" stroke="{COLORS["gd"]}" stroke-width="1.2"',
     "hop": f'fill="none" stroke="{COLORS["gdpolyak"]}" stroke-width="1.8"',
-    "cure": f'fill="{COLORS["gdpolyak"]}"',
+        "cure": f'fill="{COLORS["gdpolyak"]}"',
+    "pushed": f'fill="none" stroke="{COLORS["pgd"]}" stroke-width="1.2"',
+    "push": f'fill="{COLORS["pgd"]}"',
     "goal": f'fill="{COLORS["gdpolyak"]}"',
     "stuck": f'fill="{COLORS["gd"]}"',
     "start": 'fill="#fff" stroke="#1b1f24" stroke-width="2"',
@@ -113,8 +115,8 @@ def saddle():
     stuck = iterates(GradientDescent(0.12), Oracle(problem), start, 60)
     pushed = iterates(PGD(0.12, 0.02, 0.02, None, 400), Oracle(problem), stuck[-1], 120, seed=4)
     panel.paths([stuck], "trail")
-    panel.paths([pushed], "way")
-    panel.dots(pushed[::3], "cure", 2.2)
+    panel.paths([pushed], "pushed")
+    panel.dots(pushed[::3], "push", 2.2)
     panel.dots(stuck[::2], "stuck")
     panel.dots(start, "start", 5)
     panel.words((0.06, -0.02), "saddle")

@@ -86,6 +86,7 @@ def test_the_chapter_offers_what_it_needs_and_weighs_little(browser, site, recor
         binder = page.locator("a[href*='mybinder.org']").first.get_attribute("href")
         assert "chapters/saddles.ipynb" in unquote(binder)
         assert page.locator("button.copybtn").count() >= page.locator(".cell_input").count()
+        page = visit.open(f"{site}/chapters/deep_networks.html")
         assert page.locator(".needs-kernel", has_text="needs a running kernel").count() >= 1
         picture = page.locator(".widget-view img:not(.picture)").first
         picture.scroll_into_view_if_needed()

@@ -142,7 +142,7 @@ FIGURES = {
     "budget": Figure(BudgetCalculator, "budget", ["bars", "curves"], False,
                      ["pgd", "pgd2021", "psd", "repaired", "certified"], traits={"runs": RUNS}),
     "saddle": Figure(SaddleMap, "saddle-map", ["map", "plots"], True, ["gd", "pgd", "law"]),
-    "hero": Figure(SaddleMap, "saddle-map", ["map"], True, traits={"compact": True}),
+    "hero": Figure(SaddleMap, "saddle-map", ["map", "plots"], True, traits={"compact": True}),
     "noise": Figure(NoisyTrigger, "noise", ["map", "histogram"], True,
                     ["sgd", "minimizer", "missed", "false", "law"]),
     "ravine": Figure(RavineBall, "ravine", ["map", "plots"], True,

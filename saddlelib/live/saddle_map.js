@@ -17,7 +17,7 @@ const RUNS = [["gd", "GD"], ["pgd", "PGD"]];
 
 function outcome({ trace, escape, predicted, kick }, s) {
   if (trace.diverged !== null) return "diverges";
-  if (escape === 0) return "starts beyond the exit";
+  if (escape === 0) return "starts past the dotted line";
   const told = !s.compact && predicted > 0 && predicted < Infinity ? ` (${s.noise > 0 ? "typically" : "predicted"} ${short(predicted)})` : "";
   if (escape !== null) return `leaves after ${steps(escape)}${told}`;
   if (trace.stopped !== null) return `gives up at step ${trace.stopped}`;
@@ -28,7 +28,10 @@ function outcome({ trace, escape, predicted, kick }, s) {
 function summarize(s) {
   const [gd, pgd] = [outcome(s.gd, s), outcome(s.pgd, s)];
   if (gd === "diverges" && pgd === gd) return `Both methods diverge: η = ${short(s.step_size)} is too long a step.`;
-  if (!s.pgd.kick && gd === pgd) return `Without a perturbation both are one: GD ${gd}.`;
+    if (s.gd.escape === 0) return "The start is already past the dotted line.";
+    const one = !s.pgd.kick && gd === pgd;
+  if (one && s.gd.escape === null) return `Without a push both walks are one: GD ${gd}.`;
+  if (one) return `Both walks ${gd.replace("leaves", "leave")}; ${s.perturbation_radius > 0 ? "no push was needed" : "r = 0 is no push"}.`;
   if (s.compact) return `Gradient descent ${gd}; with one small push it ${pgd}.`;
   const kicked = s.pgd.kick ? `, perturbed at step ${s.pgd.kick.k},` : "";
   return `GD ${gd}; PGD${kicked} ${pgd}.`;
@@ -108,8 +111,7 @@ function drawMap(pen, s, cursor, background) {
   const frame = mapFrame(pen, s.problem);
   background(pen, s.problem, frame, s);
   s.frame = frame;
-  const { c, disc, line, text } = pen;
-  const { x, y } = frame;
+    const [{ c, disc, line, text }, { x, y }] = [pen, frame];
   pen.inside(frame, () => {
     for (const [name, width] of [["gd", 4], ["pgd", 1.75]]) drawTrajectory(pen, frame, s[name], name, width);
     pen.diamond(x(0), y(0), 6, "saddle");
@@ -128,7 +130,7 @@ function drawMap(pen, s, cursor, background) {
       const { trace, escape } = s[name];
       const ring = (k, ...look) => disc(x(trace.y1[k]), y(trace.y2[k]), ...look);
       if (escape > 0) ring(escape, 4.5, "bg", name, 2.5);
-      if (trace.returned) pen.square(x(trace.returned[0]), y(trace.returned[1]), 9, null, name);
+      if (trace.returned && !s.compact) pen.square(x(trace.returned[0]), y(trace.returned[1]), 9, null, name);
       if (cursor !== null) ring(Math.min(cursor, trace.nit), 6, name, "ink", 2);
     }
   });
@@ -137,8 +139,8 @@ function drawMap(pen, s, cursor, background) {
 /* -- the plots against the iteration -- */
 
 function drawPlots(pen, s, cursor) {
-  const [left, right, bottom] = [46, pen.width - 12, pen.height - 34];
-  const split = 24 + 0.56 * (bottom - 60);
+  const [left, right, bottom] = [s.compact ? 52 : 46, pen.width - 12, pen.height - 34];
+    const split = s.compact ? -12 : 24 + 0.56 * (bottom - 60); // the small one has the lower plot alone
   const x = linear(0, s.kmax, { words: String });
   const known = ({ trace }) => range(Math.min(trace.nit, s.kmax) + 1);
   const sizes = RUNS.flatMap(([name]) => known(s[name]).map((k) => s[name].trace.distance(k)));
@@ -146,25 +148,25 @@ function drawPlots(pen, s, cursor) {
   const least = Math.min(s.exit, ...laws.map((law) => Math.abs(law.y1)), sizes.reduce((a, b) => Math.min(a, b)));
   const most = sizes.reduce((a, b) => Math.max(a, b), 2 * s.exit);
   const floor = clamp(Math.floor(Math.log10(least + 1e-300) - 0.15), -12, -2);
-  const distance = axes(pen, { left, right, top: 24, bottom: split }, { x, labels: false,
+    const distance = s.compact ? null : axes(pen, { left, right, top: 24, bottom: split }, { x, labels: false,
     y: log(10 ** floor, clamp(10 ** 0.2 * most, 2, 1e3)), title: "distance from the saddle ‖y‖, log scale" });
   // f from a little below f* to as far above the saddle: the fall to the saddle is cut off.
   const depth = -model.fStar(s.problem);
   const value = axes(pen, { left, right, top: split + 36, bottom }, { x, xTitle: "iteration k",
-    y: { ...linear(-1.25 * depth, 0.75 * depth), ticks: null }, title: "function value f" });
-  for (const [name, level, colour] of [["saddle", 0, "saddle"], ["f*", -depth, "minimizer"]]) {
+    y: { ...linear(-1.25 * depth, 0.75 * depth), ticks: null }, title: s.compact ? "height f" : "function value f" });
+  for (const [name, level, colour] of [["saddle", 0, "saddle"], [s.compact ? "bottom" : "f*", -depth, "minimizer"]]) {
     value.across(level, colour, { width: 1.5 });
     pen.text(name, left - 5, value.y(level) + 4, { align: "right" });
   }
-  distance.across(s.exit, "soft", { dash: [2, 4] });
-  pen.text("exit", right - 4, distance.y(s.exit) + 14, { align: "right" });
+    distance?.across(s.exit, "soft", { dash: [2, 4] });
+  if (distance) pen.text("exit", right - 4, distance.y(s.exit) + 14, { align: "right" });
   const both = ({ trace }, act) => [[distance, (k) => trace.distance(k)], [value, (k) => trace.f[k]]]
-    .forEach((given) => act(...given));
+    .slice(distance ? 0 : 1).forEach((given) => act(...given));
   for (const [name, width] of [["gd", 4], ["pgd", 1.75]]) {
     both(s[name], (plot, of) => plot.line(known(s[name]).map((k) => [k, of(k)]), name, { width }));
   }
   // The law of |y1| up to the exit, and the time it names; PGD has its own once it was perturbed.
-  for (const [key, name] of [...RUNS].reverse()) {
+  for (const [key, name] of distance ? [...RUNS].reverse() : []) {
     const { law, predicted, kick } = s[key];
     if ((key === "pgd" && !kick) || predicted <= law.k0 || (law.y1 === 0 && !law.sigma)) continue;
     const end = Math.min(predicted, s.kmax) - law.k0;
@@ -179,16 +181,16 @@ function drawPlots(pen, s, cursor) {
   for (const [name, words] of RUNS) {
     const { trace, escape } = s[name];
     const dot = (k, ...style) => both(s[name], (plot, of) => plot.dot(k, of(k), ...style));
-    if (escape > 0) dot(escape, 4.5, "bg", name, 2.5);
-    if (trace.stopped !== null && trace.stopped <= s.kmax) {
+        if (escape > 0) dot(escape, 4.5, "bg", name, 2.5);
+    if (!s.compact && trace.stopped !== null && trace.stopped <= s.kmax) {
       const [px, py] = [value.x(trace.stopped), value.y(trace.f[trace.stopped])];
       pen.square(px, py, 4, name);
       pen.text(`${words} stops`, Math.min(px, right - 34), py - 10, { colour: "ink", align: "center" });
     }
     if (cursor !== null) dot(Math.min(cursor, trace.nit), 5, name, "ink", 2);
   }
-  if (cursor !== null) for (const plot of [distance, value]) plot.down(cursor, "ink");
-  s.plot = distance;
+    if (cursor !== null) for (const plot of distance ? [distance, value] : [value]) plot.down(cursor, "ink");
+  s.plot = value;
 }
 
 /* -- the page -- */
@@ -202,8 +204,8 @@ export default figure({
   compute, summarize, tell, guess: true,
   results: ({ gd, pgd }) => ({ escape_gd: gd.escape, escape_pgd: pgd.escape, predicted: finite(gd.predicted),
                                predicted_pgd: pgd.kick ? finite(pgd.predicted) : null }),
-  legend: (make, { compact }) => [["gd", "gradient descent (GD)"], ["pgd", "perturbed gradient descent (PGD)"],
-                                  ...(compact ? [] : [["law", "predicted |y₁|"]])],
+    legend: (make, { compact }) => (compact ? [["gd", "gradient descent"], ["pgd", "the same, pushed where the slope is small"]]
+    : [["gd", "gradient descent (GD)"], ["pgd", "perturbed gradient descent (PGD)"], ["law", "predicted |y₁|"]]),
   views: ({ widget, write, now, play, compact }) => {
     const background = cached(drawLandscape);
     const move = (y1, y2) => write({ start: [tidy(y1, Math.min(3, now().frame.reach)), tidy(y2, now().frame.reachY)] });
@@ -212,14 +214,14 @@ export default figure({
         drop: (x, y) => move(Math.abs(x - now().frame.x(0)) <= SNAP ? 0 : now().frame.y1(x), now().frame.y2(y)),
         place: ({ start: [a, b], frame }) => ({ x: frame.x(a), y: frame.y(b), frame, value: a, reach: frame.reach,
                                                 words: `y₁ = ${short(a)}, y₂ = ${short(b)}` }) },
-      height: (width, wide) => (compact ? clamp(0.48 * width, 300, 480) : wide ? Math.min(0.96 * width + 12, 480) : 320),
+            height: (width, wide) => (wide ? Math.min(0.96 * width + 12, 480) : compact ? clamp(0.96 * width, 300, 480) : 320),
       words: ({ start: [a, b] }) => "Contour map of f with the saddle, the minimizers, the stable manifold and "
         + `the path of each method from y₁ = ${short(a)}, y₂ = ${short(b)}.`,
     }, {
-      name: "plots", draw: drawPlots, full: true, height: (width, wide) => (wide ? Math.min(0.96 * width + 12, 480) : 330),
+      name: "plots", draw: drawPlots, height: (width, wide) => (wide ? Math.min(0.96 * width + 12, 480) : compact ? 200 : 330),
       hover: (x) => play.go(Math.round(clamp(now().plot.atX(x), 0, now().kmax))),
-      words: () => "Distance from the saddle on a log scale, and function value, against the iteration, "
-        + "with the predicted escape drawn over both runs.",
+            words: () => (compact ? "Height of both walks against the iteration: a fall, a level stretch at the saddle, a fall."
+        : "Distance from the saddle on a log scale, and function value, against the iteration, with the predicted escape drawn over both runs."),
     }];
   },
   player: { label: "iteration k", play: false, last: ({ kmax }) => kmax },
@@ -235,14 +237,14 @@ export default figure({
     "another draw": ({ seed, noise, perturbation_radius: r }) => (noise || r ? { seed: (seed + 1) % 2 ** 31 } : null),
   },
   morePresets: { "theory's η": (s) => ({ step_size: 1 / model.lipschitzGrad(s) }) },
-  caption: "Drag the start: the nearer it is to the stable manifold, the longer gradient descent stays. A "
-    + "perturbation makes the wait short wherever the run began.",
+  caption: "Drag the start: the nearer it is to the stable manifold, the longer gradient descent stays. A push "
+    + "keeps the wait short wherever the run began, and may cost a few steps where it would have been short anyway.",
   notes: [
     "f(y) = −(γ/2)y₁² + y₁⁴/4 + (λ/2)y₂² has a saddle at 0 and minimizers at (±√γ, 0). A run has left "
     + "when |y₁| ≥ √γ/2. Near the saddle a step multiplies y₁ by 1 + ηγ, so from step k₀ on that takes "
     + "ln(½√γ/|y₁|) / ln(1 + ηγ) steps; with noise, the root mean square of y₁ is predicted.",
     "For |y₁| ≤ √γ the eigenvalues −γ + 3y₁² and λ of the Hessian are at most ℓ = max(2γ, λ) in size: "
-    + "theory’s η is 1/ℓ. PGD adds a point uniform in the disc of radius r where ‖∇f‖ ≤ ℓr. It stops "
-    + "when f has not dropped by γ²/16 in the window in which 99 of 100 perturbations escape.",
+    + "theory’s η is 1/ℓ. PGD adds a point uniform in the disc of radius r, the circle, where ‖∇f‖ ≤ ℓr. It "
+    + "stops, at the square, when f has not dropped by γ²/16 in the window in which 99 of 100 perturbations escape.",
   ],
 });

@@ -42,7 +42,7 @@ class SaddleMap(LiveFigure):
     maxiter : int
         Steps of each run, in [1, 20000].
     compact : bool
-        Whether the map stands alone, as wide as its place, with two sliders and one sentence.
+        Whether only f stands beside the map, with two sliders and one sentence.
 
     Attributes
     ----------

@@ -117,6 +117,7 @@ SHOWN = {
     "theory": {"step_size": 1.0},
     "too large": {"step_size": 2.2},
     "far": {"start": [0.8, 0.5]},
+    "beside": {"start": [0.2, 0.9]},
     "slow": {"step_size": 0.005},
     "no perturbation": {"perturbation_radius": 0},
     "noise": {"noise": 0.05, "start": [0, 0.9]},
@@ -307,7 +308,8 @@ def test_the_summary_says_what_happened(js):
     assert re.search(r"GD leaves after \d\d steps", said["theory"])
     assert said["too large"] == "Both methods diverge: η = 2.2 is too long a step."
     assert "η is above 2/ℓ = 2: no run can settle" in told["too large"]
-    assert "GD starts beyond the exit" in said["far"] and "both are one" in said["far"]
+    assert said["far"] == "The start is already past the dotted line."
+    assert said["beside"] == "Both walks leave after 14 steps (predicted 11.7); no push was needed."
     assert "GD stays for 1000 steps (predicted 5" in said["slow"]
     assert "PGD with r = 0 is GD." in told["no perturbation"]
     assert "typically" in said["noise"]
