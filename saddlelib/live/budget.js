@@ -111,7 +111,7 @@ function drawBars(pen, s) {
 function drawCurves(pen, s) {
   const times = (power, y) => y + 2 * power; // of two logarithms
   const known = s.curve.flatMap(([power, ys]) => ys.map((y) => times(power, y))).filter(Number.isFinite);
-  const low = 3 * Math.floor(Math.min(0, ...known) / 3);
+  const low = 3 * Math.floor((Math.min(3, ...known) - 0.5) / 3); // no curve on the edge
   const frame = { left: 40, right: pen.width - 12, top: 24, bottom: pen.height - 38 };
   const plot = axes(pen, frame, { x: linear(0, FINEST, { words: (n) => powerOfTen(-n) }),
     y: linear(low, 3 * Math.ceil(Math.max(low + 6, ...known) / 3), { words: powerOfTen }), gap: [50, 26],
