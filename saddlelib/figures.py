@@ -26,16 +26,18 @@ __all__ = ["COLORS", "INK", "STYLE", "Table", "bars", "book_style", "contours", 
            "png", "points_with_law", "ritz_values", "series", "taylor_remainders"]
 
 COLORS = {"gd": "#0072b2", "pgd": "#d55e00", "pgd2021": "#b57c00", "psd": "#2e8ec4",
+          "repaired": "#00857f", "certified": "#3a3fa8",
           "polyak": "#8e2560", "gdpolyak": "#008563", "growing": "#6a8f00", "order": "#5c2d91",
           "nesterov": "#8a5a3c", "bb": "#7b8691", "lbfgs": "#4b545d",
           "mode1": "#0072b2", "mode2": "#c24e00", "mode3": "#008563",
           "theory": "#1b1f24", "saddle": "#cc79a7", "missed": "#c0629a", "minimizer": "#009e73"}
-"""The colour of each method ("growing" is GDPolyak with growing epochs, "order" the order-aware
-method), of the modes of a deep network, and of laws, saddles, saddles that were missed and
-minimizers."""
+"""The colour of each method ("repaired" and "certified" are kinds of PSD, "growing" is GDPolyak
+with growing epochs, "order" the order-aware method), of the modes of a deep network, and of laws,
+saddles, saddles that were missed and minimizers."""
 
 _LINES = {"gd": (2.4, "-"), "polyak": (1.1, "-"), "gdpolyak": (1.8, "-"), "growing": (2.6, "-"),
-          "order": (2.6, "-"), "nesterov": (1.6, "--"), "bb": (1.6, ":"), "lbfgs": (1.6, "-."),
+          "order": (2.6, "-"), "repaired": (2, "--"), "certified": (2, ":"),
+          "nesterov": (1.6, "--"), "bb": (1.6, ":"), "lbfgs": (1.6, "-."),
           "theory": (1.1, "--")}
 
 INK, SOFT, GRID = "#1b1f24", "#4e5862", "#eceff2"

@@ -105,7 +105,7 @@ def test_a_name_in_a_table_may_break_and_a_number_may_not():
 
 def test_a_table_of_many_words_is_cards_on_a_phone():
     [table] = soup("chapters/psd_theory").select(".fields")
-    assert {len(row.select("td[data-label]")) for row in table.select("tbody tr")} == {4}
+    assert {len(row.select("td[data-label]")) for row in table.select("tbody tr")} == {5}
     assert soup("digest_ja").select(".fields") and not soup("chapters/psgd").select(".fields")
     titles = soup("teachers").select("td.bare")
     assert {cell["data-label"] for cell in titles} == {"Minutes", "Hour"}

@@ -10,6 +10,7 @@ import { compute, count, duration, general, METHODS, OPEN, SETTING } from "./bud
 const STATE = [...SETTING, "gradient_seconds", "price_per_hour", "runs"];
 const AUTHORS = { lipschitz_grad: 10, lipschitz_hess: 0.1, epsilon: 1e-3, failure_prob: 0.1,
                   delta_f: 1, dim: 10 };
+const SECONDS = 1e-5; // of one gradient, before a run has measured it
 const COLOURS = { "PGD 2017": "pgd", "PGD 2021": "pgd2021", PSD: "psd", "repaired PSD": "repaired",
                   "certified PSD": "certified" };
 const FINEST = 8; // the smallest accuracy of the curves, as a power of a tenth
@@ -23,6 +24,7 @@ const pretty = (words) => words
   .replace(/(^|[^.\d])1·10/g, "$110").replace(/^1 (day|year)s$/, "1 $1").replace(/-/g, "−");
 const number = (x) => pretty(count(x));
 const short = (x) => pretty(general(x, x >= 1e3 && x < 1e5 ? 5 : 3));
+const money = (x) => (x === null ? "–" : `$${number(x)}`);
 
 // Also the units below a millisecond.
 function time(seconds) {
@@ -47,7 +49,7 @@ function summarize(s) {
   }
   const { least } = s;
   const most = Math.max(...s.rows.map((row) => row.taken ?? 0));
-  const cost = least.money === null ? "" : `, cost ${number(least.money)}`;
+  const cost = least.money === null ? "" : `, cost ${money(least.money)}`;
   return `Of the proved bounds, ${least.method} asks for least: ${number(least.gradients)} gradients, `
     + `${time(least.seconds)}${cost}.${most ? ` Runs took at most ${number(most)}.` : ""}`;
 }
@@ -60,9 +62,9 @@ function tell(s) {
   }
   const { least } = s;
   const most = s.rows.reduce((a, b) => (a.gradients > b.gradients ? a : b));
-  const money = least.money === null ? "" : ` at a cost of ${number(least.money)}`;
+  const cost = least.money === null ? "" : ` at a cost of ${money(least.money)}`;
   const parts = [`Of the bounds that are proved ${least.method} asks for the least: ${number(least.gradients)} `
-    + `gradients, ${time(least.seconds)}${money}. ${most.method} asks for `
+    + `gradients, ${time(least.seconds)}${cost}. ${most.method} asks for `
     + `${number(most.gradients / least.gradients)} times as many.`];
   const ran = s.rows.filter((row) => row.taken !== null);
   for (const row of ran) parts.push(`A run of ${row.method} took ${took(row, " gradients")}.`);
@@ -95,7 +97,7 @@ function drawBars(pen, s) {
     const bar = { left: frame.left, right: plot.x(row.gradients), top: top + 19, bottom: top + 19 + thick };
     pen.bars([bar], COLOURS[row.method]);
     pen.text(named(row.method), frame.left + 4, top + 13, ink);
-    const cost = wide && row.money !== null ? `, $${number(row.money)}` : "";
+    const cost = wide && row.money !== null ? `, ${money(row.money)}` : "";
     pen.text(`${number(row.gradients)}${wide ? " gradients" : ""}, ${time(row.seconds)}${cost}`, frame.right - 4,
              top + 13, { align: "right", ...ink });
     const run = row.taken === null ? "" : `a run took ${took(row)}`;
@@ -104,27 +106,32 @@ function drawBars(pen, s) {
   });
 }
 
-/* -- the curves: gradients against the accuracy, both on log scales, the accuracy falling to the right -- */
+/* -- the curves: gradients times ε² against the accuracy, on log scales, the accuracy falling to the right -- */
 
 function drawCurves(pen, s) {
+  const times = (power, y) => y + 2 * power; // of two logarithms
+  const known = s.curve.flatMap(([power, ys]) => ys.map((y) => times(power, y))).filter(Number.isFinite);
+  const low = 3 * Math.floor((Math.min(3, ...known) - 0.5) / 3); // no curve on the edge
   const frame = { left: 40, right: pen.width - 12, top: 24, bottom: pen.height - 38 };
   const plot = axes(pen, frame, { x: linear(0, FINEST, { words: (n) => powerOfTen(-n) }),
-    y: linear(s.low, s.high, { words: powerOfTen }), gap: [50, 26], title: "gradients at most, as ε shrinks",
+    y: linear(low, 3 * Math.ceil(Math.max(low + 6, ...known) / 3), { words: powerOfTen }), gap: [50, 26],
+    title: "gradients at most, times ε²",
     xTitle: "accuracy ε, smaller to the right" });
-  // Two slopes to compare with, from one point.
-  for (const [words, slope, shift] of [["ε⁻²·⁵", 2.5, -5], ["ε⁻²", 2, 15]]) {
-    const far = FINEST * 0.8;
-    plot.line([[0, s.low], [far, s.low + slope * far]], "edge", { dash: [2, 4] });
-    pen.text(words, plot.x(far) + 3, plot.y(s.low + slope * far) + shift + 2);
+  // Two powers to compare with, from one point above the lowest curve; that of ε⁻² is level here.
+  const lowest = s.curve.map(([power, ys]) => times(power, Math.min(...ys))).filter(Number.isFinite);
+  const [from, far] = [Math.max(low, ...lowest) + 1, FINEST * 0.6];
+  for (const [words, slope] of [["like ε⁻²·⁵", 0.5], ["like ε⁻²", 0]]) {
+    plot.line([[0.2, from], [far, from + slope * (far - 0.2)]], "edge", { dash: [2, 4] });
+    pen.text(words, plot.x(far) + 4, plot.y(from + slope * (far - 0.2)) + 4);
   }
   METHODS.forEach((method, i) => plot.line(s.curve.filter(([, ys]) => Number.isFinite(ys[i]))
-    .map(([power, ys]) => [-power, ys[i]]), COLOURS[method]));
+    .map(([power, ys]) => [-power, times(power, ys[i])]), COLOURS[method]));
   const now = -Math.log10(s.epsilon);
   if (now < 0 || now > FINEST) return;
   plot.down(now, "ink");
   for (const row of s.rows ?? []) {
-    if (Number.isFinite(row.gradients)) plot.dot(now, Math.log10(row.gradients), 4, COLOURS[row.method], "ink");
-    if (row.taken !== null) pen.diamond(plot.x(now), plot.y(Math.log10(row.taken)), 6, COLOURS[row.method], "ink");
+    const at = (gradients) => times(-now, Math.log10(gradients));
+    if (Number.isFinite(row.gradients)) plot.dot(now, at(row.gradients), 4, COLOURS[row.method], "ink");
   }
 }
 
@@ -133,13 +140,13 @@ function drawCurves(pen, s) {
 const TABLE = { caption: "What each theory asks for", head: ["method", "gradients", "time", "cost", "a run took"] };
 const rowsOf = ({ rows }) => METHODS.map((method, i) => [null,
   `${named(method)}${rows?.[i].warning ? " ⚠" : ""}`, ...(rows ? [number(rows[i].gradients), time(rows[i].seconds),
-    number(rows[i].money), number(rows[i].taken)] : ["–", "–", "–", "–"])]);
+    money(rows[i].money), number(rows[i].taken)] : ["–", "–", "–", "–"])]);
 
 // A button for each run, and one for the setting of the authors; at most four are beside the plot.
 function presetsOf({ runs }) {
   const given = runs.map(({ name, ...run }) => [name, Object.fromEntries(STATE.filter((key) => key in run)
     .map((key) => [key, run[key]]))]);
-  return [["the authors’ figure", AUTHORS], ...given];
+  return [["the authors’ figure", { ...AUTHORS, gradient_seconds: SECONDS }], ...given];
 }
 
 export { AUTHORS, compute, summarize, tell, time };
@@ -159,8 +166,8 @@ export default figure({
         + "took; the table has their numbers.",
     }, {
       name: "curves", draw: drawCurves, height: (width, wide) => (wide ? 236 : 220),
-      words: (s) => "Gradients that each theory asks for against the accuracy, on log scales, with the slopes −2 and "
-        + `−5/2 and the present ε = ${short(s.epsilon)}.`,
+      words: (s) => "Gradients that each theory asks for, times the square of the accuracy, against the accuracy, on log "
+        + `scales, with the powers −2 (level) and −5/2 and the present ε = ${short(s.epsilon)}.`,
     }, {
       name: "finer", node: finer,
       update(s) {
@@ -178,7 +185,7 @@ export default figure({
     make.slider("failure_prob", "failure chance δ", decades(-6, -0.3), short),
     make.slider("delta_f", "height Δf", decades(-4, 4), short),
     make.slider("gradient_seconds", "one gradient", decades(-9, 2), time),
-    make.slider("price_per_hour", "one hour costs", [0, ...decades(-2, 3)], (x) => (x ? `${short(x)}, any currency` : "no price"))],
+    make.slider("price_per_hour", "one hour costs", [0, ...decades(-2, 3)], (x) => (x ? `$${short(x)}` : "no price"))],
   caption: "Bars are upper bounds, not what happens: a diamond marks what a run took, where one was made at this "
     + "setting. The published bound of PSD has a gap in its proof; the bound of repaired PSD is proved.",
   notes: [
@@ -189,10 +196,10 @@ export default figure({
     "PGD 2017: Theorem 3 of Jin et al. 2017 with c = 1, where the theorem holds for some c that nobody has named; "
     + "its time counts the values of f too, each as one gradient. PGD 2021: Theorem 18 of Jin et al. 2021 with the smallest ι of its proof; "
     + "half of its iterates are such points, and no test says which. PSD: the authors’ repository, not proved; "
-    + "its smallest eigenvalues are not counted. Repaired PSD: the episode theorem of this chapter. "
-    + "Certified PSD: the default rule and the theorem of this chapter about it; a product "
+    + "its smallest eigenvalues are not counted. Repaired PSD: Theorem A2.2, in the appendix of this chapter. "
+    + "Certified PSD: the default rule and Theorem 2.1 of this chapter; a product "
     + "of the Hessian counts as two gradients, and its time counts the values of f too.",
-    "Costs are in the currency in which you gave the price of an hour. "
+    "A dollar stands for the currency in which you gave the price of an hour. "
     + "A diamond marks what a run took, where one was made at exactly this setting. “⚠ float64” "
     + "says that rounding of f, where f is as large as Δf, hides the decrease that an episode promises.",
   ],

@@ -249,8 +249,5 @@ export function compute(s) {
     .map((x) => [x, gradients({ ...s, epsilon: 10 ** x }).map(Math.log10)]);
   const finer = rows && gradients({ ...s, epsilon: s.epsilon / 10 }).map((n, i) => n / rows[i].gradients);
   const most = Math.max(12, ...(rows ?? []).map((row) => Math.log10(row.gradients)));
-  const known = curve.flatMap(([, ys]) => ys).filter(Number.isFinite);
-  const low = Math.floor(Math.min(...known, 0));
-  return { ...s, largest, rows, finer, curve, least: rows && proved(rows)[0], decades: 3 * Math.ceil(Math.min(most, 300) / 3),
-           low, high: 3 * Math.ceil(Math.max(...known, low + 20) / 3) };
+  return { ...s, largest, rows, finer, curve, least: rows && proved(rows)[0], decades: 3 * Math.ceil(Math.min(most, 300) / 3) };
 }

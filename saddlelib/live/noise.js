@@ -58,8 +58,8 @@ function tell(p) {
   return parts.join(" ");
 }
 
-const counted = (n, predicted) => `${n} of ${DRAWS} = ${percent(n / DRAWS)} counted / `
-  + `${percent(predicted)} predicted`;
+const counted = (n, predicted) =>
+  `${n} of ${DRAWS} = ${percent(n / DRAWS)} counted / ${percent(predicted)} predicted`;
 
 /* -- the map -- */
 
@@ -80,8 +80,7 @@ function mark({ disc, path, fill }, kind, x, y, size = 3.5) {
 
 const bare = (low, high) => ({ ...linear(low, high), ticks: null }); // a scale without ticks
 
-// One coordinate has no x2: there every run has a row of its own.
-const isFlat = ({ dim }) => dim === 1;
+const isFlat = ({ dim }) => dim === 1; // has no x2: there every run has a row of its own
 const plotOf = (pen, p) => axes(pen, { left: 1, right: pen.width - 1, top: 24, bottom: pen.height - 22 },
   { x: bare(-MAP.x1, MAP.x1), y: isFlat(p) ? bare(RUNS, 0) : bare(MAP.low, MAP.high) });
 
@@ -106,7 +105,7 @@ function drawGround(pen, p) {
   plot.down(0, "soft", dotted);
 }
 
-function drawMap(pen, p, step, ground) {
+function drawMap(pen, p, step, ground, marked) {
   ground(pen, [p.dim, p.grad_norm], p);
   const [flat, plot] = [isFlat(p), plotOf(pen, p)];
   const [zero, { frame }] = [flat ? RUNS / 2 : 0, plot];
@@ -114,7 +113,7 @@ function drawMap(pen, p, step, ground) {
   const places = p.runs.map((run, j) => run.slice(0, step + 1).map(({ x1, x2 }) => [x1, flat ? j + 0.5 : x2]));
   for (const points of places) plot.line(points, "sgd", { width: 1.25 });
   plot.within(() => {
-    for (const kind of ["missed", "between", "right", "false"]) {
+    for (const kind of marked ? ["missed", "between", "right", "false"] : []) {
       places.forEach((points, j) => points.forEach(([a, b], k) => {
         if (p.runs[j][k].kind === kind) mark(pen, kind, plot.x(a), plot.y(b), 3);
       }));
@@ -192,14 +191,15 @@ export default figure({
   legend: () => [["sgd", "runs of SGD"], ["sgd", "right answers", { bar: true }], ["law", "predicted", { dash: [] }],
     ["minimizer", "fires where ‖∇f‖ ≤ ε", { mark: "disc" }], ["minimizer", "fires a little farther out", { mark: "ring" }],
     ["missed", "missed saddle", { mark: "cross" }], ["false", "false alarm", { mark: "triangle" }]],
-  views: ({ widget, write, now }) => {
+  views: ({ root, widget, write, now }) => {
     const round = (v, low, high) => Number(clamp(v, low, high).toPrecision(12));
     const move = (a, b) => write({ start: [round(a, -MAP.x1, MAP.x1), round(b, MAP.low, MAP.high)] });
     const where = ({ start: [a, b], dim }) => `x₁ = ${short(a)}${dim > 1 ? `, x₂ = ${short(b)}` : ", one coordinate"}`;
     const lines = ERRORS.map(() => h("span"));
     const ground = cached(drawGround);
     return [{
-      name: "map", draw: (...given) => drawMap(...given, ground), height: (width, wide) => (wide ? 400 : 310),
+      name: "map", height: (width, wide) => (wide ? 400 : 310), // whose marks wait for the guess, too
+      draw: (...given) => drawMap(...given, ground, !root.classList.contains("lf-guess")),
       drag: { label: "start of the runs", move, point: () => widget.get("start"),
         drop(x, y) {
           const { plot, dim, start } = now();

@@ -167,7 +167,7 @@ def test_the_account_answers_the_question(js):
     said = {name: shown["summary"] for name, shown in js["shown"].items()}
     rows = sorted(BudgetCalculator().table, key=lambda row: row.gradients)
     assert re.match(rf"Of the bounds that are proved {rows[0].method} asks for the least: "
-                    r"\d(\.\d)?·10⁷ gradients, \d(\.\d)? h at a cost of \d(\.\d)?\. ",
+                    r"\d(\.\d)?·10⁷ gradients, \d(\.\d)? h at a cost of \$\d(\.\d)?\. ",
                     said["first"])
     digits, power = _count(rows[-1].gradients / rows[0].gradients).split("e+")
     assert power == "10"

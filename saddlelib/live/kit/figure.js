@@ -72,7 +72,7 @@ function loop(widget, { state, name, draw }) {
 // control, a key or a drag, and once what that set going has come to rest. What moves by itself, as
 // when a figure comes into view, stays silent. Where the text invites a guess, the result is not
 // to be seen before that either: kit.css covers it.
-function sentence(root, guess) {
+function sentence(root, guess, revealed) {
   const node = h("p", { class: "lf-summary", "data-testid": "summary", "aria-live": "off",
                         "aria-atomic": "true" });
   let [said, saidAt, timer, asked] = ["", -Infinity, 0, false];
@@ -80,7 +80,9 @@ function sentence(root, guess) {
   for (const kind of ["input", "change", "click", "keydown", "pointerdown"]) {
     root.addEventListener(kind, (event) => {
       asked ||= event.key !== "Tab";
-      if (asked) root.classList.remove("lf-guess");
+      if (!asked || !root.classList.contains("lf-guess")) return;
+      root.classList.remove("lf-guess");
+      revealed();
     }, true);
   }
   root.classList.toggle("lf-guess", guess);
@@ -222,7 +224,7 @@ export function figure(spec) {
     const compact = spec.compact && widget.get("compact");
     const root = h("div", { class: `lf ${spec.name}`, role: "group", "aria-label": spec.title });
     if (compact) root.classList.add("lf-compact");
-    const words = sentence(root, Boolean(spec.guess) && !compact);
+    const words = sentence(root, Boolean(spec.guess) && !compact, () => wheel.invalidate());
     const wheel = loop(widget, { state: spec.state, name: spec.name, draw });
     const { read } = wheel;
     let ticks = false; // whether nothing but the player has asked for the next frame
