@@ -31,7 +31,9 @@ function summarize(p) {
   if (p.ratios.every((r) => r === null)) return `${start} ${half}; nothing was predicted.`;
   // A prediction that is right says less than what the start does.
   if (p.later !== null && ratios.every((r) => r === "1.00")) {
-    return `${start} ${half}; m₁ ${p.later < 100 ? p.later.toPrecision(3) : short(p.later)} times as late as from 10ε.`;
+    const times = p.later < 100 ? p.later.toPrecision(3) : short(p.later);
+    const late = p.small_layers === 2 ? `${time(p.measured[0] * (1 - 1 / p.later))} later than` : `${times} times as late as`;
+    return `${start} ${half}; m₁ ${late} from 10ε.`;
   }
   const told = rise.length > 1 && rise.every((i) => ratios[i] === ratios[rise[0]]) ? `each ${ratios[rise[0]]}` : of(ratios);
   return `${start} ${half}: ${told} times predicted${rest}.`;
@@ -172,8 +174,8 @@ export default figure({
     make.radios("flow", "flow", { gradient: "gradient flow", muon: "Muon" }),
     make.radios("activation", "activation", { linear: "none, linear", tanh: "tanh", sin: "sine", swish: "Swish", sigmoid: "sigmoid" }),
     make.check("log_time", "log axis for time")],
-  caption: "Modes rise one after the other, and the loss rests at a saddle before each. How long depends on how many layers "
-    + "begin small: with three the wait is a power of 1/ε, with two a logarithm.",
+  caption: "Under gradient flow modes rise one after the other, and the loss rests at a saddle before each. How long depends "
+    + "on how many layers begin small: with three the wait is a power of 1/ε, with two a logarithm. Under Muon all rise together.",
   notes: [
     "The network W_{L}⋯W₁ learns a matrix with the singular values m₁ = 1, m₂ and m₃. It begins aligned: r layers are ε times "
     + "a diagonal of ones, the others 1 times it. Then each mode is alone, its strength is p = w₁⋯w_{L}, and w′ is the "
