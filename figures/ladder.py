@@ -17,6 +17,7 @@ QUESTIONS = [
      "it stands still"),
     (["Why does it stand still?"],
      [("gradients are exactly zero", ["wrap your optimizer in Escape"]),
+      ("units are exactly alike", ["start them apart"]),
       ("the weights began small", ["larger weights, or Adam"]),
       ("unknown, it fell first", ["ask optim.certify:", "negative curvature → Escape",
                                    "none → last row for models"])], ""),

@@ -379,7 +379,7 @@ def ritz_values(certificate, ax=None):
     return ax
 
 
-def performance_profiles(ax, profiles, *, most=None, dashed=()):
+def performance_profiles(ax, profiles, *, most=None, dashed=(), colors=None):
     """For each method, on which share of the problems it is within a factor of the best.
 
     Parameters
@@ -392,6 +392,8 @@ def performance_profiles(ax, profiles, *, most=None, dashed=()):
         The right edge; by default a little beyond the largest factor.
     dashed : iterable of str
         Labels whose lines are dashed.
+    colors : dict, optional
+        Of a label its colour; the others take theirs in order.
 
     Returns
     -------
@@ -407,12 +409,12 @@ def performance_profiles(ax, profiles, *, most=None, dashed=()):
     """
     largest = max((max(factors) for factors, _ in profiles.values() if len(factors)), default=1.0)
     most = 1.2 * largest if most is None else most
-    colors = [COLORS["gdpolyak"], COLORS["gd"], COLORS["pgd"], COLORS["psd"], COLORS["saddle"],
+    others = [COLORS["gdpolyak"], COLORS["gd"], COLORS["pgd"], COLORS["psd"], COLORS["saddle"],
               COLORS["pgd2021"], INK]
     for i, (label, (factors, shares)) in enumerate(profiles.items()):
         x = [1.0, *factors, max(most, 1.0)]
         ax.step(x, [0.0, *shares, shares[-1] if len(shares) else 0.0], where="post", lw=1.6,
-                color=colors[i % len(colors)], label=label,
+                color=(colors or {}).get(label, others[i % len(others)]), label=label,
                 ls=(0, (4, 1.5)) if label in dashed else "-")
     ax.set(xscale="log", xlim=(1, most), ylim=(0, 1.02), xlabel="within this factor of the first",
            ylabel="share of the problems")

@@ -305,6 +305,34 @@ def test_the_page_says_what_its_record_says():
         assert f"{words}, {method} is first on {often} of" in lines
 
 
+def test_the_page_on_methods_says_what_the_record_says():
+    page = " ".join((ROOT / "which_method.md").read_text("utf8").split())
+    rows = {name: suite["rows"] for name, suite in RECORD["suites"].items()}
+    at, near = (standings.costs(rows["certified"], "work", start=start, unseen=True)
+                for start in ("saddle", "normal"))
+    inside = standings.best_of(at, [m for m in at if m.startswith("certified")])
+    assert standings.compare(at["minimize"], inside)[0] == pytest.approx(0.88, abs=0.015)
+    price = standings.compare(near["minimize"], near["L-BFGS-B"])[0]
+    assert price == pytest.approx(1.15, abs=0.015)
+    assert "0.88 of the work" in page and "1.15 times the work" in page
+    for start in ("saddle", "normal"):
+        walk = standings.costs(rows["certified"], "work", start=start)["minimize"]
+        costs = [walk[f"octopus, d = {d}"] for d in (4, 8, 12)]
+        assert costs[2] - costs[1] == pytest.approx(costs[1] - costs[0], rel=0.15)
+    told = [row["outcome"] for row in rows["honesty"] if row["method"] == "minimize"]
+    assert (told.count("wrong"), told.count("flat")) == (0, 4) and "4 times it took a flat" in page
+    assert sum(not m["ours"] for m in RECORD["suites"]["honesty"]["methods"]) == 11
+    left = standings.costs(rows["saddles"], "samples", unseen=True)
+    count = standings.solved(left)
+    wrapped = standings.best_of(left, [m for m in left if m.startswith("Escape")])
+    ahead = sum(left["noisy_sgd"][p] < wrapped[p] for p in wrapped)
+    assert [len(wrapped), count["Escape(SGD)"], count["Escape(AdamW)"], count["noisy_sgd"],
+            ahead] == [18, 17, 16, 12, 10]
+    assert "SGD and AdamW in the wrapper left 17 and 16" in page and "left only 12, but 10" in page
+    dead = next(p for p, cost in wrapped.items() if "dead" in p)
+    assert math.inf == standings.best_of(left, left)[dead]
+
+
 @pytest.mark.parametrize("name, one, other, words", [
     ("certified", "minimize", "psd", "**Started at a saddle**, {} is first"),
     ("certified", "L-BFGS-B", "trust-krylov", "**Started beside it**, {} is first"),

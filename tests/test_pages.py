@@ -75,9 +75,10 @@ def test_numbers_on_methods_are_those_of_the_benchmarks():
     for pattern in (r"0.76 of\s+SciPy's best with our\s+certificates",
                     r"takes 1.2 times as\s+long"):
         assert re.search(pattern, benchmarks)
-    assert "0.76 in geometric mean" in page and "1.2 times as long" in page
+    assert "1.2 times the time" in page
     ledger = [path.read_text("utf8") for path in (ROOT / "claims").glob("*.md")]
     claims = " ".join(" ".join(ledger).split())
+    assert "takes 0.76" in claims and "about 1.2 times as long" in claims
     assert "12 to 20 of 38" in page and "Of 38 cases" in claims and "in 12 to 20" in claims
     assert "84 ravines" in page and "On 84 ravines" in claims
     assert "12,000" in page and "12 000 right instances" in claims
