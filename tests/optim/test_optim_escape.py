@@ -217,7 +217,7 @@ def test_looks_in_vain_keep_their_budget():
             task.run(optimizer, 1, first=k)
             c = optimizer.counts
             worst = max(worst, c["evaluations"] - before)
-            assert c["in_vain"] <= 64 + overhead * c["steps"] + 60
+            assert c["in_vain"] <= 8 + overhead * c["steps"] + 60
         assert worst <= 60 and c["moves"] == 0
         assert c["looks"] >= 2
 
