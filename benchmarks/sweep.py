@@ -16,6 +16,7 @@ import json
 import statistics
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import joblib
@@ -63,26 +64,45 @@ def at_once(dim, rows, workers):
 
 
 @contextlib.contextmanager
+def dask(workers):
+    """A local cluster of Dask, as the engine.
+
+    As it comes, its workers give memory back at every free, which halves the speed of such cells.
+    """
+    import dask as settings
+    from distributed import Client, LocalCluster
+    keep = {f"MALLOC_{name}_THRESHOLD_": 2**27 for name in ("MMAP", "TRIM")}
+    with settings.config.set({"distributed.nanny.pre-spawn-environ": keep}), \
+            LocalCluster(n_workers=workers, threads_per_worker=1,
+                         dashboard_address=None) as cluster, \
+            Client(cluster), joblib.parallel_config("dask"):
+        yield
+
+
+@contextlib.contextmanager
+def ray_(workers):
+    """Ray on this machine, as the engine."""
+    import ray
+    from ray.util.joblib import register_ray
+    ray.init(num_cpus=workers, include_dashboard=False, logging_level="error")
+    register_ray()
+    try:
+        with joblib.parallel_config("ray"):
+            yield
+    finally:
+        ray.shutdown()
+
+
 def engines(workers):
-    """Name → a function without arguments that gives a context of joblib."""
+    """Name → a context in which one engine is up, and no other, which would take its time."""
     found = {"one process": lambda: joblib.parallel_config("loky", n_jobs=1),
              f"joblib, {workers} processes": lambda: joblib.parallel_config(
                  "loky", n_jobs=workers, inner_max_num_threads=1)}
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(ImportError):
-            from distributed import Client, LocalCluster
-            cluster = stack.enter_context(LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None))
-            stack.enter_context(Client(cluster))
-            found[f"Dask, {workers} workers"] = lambda: joblib.parallel_config("dask")
-        with contextlib.suppress(ImportError):
-            import ray
-            from ray.util.joblib import register_ray
-            ray.init(num_cpus=workers, include_dashboard=False, logging_level="error")
-            stack.callback(ray.shutdown)
-            register_ray()
-            found[f"Ray, {workers} workers"] = lambda: joblib.parallel_config("ray")
-        yield found
+    if find_spec("distributed"):
+        found[f"Dask, {workers} workers"] = lambda: dask(workers)
+    if find_spec("ray"):
+        found[f"Ray, {workers} workers"] = lambda: ray_(workers)
+    return found
 
 
 def seconds_of(function, *arguments, **options):
@@ -101,18 +121,17 @@ def main():
     sizes = parser.parse_args()
     cell = Pair(problem, method, maxiter=2000, until=has_left)
     took, bare = {}, {1: [], sizes.workers: []}
-    with engines(sizes.workers) as found:
-        for turn in range(-1, sizes.repeat):  # the first turn is not counted
-            rows = sizes.rows if turn >= 0 else 4000
-            for workers, times in bare.items():
-                share = max(1000 * workers, rows // 5 * workers)
-                seconds = at_once(sizes.dim, share, workers) / share
-                times += [seconds] if turn >= 0 else []
-            for name, context in found.items():
-                with tempfile.TemporaryDirectory() as folder, context():
-                    one = seconds_of(sweep, cell, {"d": [sizes.dim]}, folder, seeds=rows)
-                if turn >= 0:
-                    took.setdefault(name, []).append(one / rows)
+    for _ in range(sizes.repeat):
+        for workers, times in bare.items():
+            at_once(sizes.dim, 1000 * workers, workers)  # warm
+            share = max(1000 * workers, sizes.rows // 2)
+            times.append(at_once(sizes.dim, share, workers) / share)
+        for name, context in engines(sizes.workers).items():
+            with context():
+                for rows in (4000, sizes.rows):  # the first one warms it
+                    with tempfile.TemporaryDirectory() as folder:
+                        one = seconds_of(sweep, cell, {"d": [sizes.dim]}, folder, seeds=rows)
+            took.setdefault(name, []).append(one / sizes.rows)
     base = {workers: statistics.median(times) for workers, times in bare.items()}
     rows = []
     for name, times in took.items():

@@ -230,7 +230,7 @@ def test_the_sentence_and_the_account_say_it(js):
     assert said["default"] == ("Gradient 2e−6 at the start. Half way at 999, 2000 and 3990; "
                                "m₁ 10.1 times as late as from 10ε.")
     assert said["ten times smaller"].endswith("; m₁ 10.0 times as late as from 10ε.")
-    assert said["two"].endswith("; m₁ 2.30 later than from 10ε.")  # ln 10
+    assert said["two"].endswith("; m₁ 2.3 later than from 10ε.")  # ln 10
     assert said["Muon"].endswith("; m₁ 1.01 times as late as from 10ε.")
     assert "2.5·10¹⁵, 5·10¹⁵ and 1·10¹⁶; m₁ 10000 times" in said["longest"]
     assert said["swish"].endswith("each 3.98 times predicted.")
