@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 from browser import ARGS, SITE, Visit, chromium, serve  # noqa: E402
 
-JOIN = ",\n  "
+JOIN = ",\n"
 # Widths of a window to measure at, and up from which each counts.
 WIDTHS = {360: 0, 768: 600, 1280: 1000, 1920: 1440}
 HEAD = "/* Made by _site/boxes.py: how high each figure and each box for an answer will be. */\n"
@@ -45,17 +45,18 @@ def heights(browser, site, width):
 
 
 def sheet(measured):
-    """The style sheet for heights by selector at each width: of a wider one only what differs."""
-    rules, known = [HEAD], {}
-    for width, above in WIDTHS.items():
-        alike = defaultdict(list)
-        for selector, height in sorted(measured[width].items()):
-            if known.get(selector) != height:
-                alike[height].append(f"html.js {selector}")
-        known |= measured[width]
-        inside = "".join(f"  {JOIN.join(selectors)} {{\n    min-height: {height}px;\n  }}\n"
-                         for height, selectors in alike.items())
-        rules.append(f"@media screen and (min-width: {above}px) {{\n{inside}}}\n")
+    """The style sheet for heights by selector at each width: boxes that are alike share a rule."""
+    alike = defaultdict(list)
+    for selector in sorted(set().union(*measured.values())):
+        tall = tuple(measured[width].get(selector) for width in WIDTHS)
+        alike[tall].append(f"html.js {selector}")
+    rules = [HEAD]
+    for tall, selectors in alike.items():
+        inside = "".join(f"  --at-{width}: {height}px;\n"
+                         for width, height in zip(WIDTHS, tall, strict=True) if height is not None)
+        rules.append(f"{JOIN.join(selectors)} {{\n{inside}}}\n")
+    rules += [f"@media screen and (min-width: {above}px) {{\n  html.js .live-figure {{\n"
+              f"    min-height: var(--at-{width});\n  }}\n}}\n" for width, above in WIDTHS.items()]
     return "".join(rules)
 
 

@@ -67,7 +67,8 @@ def at_once(dim, rows, workers):
 def dask(workers):
     """A local cluster of Dask, as the engine.
 
-    As it comes, its workers give memory back at every free, which halves the speed of such cells.
+    Its own setting lets workers give memory back at every free, which halves the speed of such
+    cells; here they keep it.
     """
     import dask as settings
     from distributed import Client, LocalCluster

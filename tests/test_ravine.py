@@ -1,6 +1,7 @@
 """Ravines computed against ravines known: bases, φ, q, the verdict, and p from a run."""
 
 import itertools
+import re
 import warnings
 
 import numpy as np
@@ -46,6 +47,9 @@ def test_the_constant_is_the_stated_one(problem):
     assert (found.curvatures[0], found.curvatures[-1]) == pytest.approx(problem.normal_curvature)
     assert found.q(found.direction) == pytest.approx(found.constant, rel=1e-6)
     assert found.q(2 * found.direction) == pytest.approx(16 * found.constant, rel=1e-6)
+    # What the message states holds close enough to x: the constant itself may hold nowhere.
+    [told] = re.findall(r"≥ (\S+)·distance⁴", found.message)
+    assert 0.998 * problem.growth_constant < float(told) < problem.growth_constant
 
 
 @pytest.mark.parametrize("problem", [

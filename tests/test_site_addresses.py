@@ -111,11 +111,17 @@ def test_a_table_of_many_words_is_cards_on_a_phone():
     assert {cell["data-label"] for cell in titles} == {"Minutes", "Hour"}
 
 
-def test_of_the_heights_of_boxes_a_wider_window_names_those_that_differ():
-    sheet = boxes.sheet({360: {"a": 1, "b": 2}, 768: {"a": 1, "b": 3}, 1280: {"a": 1, "b": 3},
-                         1920: {"a": 1, "b": 2}})
-    assert [re.findall(r"js (\w) {\s+min-height: (\d)", part) for part in sheet.split("@")[1:]] == [
-        [("a", "1"), ("b", "2")], [("b", "3")], [], [("b", "2")]]
+def test_boxes_reserve_their_height_at_each_width_and_those_that_are_alike_share_a_rule():
+    wide = {"a": 1, "b": 3, "c": 1}
+    sheet = boxes.sheet({360: {"a": 1, "b": 2, "c": 1}, 768: wide, 1280: wide, 1920: wide})
+    rules, *widths = sheet.split("@media ")
+    assert re.findall(r"((?:html.js \w,?\s)+)\{\s([^}]*)\}", rules) == [
+        ("html.js a,\nhtml.js c ", "".join(f"  --at-{w}: 1px;\n" for w in boxes.WIDTHS)),
+        ("html.js b ", "".join(f"  --at-{w}: {h}px;\n"
+                               for w, h in zip(boxes.WIDTHS, (2, 3, 3, 3), strict=True)))]
+    assert [re.findall(r"width: (\d+)px.*?var\(--at-(\d+)\)", part, re.DOTALL)
+            for part in widths] == [[(str(above), str(width))]
+                                    for width, above in boxes.WIDTHS.items()]
 
 
 def test_on_paper_a_chapter_its_appendix_and_its_claims_are_three_places():

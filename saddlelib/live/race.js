@@ -29,7 +29,7 @@ function summarize(p, at) {
   const [first] = ranking(p, head);
   const i = last(first);
   if (i < 0) return `After ${plural(head, "oracle call")} nobody is at ${finish(FINISHES[0])}; least: ${nameOf(first.name, p)}.`;
-    const by = rowsOf(p, head);
+  const by = rowsOf(p, head);
   const came = ({ calls, least, failed }) =>
     (calls[i] !== null ? String(calls[i]) : failed ? "diverges" : `at ${short(least, 2)}`);
   // Besides the first the three that the reader may have bet on.

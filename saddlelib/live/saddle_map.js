@@ -28,8 +28,8 @@ function outcome({ trace, escape, predicted, kick }, s) {
 function summarize(s) {
   const [gd, pgd] = [outcome(s.gd, s), outcome(s.pgd, s)];
   if (gd === "diverges" && pgd === gd) return `Both methods diverge: η = ${short(s.step_size)} is too long a step.`;
-    if (s.gd.escape === 0) return "The start is already past the dotted line.";
-    const one = !s.pgd.kick && gd === pgd;
+  if (s.gd.escape === 0) return "The start is already past the dotted line.";
+  const one = !s.pgd.kick && gd === pgd;
   if (one && s.gd.escape === null) return `Without a push both walks are one: GD ${gd}.`;
   if (one) return `Both walks ${gd.replace("leaves", "leave")}; ${s.perturbation_radius > 0 ? "no push was needed" : "r = 0 is no push"}.`;
   if (s.compact) return `Gradient descent ${gd}; with one small push it ${pgd}.`;
@@ -111,7 +111,7 @@ function drawMap(pen, s, cursor, background) {
   const frame = mapFrame(pen, s.problem);
   background(pen, s.problem, frame, s);
   s.frame = frame;
-    const [{ c, disc, line, text }, { x, y }] = [pen, frame];
+  const [{ c, disc, line, text }, { x, y }] = [pen, frame];
   pen.inside(frame, () => {
     for (const [name, width] of [["gd", 4], ["pgd", 1.75]]) drawTrajectory(pen, frame, s[name], name, width);
     pen.diamond(x(0), y(0), 6, "saddle");
@@ -140,7 +140,7 @@ function drawMap(pen, s, cursor, background) {
 
 function drawPlots(pen, s, cursor) {
   const [left, right, bottom] = [s.compact ? 52 : 46, pen.width - 12, pen.height - 34];
-    const split = s.compact ? -12 : 24 + 0.56 * (bottom - 60); // the small one has the lower plot alone
+  const split = s.compact ? -12 : 24 + 0.56 * (bottom - 60); // the small one has the lower plot alone
   const x = linear(0, s.kmax, { words: String });
   const known = ({ trace }) => range(Math.min(trace.nit, s.kmax) + 1);
   const sizes = RUNS.flatMap(([name]) => known(s[name]).map((k) => s[name].trace.distance(k)));
@@ -148,7 +148,7 @@ function drawPlots(pen, s, cursor) {
   const least = Math.min(s.exit, ...laws.map((law) => Math.abs(law.y1)), sizes.reduce((a, b) => Math.min(a, b)));
   const most = sizes.reduce((a, b) => Math.max(a, b), 2 * s.exit);
   const floor = clamp(Math.floor(Math.log10(least + 1e-300) - 0.15), -12, -2);
-    const distance = s.compact ? null : axes(pen, { left, right, top: 24, bottom: split }, { x, labels: false,
+  const distance = s.compact ? null : axes(pen, { left, right, top: 24, bottom: split }, { x, labels: false,
     y: log(10 ** floor, clamp(10 ** 0.2 * most, 2, 1e3)), title: "distance from the saddle ‖y‖, log scale" });
   // f from a little below f* to as far above the saddle: the fall to the saddle is cut off.
   const depth = -model.fStar(s.problem);
@@ -158,7 +158,7 @@ function drawPlots(pen, s, cursor) {
     value.across(level, colour, { width: 1.5 });
     pen.text(name, left - 5, value.y(level) + 4, { align: "right" });
   }
-    distance?.across(s.exit, "soft", { dash: [2, 4] });
+  distance?.across(s.exit, "soft", { dash: [2, 4] });
   if (distance) pen.text("exit", right - 4, distance.y(s.exit) + 14, { align: "right" });
   const both = ({ trace }, act) => [[distance, (k) => trace.distance(k)], [value, (k) => trace.f[k]]]
     .slice(distance ? 0 : 1).forEach((given) => act(...given));
@@ -181,7 +181,7 @@ function drawPlots(pen, s, cursor) {
   for (const [name, words] of RUNS) {
     const { trace, escape } = s[name];
     const dot = (k, ...style) => both(s[name], (plot, of) => plot.dot(k, of(k), ...style));
-        if (escape > 0) dot(escape, 4.5, "bg", name, 2.5);
+    if (escape > 0) dot(escape, 4.5, "bg", name, 2.5);
     if (!s.compact && trace.stopped !== null && trace.stopped <= s.kmax) {
       const [px, py] = [value.x(trace.stopped), value.y(trace.f[trace.stopped])];
       pen.square(px, py, 4, name);
@@ -189,7 +189,7 @@ function drawPlots(pen, s, cursor) {
     }
     if (cursor !== null) dot(Math.min(cursor, trace.nit), 5, name, "ink", 2);
   }
-    if (cursor !== null) for (const plot of distance ? [distance, value] : [value]) plot.down(cursor, "ink");
+  if (cursor !== null) for (const plot of distance ? [distance, value] : [value]) plot.down(cursor, "ink");
   s.plot = value;
 }
 
@@ -204,7 +204,7 @@ export default figure({
   compute, summarize, tell, guess: true,
   results: ({ gd, pgd }) => ({ escape_gd: gd.escape, escape_pgd: pgd.escape, predicted: finite(gd.predicted),
                                predicted_pgd: pgd.kick ? finite(pgd.predicted) : null }),
-    legend: (make, { compact }) => (compact ? [["gd", "gradient descent"], ["pgd", "the same, pushed where the slope is small"]]
+  legend: (make, { compact }) => (compact ? [["gd", "gradient descent"], ["pgd", "the same, pushed where the slope is small"]]
     : [["gd", "gradient descent (GD)"], ["pgd", "perturbed gradient descent (PGD)"], ["law", "predicted |y₁|"]]),
   views: ({ widget, write, now, play, compact }) => {
     const background = cached(drawLandscape);
@@ -214,13 +214,13 @@ export default figure({
         drop: (x, y) => move(Math.abs(x - now().frame.x(0)) <= SNAP ? 0 : now().frame.y1(x), now().frame.y2(y)),
         place: ({ start: [a, b], frame }) => ({ x: frame.x(a), y: frame.y(b), frame, value: a, reach: frame.reach,
                                                 words: `y₁ = ${short(a)}, y₂ = ${short(b)}` }) },
-            height: (width, wide) => (wide ? Math.min(0.96 * width + 12, 480) : compact ? clamp(0.96 * width, 300, 480) : 320),
+      height: (width, wide) => (wide ? Math.min(0.96 * width + 12, 480) : compact ? clamp(0.96 * width, 300, 480) : 320),
       words: ({ start: [a, b] }) => "Contour map of f with the saddle, the minimizers, the stable manifold and "
         + `the path of each method from y₁ = ${short(a)}, y₂ = ${short(b)}.`,
     }, {
       name: "plots", draw: drawPlots, height: (width, wide) => (wide ? Math.min(0.96 * width + 12, 480) : compact ? 200 : 330),
       hover: (x) => play.go(Math.round(clamp(now().plot.atX(x), 0, now().kmax))),
-            words: () => (compact ? "Height of both walks against the iteration: a fall, a level stretch at the saddle, a fall."
+      words: () => (compact ? "Height of both walks against the iteration: a fall, a level stretch at the saddle, a fall."
         : "Distance from the saddle on a log scale, and function value, against the iteration, with the predicted escape drawn over both runs."),
     }];
   },

@@ -217,8 +217,8 @@ def test_looks_in_vain_keep_their_budget():
             task.run(optimizer, 1, first=k)
             c = optimizer.counts
             worst = max(worst, c["evaluations"] - before)
-            assert c["in_vain"] <= 8 + overhead * c["steps"] + 60
-        assert worst <= 60 and c["moves"] == 0
+            assert c["in_vain"] <= 8 + overhead * c["steps"] + 20  # the last look, with its verdict
+        assert worst <= 20 and c["moves"] == 0
         assert c["looks"] >= 2
 
 
